@@ -1,0 +1,346 @@
+"""The pair of pure functions that remembers its call, and the mechanism that all factories share."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core import errors, numerics, tree
+from gdjax.core.ranges import is_array, is_number
+from gdjax.core.recipe import Recipe, factory
+from gdjax.core.schedule import Live
+
+__all__ = [
+    "EmptyState",
+    "GradientTransformation",
+    "InjectHyperparamsState",
+    "Pair",
+    "apply_updates",
+    "call_update",
+    "extra_names",
+    "transformation",
+]
+
+P = ParamSpec("P")
+
+
+class EmptyState(NamedTuple):
+    """State of a transformation that has none."""
+
+
+class InjectHyperparamsState(NamedTuple):
+    """State of a transformation some of whose hyperparameters move from step to step."""
+
+    count: jax.Array  # [] int32: steps taken
+    hyperparams: dict[str, jax.Array]  # the values last used, by argument name
+    inner_state: Any  # the state that the transformation has when nothing moves
+
+
+class Pair(NamedTuple):
+    """What the body of a factory returns: `init`, `update` and, where they differ, the others."""
+
+    init: Callable[..., Any]
+    update: Callable[..., Any]
+    step: Callable[..., Any] | None = None  # update and apply in one, see `GradientTransformation`
+    parts: Callable[[Any], list[tuple[str, Any, Any]]] | None = None  # (name, part, its state)
+
+
+def apply_updates(params: Any, updates: Any) -> Any:
+    """params + updates, formed in float32 or wider and rounded once to the dtypes of params.
+
+    Leaves whose update is None, float0 or an integer stay as they are.
+
+    >>> import jax.numpy as jnp
+    >>> apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([-0.5, 0.0])})
+    {'w': Array([0.5, 2. ], dtype=float32)}
+
+    Raises:
+        ValueError: The trees differ; the message names the leaf.
+    """
+    tree.check_like(updates, params, "apply_updates")
+    return tree.add(params, updates)
+
+
+def call_update(update: Callable[..., Any], updates: Any, state: Any, params: Any, extra: dict):
+    """Calls an `update` of any origin with those extra arguments that its signature takes."""
+    names, takes_all = _signature(update)
+    taken = extra if takes_all else {k: v for k, v in extra.items() if k in names}
+    return update(updates, state, params, **taken)
+
+
+def _signature(update: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
+    """The extra arguments that an `update` names (is it required?), and whether it takes others."""
+    parameters = inspect.signature(update).parameters.values()
+    names = {p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def extra_names(tx: Any) -> dict[str, bool]:
+    """The extra arguments that a transformation of any origin names; True for those it needs."""
+    return tx.extra_args if isinstance(tx, GradientTransformation) else _signature(tx.update)[0]
+
+
+class _Machine:
+    """The functions that a recipe stands for. They are built anew whenever they are traced.
+
+    Nothing traced is kept, so an object made inside or outside of a trace may be used in both.
+    """
+
+    def __init__(self) -> None:
+        self.tx: GradientTransformation  # set when the recipe is known
+
+    @property
+    def moving(self) -> dict[str, Any]:
+        """The hyperparameters that are schedules, functions of the step, or live in the state."""
+        made, given = self.tx._factory, self.tx._arguments
+        return {
+            name: given[name]
+            for name, within in made.ranges.items()
+            if within.scheduled and (callable(given.get(name)) or isinstance(given.get(name), Live))
+        }
+
+    def build(self, values: dict[str, Any]) -> Any:
+        """Calls the factory's body with the numbers that hold now."""
+        made, given = self.tx._factory, {**self.tx._arguments, **values}
+        numbers = {
+            name: _weaken(self.tx.name, name, given[name]) for name in made.ranges if name in given
+        }
+        body = made.invoke({**given, **numbers})
+        return body if isinstance(body, GradientTransformation) else Pair(*body)
+
+    def example(self) -> Any:
+        """The body with examples in the place of schedules and arrays; computes nothing."""
+        made, given = self.tx._factory, self.tx._arguments
+        names = [*self.moving, *(name for name in made.ranges if is_array(given.get(name)))]
+        return self.build({name: made.ranges[name].example for name in names})
+
+    def init(self, params: Any) -> Any:
+        """Makes the state before the first step, for arrays or abstract values of parameters."""
+        if not (moving := self.moving):
+            return self.build({}).init(params)
+        count = numerics.zero_count()
+        values = {name: _value(rule, count, None) for name, rule in moving.items()}
+        inner = self.build(values).init(params)
+        return InjectHyperparamsState(count, values, inner)
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        """Turns gradients into updates: `(updates, state)`."""
+        if _compiles(self.tx, (updates, state, params, extra)):
+            return _compiled(0, *self.tx._split, updates, state, params, extra)
+        return self.run(0, updates, state, params, extra)
+
+    def run(self, which: int, updates: Any, state: Any, params: Any, extra: dict) -> Any:
+        """Updates (`which` = 0) or steps (1) with the functions built for the numbers of now."""
+        if params is not None:
+            tree.check_like(updates, params, self.tx.name)
+        moving = self.moving
+        if not moving:
+            return self.call(self.build({}), which, updates, state, params, extra)
+        if not isinstance(state, InjectHyperparamsState):
+            errors.fail(
+                self.tx.name,
+                f"state must come from init of this transformation, whose {', '.join(moving)} "
+                "move from step to step (InjectHyperparamsState)",
+                type(state).__name__,
+            )
+        values = {
+            name: _value(rule, state.count, state.hyperparams[name])
+            for name, rule in moving.items()
+        }
+        out, inner = self.call(self.build(values), which, updates, state.inner_state, params, extra)
+        return out, InjectHyperparamsState(numerics.increment(state.count), values, inner)
+
+    def call(
+        self, pair: Any, which: int, updates: Any, state: Any, params: Any, extra: dict
+    ) -> Any:
+        """Calls `update` or `step` of what was built."""
+        if not isinstance(pair, GradientTransformation):
+            _check_extra(self.tx.name, self.tx._named_extra(pair), extra)
+        if which == 0:
+            return call_update(pair.update, updates, state, params, extra)
+        if pair.step is not None:
+            return pair.step(updates, state, params, **extra)
+        updates, state = call_update(pair.update, updates, state, params, extra)
+        return apply_updates(params, updates), state
+
+
+class _InitUpdate(NamedTuple):
+    init: Callable[[Any], Any]
+    update: Callable[..., Any]
+
+
+class GradientTransformation(Recipe, _InitUpdate):
+    """A pair of pure functions `(init, update)` that remembers the call that made it.
+
+    `init(params)` makes the state, `update(updates, state, params=None, **extra)` returns
+    `(updates, state)`, and `step(grads, state, params, **extra)` returns `(params, state)`.
+    The pair prints as its call, compares, hashes, pickles, is edited with `replace`, goes through
+    JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the numbers given.
+
+    Outside of `jit`, `update` and `step` compile themselves once, Python numbers compiled in and
+    arrays as arguments; inside of a trace nothing is added.
+    """
+
+    _machine: _Machine
+
+    def __new__(cls) -> GradientTransformation:
+        """Makes a pair without a recipe; factories made by `transformation` give it one."""
+        machine = _Machine()
+        self = _InitUpdate.__new__(cls, machine.init, machine.update)
+        self._machine = machine
+        machine.tx = self
+        return self
+
+    def step(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+        """Updates and applies in one call: `(params, state)`.
+
+        Raises:
+            ValueError: Gradients and parameters differ in structure or shape.
+        """
+        if _compiles(self, (grads, state, params, extra)):
+            return _compiled(1, *self._split, grads, state, params, extra)
+        return self._machine.run(1, grads, state, params, extra)
+
+    @functools.cached_property
+    def extra_args(self) -> dict[str, bool]:
+        """Names of the extra arguments of `update` that are used inside; True for those needed."""
+        body = self._machine.example()
+        return (
+            body.extra_args if isinstance(body, GradientTransformation) else self._named_extra(body)
+        )
+
+    def _named_extra(self, pair: Any) -> dict[str, bool]:
+        names: dict[str, bool] = {}
+        inside = jax.tree.leaves(self._arguments, is_leaf=_is_transformation)
+        for part in filter(_is_transformation, inside):
+            names = {
+                n: names.get(n, False) or need for n, need in {**names, **extra_names(part)}.items()
+            }
+        return {**names, **_signature(pair.update)[0]}
+
+    def parts(self, state: Any) -> list[tuple[str, Any, Any]]:
+        """The transformations that were given to this one: `(name, transformation, its state)`."""
+        if self._machine.moving:
+            state = state.inner_state
+        body = self._machine.example()
+        return body.parts(state) if isinstance(body, Pair) and body.parts else []
+
+    def moved(self, state: Any) -> dict[str, jax.Array]:
+        """The values last used of those hyperparameters that move from step to step."""
+        return state.hyperparams if self._machine.moving else {}
+
+    def _try(self) -> None:
+        self.extra_args  # noqa: B018 - builds the body, which judges what it was given
+
+    @functools.cached_property
+    def _split(self) -> tuple[Any, tuple]:
+        """What is compiled in (structure and Python numbers), and the arrays, which are arguments."""
+        leaves, treedef = jax.tree.flatten(self)
+        static = tuple(None if is_array(x) else x for x in leaves)
+        return (treedef, static), tuple(x for x in leaves if is_array(x))
+
+    def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
+        return _InitUpdate(self.init, self.update)._replace(**fields)
+
+
+def _is_transformation(value: Any) -> bool:
+    return hasattr(value, "init") and hasattr(value, "update")
+
+
+def _weaken(where: str, name: str, value: Any) -> Any:
+    if not is_array(value) or not is_number(value):
+        return value
+    if jnp.ndim(value) != 0:
+        must = f"{name} must be a scalar when it is used"
+        errors.fail(where, must, f"shape {jnp.shape(value)}", instead="Sweep it with jax.vmap.")
+    return numerics.weak(value)
+
+
+def _value(rule: Any, count: jax.Array, last: jax.Array | None) -> jax.Array:
+    """The value that holds at a step: a strongly typed scalar, as it is kept in the state."""
+    if isinstance(rule, Live):
+        value = rule.arguments["value"] if last is None else last
+    else:
+        value = rule(count)
+    value = jnp.asarray(value)
+    if jnp.shape(value) != ():
+        errors.fail("schedule", f"{rule!r} must return a scalar", f"shape {jnp.shape(value)}")
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        return value.astype(complex)
+    return value.astype(
+        int if last is not None and jnp.issubdtype(last.dtype, jnp.integer) else float
+    )
+
+
+def _check_extra(where: str, named: dict[str, bool], extra: dict[str, Any]) -> None:
+    """Missing extra arguments raise, and those that nobody names and that look misspelt."""
+    for name, needed in named.items():
+        if needed and name not in extra:
+            must = f"update needs the extra argument {name!r}"
+            got = ", ".join(extra) or "none"
+            errors.fail(where, must, got, instead=f"Write update(..., {name}=...).", kind=TypeError)
+    absent = [name for name in named if name not in extra]
+    for name in extra:
+        if name not in named and (close := difflib.get_close_matches(name, absent, cutoff=0.8)):
+            must = "extra arguments of update must be ones that it knows"
+            hint = f"Did you mean {close[0]}?"
+            errors.fail(where, must, name, instead=hint, kind=TypeError)
+
+
+# Outside of jit: one compiled program for each structure of arguments.
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _compiled(
+    which: int, static: Any, arrays: tuple, updates: Any, state: Any, params: Any, extra: Any
+):
+    treedef, numbers = static
+    rest = iter(arrays)
+    tx = treedef.unflatten([next(rest) if x is None else x for x in numbers])
+    return tx._machine.run(which, updates, state, params, extra)
+
+
+def _compiles(tx: GradientTransformation, arguments: Any) -> bool:
+    """Tells whether all arguments are concrete arrays or numbers, so that `jit` can take them."""
+    kinds = set(map(type, jax.tree.leaves((arguments, tx._split[1]))))
+    return all(map(_is_concrete, kinds))
+
+
+@functools.cache
+def _is_concrete(kind: type) -> bool:
+    numbers = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
+    return issubclass(kind, numbers) and not issubclass(kind, jax.core.Tracer)
+
+
+def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransformation]:
+    """Makes a factory of gradient transformations of a function that returns `(init, update)`.
+
+    The function names its hyperparameters by annotation (`Hyperparam`, or `NonNegative`,
+    `Positive`, `Decay` where their range is known); each may then be a number, an array, a
+    schedule or `live(value)`, and the function sees the number of the step it is at. It may also
+    return another transformation, of which it is then an alias, or a third function `step`.
+
+    >>> from gdjax.core.base import transformation
+    >>> from gdjax.core.recipe import Hyperparam
+    >>> from gdjax.core import tree
+    >>> @transformation
+    ... def negate(factor: Hyperparam = 1.0):
+    ...     def init(params):
+    ...         return EmptyState()
+    ...     def update(updates, state, params=None, **extra):
+    ...         return tree.map(lambda g: -factor * g, updates), state
+    ...     return init, update
+    >>> negate(factor=2.0)
+    negate(factor=2.0)
+
+    Raises:
+        ValueError: Another factory has that name.
+    """
+    return factory(function, GradientTransformation)

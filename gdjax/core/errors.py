@@ -1,0 +1,41 @@
+"""How errors are told: what must hold, what was got, where, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+__all__ = ["fail", "nearest", "shorten"]
+
+
+def fail(
+    where: str, must: str, got: Any, *, instead: str = "", kind: type = ValueError
+) -> NoReturn:
+    """Raises `<where>: <must>, got <got>.`, followed by what to write instead.
+
+    Args:
+        where: The factory or function that judges, e.g. `"adamw"`.
+        must: What must hold, e.g. `"b1 must lie in [0, 1)"`.
+        got: The value that does not hold; a long one is shortened.
+        instead: A sentence that says what to write.
+        kind: The built-in exception to raise.
+    """
+    message = f"{where}: {must}, got {shorten(got)}."
+    raise kind(f"{message} {instead}".rstrip())
+
+
+def shorten(value: Any, width: int = 80) -> str:
+    """Writes a value in at most `width` characters; strings that are sentences pass as they are."""
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Says which of `names` the wrong `name` may have meant; all of them where there are few."""
+    names = sorted(names)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=cutoff)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""

@@ -1,0 +1,119 @@
+"""The words that rules are written in, each right in every dtype and differentiable at zero."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = [
+    "abs_sq",
+    "debias",
+    "divide_by_root",
+    "ema",
+    "increment",
+    "like",
+    "safe_divide",
+    "safe_sqrt",
+    "weak",
+    "wide",
+    "wide_dtype",
+    "zero_count",
+]
+
+
+def wide_dtype(dtype: Any) -> np.dtype:
+    """The dtype in which arithmetic on `dtype` is done: float32 or wider."""
+    dtype = jnp.dtype(dtype)
+    if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32:
+        return jnp.dtype(jnp.float32)
+    return dtype
+
+
+def wide(x: jax.Array) -> jax.Array:
+    """Widens 16-bit floats to float32; everything else passes."""
+    x = jnp.asarray(x)
+    return x.astype(wide_dtype(x.dtype))
+
+
+def like(x: Any, reference: jax.Array) -> jax.Array:
+    """Casts `x` to the dtype that `reference` has."""
+    return jnp.asarray(x).astype(reference.dtype)
+
+
+def weak(x: Any) -> Any:
+    """Makes an array act like a Python number in arithmetic: it takes on the dtype of its partner.
+
+    So a hyperparameter given as an array neither widens nor narrows the leaves it meets. Python
+    numbers pass as they are and keep their float64 precision until they meet an array.
+    """
+    if isinstance(x, (int, float, complex)):
+        return x
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.inexact) or x.weak_type:
+        return x
+    one = 0j if jnp.issubdtype(x.dtype, jnp.complexfloating) else 0.0
+    return jax.lax.full_like(jnp.asarray(one), x)  # a result as weak as its first argument
+
+
+def zero_count() -> jax.Array:
+    """A step count before the first step: [] int32."""
+    return jnp.zeros([], jnp.int32)
+
+
+def increment(count: jax.Array) -> jax.Array:
+    """count + 1, which stays at the largest integer instead of wrapping round."""
+    return jnp.where(count < jnp.iinfo(count.dtype).max, count + 1, count)
+
+
+def abs_sq(x: jax.Array) -> jax.Array:
+    """|x|², real for complex x, and differentiable at zero."""
+    if jnp.iscomplexobj(x):
+        return jnp.real(x) ** 2 + jnp.imag(x) ** 2
+    return x * x
+
+
+def ema(mean: jax.Array, x: jax.Array, decay: Any) -> jax.Array:
+    """decay·mean + (1 − decay)·x; the 1 − decay of a Python number is formed in float64."""
+    return decay * mean + (1 - decay) * x
+
+
+def debias(decay: Any, count: jax.Array) -> jax.Array:
+    """1 − decayᵗ, [], the weights of an average from zero added up: mean / debias is unbiased.
+
+    Formed as −expm1(t·log decay): 1 − 0.999ᵗ would lose four digits in float32. Made once a step,
+    outside of `leaf`; the result takes on the dtype of the leaves it meets.
+    """
+    t = jnp.asarray(count).astype(float)
+    if isinstance(decay, (int, float)):
+        total = -jnp.expm1(t * math.log(decay)) if decay > 0 else jnp.ones_like(t)
+    else:  # traced: also right, and with a finite derivative, at decay = 0
+        positive = decay > 0
+        total = -jnp.expm1(t * jnp.log(jnp.where(positive, decay, 1)))
+        total = jnp.where(positive, total, 1)
+    return weak(total)
+
+
+def safe_sqrt(x: jax.Array) -> jax.Array:
+    """√x for x ≥ 0, whose derivative at 0 is 0 and not infinite."""
+    zero = x == 0  # and not x > 0: a NaN has to stay one
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+
+
+def safe_divide(x: jax.Array, y: jax.Array) -> jax.Array:
+    """x / y where y is not 0, and 0 where it is; so are the derivatives."""
+    nonzero = y != 0
+    return jnp.where(nonzero, x / jnp.where(nonzero, y, 1), 0)
+
+
+def divide_by_root(g: jax.Array, v: jax.Array, eps: Any, eps_in_sqrt: bool = False) -> jax.Array:
+    """g / (√v + eps), or g / √(v + eps), for v ≥ 0; 0 where v is 0, where g² has vanished too.
+
+    So the result and its derivatives are finite at zero gradients, for eps = 0 as well.
+    """
+    zero = v == 0  # and not v > 0: a NaN has to stay one
+    v = jnp.where(zero, 1, v)
+    return jnp.where(zero, 0, g / (jnp.sqrt(v + eps) if eps_in_sqrt else jnp.sqrt(v) + eps))

@@ -1,0 +1,89 @@
+"""The numbers of a factory: how they are annotated, and in which interval they must lie."""
+
+from __future__ import annotations
+
+import math
+import typing
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import numpy as np
+
+__all__ = [
+    "Decay",
+    "Hyperparam",
+    "NonNegative",
+    "Number",
+    "Positive",
+    "Range",
+    "is_array",
+    "is_known",
+    "is_number",
+    "range_in",
+]
+
+
+class Range(NamedTuple):
+    """The interval in which a number must lie, and whether its place may be taken by a schedule."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    scheduled: bool = True
+
+    def __str__(self) -> str:
+        """Writes the interval as mathematics does."""
+        left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+    def holds(self, value: Any) -> bool:
+        """Tells whether every entry of a concrete value lies in the interval; NaN does not."""
+        x = np.asarray(value)
+        if np.iscomplexobj(x):
+            return not np.isnan(x).any()
+        x = x.astype(np.float64)
+        above = x > self.low if self.open_low else x >= self.low
+        below = x < self.high if self.open_high else x <= self.high
+        return bool(np.all(above & below))
+
+    @property
+    def example(self) -> float:
+        """A number inside, which stands for a schedule while a factory is tried out."""
+        return 0.5 if self.holds(0.5) else 1.0 if self.holds(1.0) else self.low
+
+
+# Annotations of the numbers of a factory. `Any` inside: a body sees the number that a schedule
+# gave, a caller may give a number, an array or a schedule.
+Hyperparam = Annotated[Any, Range()]
+NonNegative = Annotated[Any, Range(low=0.0)]
+Positive = Annotated[Any, Range(low=0.0, open_low=True)]
+Decay = Annotated[Any, Range(low=0.0, high=1.0, open_high=True)]
+Number = Annotated[Any, Range(scheduled=False)]  # a number of a schedule: no schedule in its place
+
+
+def is_array(value: Any) -> bool:
+    """Tells whether a value is an array or a traced value."""
+    return isinstance(value, (jax.Array, np.ndarray, np.generic))
+
+
+def is_number(value: Any) -> bool:
+    """Tells whether a value is a number or an array of them; flags and masks are not."""
+    if isinstance(value, bool) or (is_array(value) and value.dtype == bool):
+        return False
+    return isinstance(value, (int, float, complex)) or is_array(value)
+
+
+def is_known(value: Any) -> bool:
+    """Tells whether the value of a number can be looked at: not a traced one, nor a random key."""
+    if isinstance(value, jax.core.Tracer):
+        return False
+    return not (is_array(value) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended))
+
+
+def range_in(hint: Any) -> Range | None:
+    """Finds the `Range` in an annotation, inside unions and containers too."""
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, Range):
+            return extra
+    return next((r for r in map(range_in, typing.get_args(hint)) if r is not None), None)

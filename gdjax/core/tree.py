@@ -1,0 +1,232 @@
+"""Carries rules for one array over trees of arrays; norms; names of leaves.
+
+What is not differentiable (None, float0, integer, key leaves) is passed over everywhere here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core import errors, numerics
+
+__all__ = [
+    "add",
+    "check_like",
+    "differentiable",
+    "evolve",
+    "map",
+    "moment_like",
+    "norm",
+    "paths",
+    "square_like",
+    "vdot",
+]
+
+_map = map
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def differentiable(x: Any) -> bool:
+    """Tells whether a leaf takes part: a real or complex floating-point number or array."""
+    if x is None or isinstance(x, (bool, int)):
+        return False
+    return isinstance(x, (float, complex)) or (
+        hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, np.inexact)
+    )
+
+
+def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
+    """Names the leaves: `dense/kernel`, `layers/0/bias`; the empty string for a bare array."""
+    keys = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
+    return [jax.tree_util.keystr(key, simple=True, separator="/") for key, _ in keys]
+
+
+def _flatten(tree: Any) -> tuple[list[Any], Any]:
+    return jax.tree.flatten(tree, is_leaf=_is_none)
+
+
+def _align(treedef: Any, tree: Any, reference: Any, where: str) -> list[Any]:
+    """Flattens `tree` as `reference` is; tells the first path where they part."""
+    if tree is None:
+        return [None] * treedef.num_leaves
+    leaves, other = _flatten(tree)
+    if other == treedef:
+        return leaves
+    mine, theirs = paths(reference, _is_none), paths(tree, _is_none)
+    apart = next((p for p in mine if p not in theirs), None)
+    extra = next((p for p in theirs if p not in mine), None)
+    if apart is not None:
+        must = f"the two trees must have one structure; the second lacks the leaf {apart!r}"
+    elif extra is not None:
+        must = f"the two trees must have one structure; the first lacks the leaf {extra!r}"
+    else:
+        must = "the two trees must have one structure"
+    errors.fail(where, must, f"{treedef} and {other}")
+
+
+def check_like(updates: Any, params: Any, where: str = "update") -> None:
+    """Compares structure and shapes of updates and parameters; costs nothing at run time.
+
+    Raises:
+        ValueError: They differ; the message names the first path where they do.
+    """
+    gs, treedef = _flatten(updates)
+    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where))):
+        if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
+            path = paths(updates, _is_none)[i]
+            must = f"updates must have the shapes of params, at {path!r} {np.shape(p)}"
+            errors.fail(where, must, str(np.shape(g)))
+
+
+def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tuple[Any, ...]:
+    """Carries a rule for one array over trees.
+
+    `leaf` takes one array of each of `trees` and of `read`, and returns one array for each of
+    `trees`. The first of `trees` are the updates: they arrive float32 or wider and leave as
+    `leaf` made them. The others are state: they arrive wide and leave in the dtype they had.
+    Trees of `read` are only read; one that is None gives None to every call.
+
+    Leaves that are not differentiable keep their state and pass unchanged.
+
+    Raises:
+        ValueError: The trees differ in structure, or `leaf` changed the shape of a state.
+    """
+    updates, *states = trees
+    gs, treedef = _flatten(updates)
+    rows = list(
+        zip(gs, *(_align(treedef, tree, updates, "updates and state") for tree in (*states, *read)))
+    )
+    kept = len(trees)
+
+    # One trace for all leaves of one shape: three times less tracing than leaf by leaf.
+    @jax.jit
+    def one(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        out = leaf(*(numerics.wide(x) if differentiable(x) else x for x in row))
+        out = out if isinstance(out, tuple) else (out,)
+        if len(out) != kept:
+            errors.fail(
+                "evolve", f"leaf must return {kept} arrays, as many as trees go in", len(out)
+            )
+        return (out[0], *(numerics.like(new, old) for new, old in zip(out[1:], row[1:])))
+
+    results = []
+    for i, row in enumerate(rows):
+        if not all(_map(differentiable, row[:kept])):
+            passed = row[0] if not differentiable(row[0]) else None
+            results.append((passed, *row[1:kept]))
+            continue
+        before = [np.shape(x) for x in row[1:kept]]
+        out = one(row)
+        if [x.shape for x in out[1:]] != before:
+            path = paths(updates, _is_none)[i]
+            must = f"state must keep its shape, at {path!r} {before} for updates {np.shape(row[0])}"
+            errors.fail("evolve", must, str([x.shape for x in out[1:]]))
+        results.append(out)
+    columns = zip(*results) if results else ((),) * kept
+    return tuple(treedef.unflatten(column) for column in columns)
+
+
+def map(leaf: Callable[..., Any], updates: Any, *read: Any) -> Any:
+    """`evolve` for a rule without state: one tree in, one tree out."""
+    return evolve(leaf, (updates,), *read)[0]
+
+
+def moment_like(params: Any, dtype: Any = None) -> Any:
+    """Zeros like the parameters, float32 or wider unless `dtype` says less; None where passed over."""
+
+    def zeros(p: Any) -> Any:
+        if not differentiable(p):
+            return None
+        p = jnp.asarray(p)
+        to = numerics.wide_dtype(p.dtype) if dtype is None else jnp.dtype(dtype)
+        if jnp.issubdtype(p.dtype, jnp.complexfloating):
+            to = jnp.promote_types(to, jnp.complex64)
+        return jnp.zeros_like(p, dtype=to)
+
+    return jax.tree.map(zeros, params)
+
+
+def square_like(params: Any, fill: Any = 0.0) -> Any:
+    """`fill` in the shapes of the parameters, real, float32 or wider: for means of |g|²."""
+
+    def full(p: Any) -> Any:
+        if not differentiable(p):
+            return None
+        p = jnp.asarray(p)
+        return jnp.full_like(p, fill, dtype=numerics.wide_dtype(jnp.finfo(p.dtype).dtype))
+
+    return jax.tree.map(full, params)
+
+
+def _wide_leaves(tree: Any) -> list[jax.Array]:
+    leaves = [numerics.wide(x) for x in jax.tree.leaves(tree) if differentiable(x)]
+    return [x for x in leaves if x.size]
+
+
+def _real(dtype: Any) -> np.dtype:
+    return jnp.finfo(dtype).dtype
+
+
+def _total(sums: list[jax.Array]) -> jax.Array:
+    dtype = functools.reduce(jnp.promote_types, (x.dtype for x in sums), jnp.dtype(jnp.float32))
+    return sum((x.astype(dtype) for x in sums), jnp.zeros([], dtype))
+
+
+def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
+    """Euclidean norm over all leaves, [] float32 or wider.
+
+    Finite where the result is: when the sum of squares leaves the range of the dtype, it is
+    formed again of leaves divided by the largest entry.
+
+    Args:
+        tree: Arrays of any shapes and dtypes.
+        axis_name: Axes of `shard_map` or `pmap` over which the leaves are split.
+    """
+    leaves = _wide_leaves(tree)
+
+    def over(reduce: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
+        return x if axis_name is None else reduce(x, axis_name)
+
+    plain = over(jax.lax.psum, _total([jnp.sum(numerics.abs_sq(x)) for x in leaves]))
+    if not leaves and axis_name is None:
+        return plain
+
+    def scaled() -> jax.Array:
+        tops = [jnp.max(jnp.abs(x)).astype(plain.dtype) for x in leaves]
+        top = jax.lax.stop_gradient(over(jax.lax.pmax, jnp.max(jnp.stack(tops or [plain]))))
+        top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
+        sums = [jnp.sum(numerics.abs_sq(x / top.astype(_real(x.dtype)))) for x in leaves]
+        return top * numerics.safe_sqrt(over(jax.lax.psum, _total(sums)))
+
+    limits = jnp.finfo(plain.dtype)
+    inside = (plain <= limits.max) & (plain > limits.tiny / limits.eps)
+    return jax.lax.cond(inside, lambda: numerics.safe_sqrt(plain), scaled)
+
+
+def vdot(a: Any, b: Any) -> jax.Array:
+    """Sum over all leaves of Re(conj(a)·b), [] float32 or wider; works on sharded leaves."""
+    pairs = zip(_wide_leaves(a), _wide_leaves(b))
+    return _total([jnp.sum(jnp.real(jnp.conj(x) * y)) for x, y in pairs])
+
+
+def add(params: Any, updates: Any) -> Any:
+    """params + updates, formed wide and rounded once to the dtype of the parameters."""
+    ps, treedef = _flatten(params)
+    us = _align(treedef, updates, params, "apply_updates")
+    moves = [differentiable(p) and differentiable(u) for p, u in zip(ps, us)]
+    return treedef.unflatten([_add(p, u) if m else p for m, p, u in zip(moves, ps, us)])
+
+
+@jax.jit
+def _add(p: jax.Array, u: jax.Array) -> jax.Array:
+    total = numerics.wide(p)
+    return numerics.like(total + numerics.like(u, total), p)

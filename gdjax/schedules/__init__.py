@@ -1,0 +1,1 @@
+"""Functions of the step, for learning rates and for every other hyperparameter."""

@@ -1,0 +1,142 @@
+"""Transformations that need no state: nothing, zero, a factor, any function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core import errors, tree
+from gdjax.core.base import EmptyState, transformation
+from gdjax.core.ranges import Hyperparam, NonNegative
+
+__all__ = [
+    "identity",
+    "scale",
+    "scale_by_learning_rate",
+    "scale_by_schedule",
+    "set_to_zero",
+    "stateless",
+]
+
+
+def _without_state(params: Any) -> EmptyState:
+    return EmptyState()
+
+
+@transformation
+def identity():
+    """Leaves the updates as they are: u = g.
+
+    >>> import gdjax as gd
+    >>> gd.identity().update(2.0, gd.EmptyState())
+    (2.0, EmptyState())
+    """
+
+    def update(updates, state, params=None, **extra):
+        return updates, state
+
+    return _without_state, update
+
+
+@transformation
+def set_to_zero():
+    """Makes every update zero: u = 0.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.set_to_zero().update(jnp.array([1.0, 2.0]), gd.EmptyState())[0]
+    Array([0., 0.], dtype=float32)
+    """
+
+    def update(updates, state, params=None, **extra):
+        return tree.map(jnp.zeros_like, updates), state
+
+    return _without_state, update
+
+
+@transformation
+def stateless(function: Callable[[Any, Any], Any]):
+    """Makes a transformation of a function of the updates and the parameters: u = f(g, θ).
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> sign = gd.stateless(lambda updates, params: jax.tree.map(jnp.sign, updates))
+    >>> sign.update(jnp.array([-3.0, 2.0]), gd.EmptyState())[0]
+    Array([-1.,  1.], dtype=float32)
+
+    Args:
+        function: Takes the trees of updates and parameters (None if none were given), returns
+            updates in the structure they came in. A named function goes through pickle and JSON.
+
+    Raises:
+        TypeError: `function` is not callable.
+        ValueError: It returned another structure.
+    """
+    if not callable(function):
+        must = "function must be callable as function(updates, params)"
+        errors.fail("stateless", must, function, kind=TypeError)
+
+    def update(updates, state, params=None, **extra):
+        out = function(updates, params)
+        if jax.tree.structure(out) != jax.tree.structure(updates):
+            must = f"function must return the structure {jax.tree.structure(updates)}"
+            errors.fail("stateless", must, jax.tree.structure(out))
+        return out, state
+
+    return _without_state, update
+
+
+@transformation
+def scale(step_size: Hyperparam):
+    """Multiplies by a factor: u = s·g.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.scale(-0.5).update(jnp.array([2.0, 4.0]), gd.EmptyState())[0]
+    Array([-1., -2.], dtype=float32)
+
+    Args:
+        step_size: s, of either sign; descent wants a negative one.
+    """
+
+    def update(updates, state, params=None, **extra):
+        return tree.map(lambda g: step_size * g, updates), state
+
+    return _without_state, update
+
+
+@transformation
+def scale_by_learning_rate(learning_rate: NonNegative, *, flip_sign: bool = True):
+    """Multiplies by minus the learning rate, the last stage of a descent: u = −η·g.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.scale_by_learning_rate(0.5).update(jnp.array([2.0, 4.0]), gd.EmptyState())[0]
+    Array([-1., -2.], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0.
+        flip_sign: False for ascent: u = η·g.
+    """
+
+    def update(updates, state, params=None, **extra):
+        factor = -learning_rate if flip_sign else learning_rate
+        return tree.map(lambda g: factor * g, updates), state
+
+    return _without_state, update
+
+
+@transformation
+def scale_by_schedule(step_size_fn: Hyperparam):
+    """Multiplies by a function of the step: u = s(t)·g, the first step being t = 0.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.scale_by_schedule(lambda step: 1.0 / (1.0 + step))
+    >>> state = tx.init(jnp.ones([]))
+    >>> u, state = tx.update(jnp.ones([]), state)
+    >>> tx.update(jnp.ones([]), state)[0]
+    Array(0.5, dtype=float32)
+
+    Args:
+        step_size_fn: s, which is any schedule or function of the step count [] int32.
+    """
+    return scale(step_size_fn)

@@ -1,0 +1,84 @@
+"""Bounds on the updates: each entry, or the length of all of them together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core import tree
+from gdjax.core.base import EmptyState, transformation
+from gdjax.core.ranges import NonNegative
+
+__all__ = ["clip", "clip_by_global_norm", "global_norm"]
+
+
+def global_norm(updates: Any) -> jax.Array:
+    """Euclidean norm of a tree, √Σ|x|², [] float32 or wider.
+
+    Sums in float32 or wider and does not overflow where the result is finite.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0])})
+    Array(5., dtype=float32)
+    """
+    return tree.norm(updates)
+
+
+@transformation
+def clip(max_delta: NonNegative):
+    """Bounds every entry of the updates: u = min(max(g, −Δ), Δ).
+
+    Complex entries are bounded in length and keep their direction.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.clip(1.0).update(jnp.array([-3.0, 0.5]), gd.EmptyState())[0]
+    Array([-1. ,  0.5], dtype=float32)
+
+    Args:
+        max_delta: Δ ≥ 0, in the units of the updates.
+    """
+
+    def leaf(g):
+        if jnp.iscomplexobj(g):
+            length = jnp.abs(g)
+            return jnp.where(
+                length > max_delta, g * (max_delta / jnp.where(length > 0, length, 1)), g
+            )
+        return jnp.clip(g, -max_delta, max_delta)
+
+    def update(updates, state, params=None, **extra):
+        return tree.map(leaf, updates), state
+
+    return lambda params: EmptyState(), update
+
+
+@transformation
+def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
+    """Shortens the updates, all leaves as one vector, to a greatest length.
+
+        u = g · min(1, c / ‖g‖)
+
+    A bound of 0 makes the updates zero. The norm is formed in float32 or wider.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.clip_by_global_norm(1.0).update(jnp.array([3.0, 4.0]), gd.EmptyState())[0]
+    Array([0.6, 0.8], dtype=float32)
+
+    Args:
+        max_norm: c ≥ 0, in the units of the updates.
+        axis_name: Axes of `shard_map` or `pmap` over which the updates are split.
+
+    Reference: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural
+        networks, 2013, https://arxiv.org/abs/1211.5063
+    """
+
+    def update(updates, state, params=None, **extra):
+        length = tree.norm(updates, axis_name=axis_name)
+        longer = length > max_norm
+        # One scalar, made once: the leaves are read once more and only multiplied.
+        factor = jnp.where(longer, max_norm / jnp.where(longer, length, 1), 1)
+        return tree.map(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), updates), state
+
+    return lambda params: EmptyState(), update

@@ -1,0 +1,98 @@
+"""Memory of past gradients: the accumulating trace and the exponential average."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gdjax.core import numerics, tree
+from gdjax.core.base import transformation
+from gdjax.core.numerics import increment, zero_count
+from gdjax.core.ranges import Decay
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["EmaState", "TraceState", "ema", "trace"]
+
+
+class TraceState(NamedTuple):
+    """State of `trace`."""
+
+    trace: chex.ArrayTree  # like params, float32 or wider: decayed sum of the updates
+
+
+@transformation
+def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
+    """Adds up the updates under decay: heavy-ball momentum, or Nesterov's.
+
+        v ← μ·v + g               u = v
+        with nesterov:            u = g + μ·v
+
+    >>> import gdjax as gd
+    >>> gd.chain(gd.trace(decay=0.9, nesterov=True), gd.scale_by_learning_rate(0.1))
+    chain(trace(decay=0.9, nesterov=True), scale_by_learning_rate(learning_rate=0.1))
+
+    Args:
+        decay: μ in [0, 1).
+        nesterov: Looks one step of momentum ahead.
+        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+
+    Reference: Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
+        https://doi.org/10.1016/0041-5553(64)90137-5; Sutskever et al., On the importance of
+        initialization and momentum in deep learning, 2013, https://proceedings.mlr.press/v28/sutskever13.html
+    """
+
+    def init(params):
+        return TraceState(tree.moment_like(params, accumulator_dtype))
+
+    def update(updates, state, params=None, **extra):
+        def leaf(g, v):
+            v = decay * v + g
+            return (g + decay * v if nesterov else v), v
+
+        updates, v = tree.evolve(leaf, (updates, state.trace))
+        return updates, TraceState(v)
+
+    return init, update
+
+
+class EmaState(NamedTuple):
+    """State of `ema`."""
+
+    count: chex.Array  # [] int32
+    ema: chex.ArrayTree  # like params, float32 or wider: mean of the updates
+
+
+@transformation
+def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
+    """Averages the updates exponentially.
+
+        v ← β·v + (1 − β)·g       u = v
+        with debias:              u = v / (1 − βᵗ)
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.ema(0.9)
+    >>> tx.update(jnp.array([1.0, 2.0]), tx.init(jnp.zeros(2)))[0]
+    Array([1., 2.], dtype=float32)
+
+    Args:
+        decay: β in [0, 1).
+        debias: Divides by what the weights add up to, so that the first u is g.
+        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+    """
+
+    def init(params):
+        return EmaState(zero_count(), tree.moment_like(params, accumulator_dtype))
+
+    def update(updates, state, params=None, **extra):
+        t = increment(state.count)
+        c = numerics.debias(decay, t) if debias else 1.0
+
+        def leaf(g, v):
+            v = numerics.ema(v, g, decay)
+            return v / c, v
+
+        updates, v = tree.evolve(leaf, (updates, state.ema))
+        return updates, EmaState(t, v)
+
+    return init, update

@@ -1,0 +1,1 @@
+"""Independent oracles: a test problem, NumPy transcriptions of papers, recorded trajectories."""
