@@ -20,7 +20,23 @@ from gdjax.optimizers.adagrad import *
 from gdjax.optimizers.adam import *
 from gdjax.optimizers.rmsprop import *
 from gdjax.optimizers.sgd import *
+from gdjax.schedules.basic import *
+from gdjax.schedules.cosine import *
+from gdjax.schedules.cycles import *
+from gdjax.schedules.decays import *
+from gdjax.schedules.join import *
+from gdjax.schedules.piecewise import *
+from gdjax.schedules.warmup import *
 from gdjax.transforms.basic import *
 from gdjax.transforms.clipping import *
 from gdjax.transforms.decay import *
 from gdjax.transforms.momentum import *
+
+
+def __getattr__(name: str):
+    """Loads the roof when it is looked at, not with the library."""
+    if name in ("contract", "lab", "plots"):
+        import importlib
+
+        return importlib.import_module(f"gdjax.{name}")
+    raise AttributeError(f"module 'gdjax' has no attribute {name!r}")

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core import errors, tree
-from gdjax.core.base import apply_updates, call_update
+from gdjax.core.base import apply_updates
+from gdjax.core.extra import call_update
 from gdjax.core.ranges import is_number
 
 __all__ = ["History", "MinimizeResult", "Status", "minimize"]

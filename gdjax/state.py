@@ -51,13 +51,13 @@ def find_all(state: Any, name_or_type: str | type) -> dict[str, Any]:
     >>> list(gd.state.find_all(tx.init(jnp.zeros(2)), "count"))
     ['ema/count', 'opt/0/count']
     """
-    by_name = isinstance(name_or_type, str)
-    return {
-        "/".join(path): node
-        for path, node in _walk(state)
-        if (by_name and (path[-1:] == (name_or_type,) or _type_name(node) == (name_or_type,)))
-        or (not by_name and isinstance(node, name_or_type))
-    }
+
+    def wanted(path: tuple[str, ...], node: Any) -> bool:
+        if isinstance(name_or_type, str):
+            return name_or_type in (path[-1:] + _type_name(node))
+        return isinstance(node, name_or_type)
+
+    return {"/".join(path): node for path, node in _walk(state) if wanted(path, node)}
 
 
 def _type_name(node: Any) -> tuple[str, ...]:
@@ -86,9 +86,9 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
     will. Works under `jit`.
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx = gd.chain(clip=gd.clip(1.0), opt=gd.sgd(gd.linear_schedule(0.1, 0.0, 10), momentum=0.5))
-    >>> {k: float(v) for k, v in gd.state.hyperparams(tx, tx.init(jnp.zeros(2))).items() if v != 0.1}
-    {'clip/max_delta': 1.0, 'opt/momentum': 0.5}
+    >>> tx = gd.chain(clip=gd.clip(1.0), opt=gd.sgd(gd.linear_to_zero(0.5, 10)))
+    >>> {k: float(v) for k, v in gd.state.hyperparams(tx, tx.init(jnp.zeros(2))).items()}
+    {'clip/max_delta': 1.0, 'opt/learning_rate': 0.5}
 
     Args:
         tx: The transformation that made the state.

@@ -1,1 +1,1 @@
-"""Ground floor: the pair, the recipe and the words that rules are written in; knows no optimizer."""
+"""Ground floor: the pair, the recipe, and the words of the rules; knows no optimizer."""

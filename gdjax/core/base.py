@@ -1,18 +1,17 @@
-"""The pair of pure functions that remembers its call, and the mechanism that all factories share."""
+"""The pair of pure functions that remembers its call, and how its numbers move."""
 
 from __future__ import annotations
 
-import difflib
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gdjax.core import errors, numerics, tree
+from gdjax.core.eager import can_compile, compiled
+from gdjax.core.extra import call_update, check_extra, extra_names, signature_of
 from gdjax.core.ranges import is_array, is_number
 from gdjax.core.recipe import Recipe, factory
 from gdjax.core.schedule import Live
@@ -23,8 +22,6 @@ __all__ = [
     "InjectHyperparamsState",
     "Pair",
     "apply_updates",
-    "call_update",
-    "extra_names",
     "transformation",
 ]
 
@@ -53,7 +50,7 @@ class Pair(NamedTuple):
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
-    """params + updates, formed in float32 or wider and rounded once to the dtypes of params.
+    """Params + updates, formed in float32 or wider and rounded once to the dtypes of params.
 
     Leaves whose update is None, float0 or an integer stay as they are.
 
@@ -66,25 +63,6 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """
     tree.check_like(updates, params, "apply_updates")
     return tree.add(params, updates)
-
-
-def call_update(update: Callable[..., Any], updates: Any, state: Any, params: Any, extra: dict):
-    """Calls an `update` of any origin with those extra arguments that its signature takes."""
-    names, takes_all = _signature(update)
-    taken = extra if takes_all else {k: v for k, v in extra.items() if k in names}
-    return update(updates, state, params, **taken)
-
-
-def _signature(update: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
-    """The extra arguments that an `update` names (is it required?), and whether it takes others."""
-    parameters = inspect.signature(update).parameters.values()
-    names = {p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY}
-    return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def extra_names(tx: Any) -> dict[str, bool]:
-    """The extra arguments that a transformation of any origin names; True for those it needs."""
-    return tx.extra_args if isinstance(tx, GradientTransformation) else _signature(tx.update)[0]
 
 
 class _Machine:
@@ -132,12 +110,12 @@ class _Machine:
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         """Turns gradients into updates: `(updates, state)`."""
-        if _compiles(self.tx, (updates, state, params, extra)):
-            return _compiled(0, *self.tx._split, updates, state, params, extra)
-        return self.run(0, updates, state, params, extra)
+        if can_compile(self.tx, (updates, state, params, extra)):
+            return compiled("update", *self.tx._split, updates, state, params, extra)
+        return self.run("update", updates, state, params, extra)
 
-    def run(self, which: int, updates: Any, state: Any, params: Any, extra: dict) -> Any:
-        """Updates (`which` = 0) or steps (1) with the functions built for the numbers of now."""
+    def run(self, which: str, updates: Any, state: Any, params: Any, extra: dict) -> Any:
+        """Updates or steps (`which`) with the functions built for the numbers that hold now."""
         if params is not None:
             tree.check_like(updates, params, self.tx.name)
         moving = self.moving
@@ -158,12 +136,12 @@ class _Machine:
         return out, InjectHyperparamsState(numerics.increment(state.count), values, inner)
 
     def call(
-        self, pair: Any, which: int, updates: Any, state: Any, params: Any, extra: dict
+        self, pair: Any, which: str, updates: Any, state: Any, params: Any, extra: dict
     ) -> Any:
         """Calls `update` or `step` of what was built."""
         if not isinstance(pair, GradientTransformation):
-            _check_extra(self.tx.name, self.tx._named_extra(pair), extra)
-        if which == 0:
+            check_extra(self.tx.name, self.tx._named_extra(pair), extra)
+        if which == "update":
             return call_update(pair.update, updates, state, params, extra)
         if pair.step is not None:
             return pair.step(updates, state, params, **extra)
@@ -204,9 +182,9 @@ class GradientTransformation(Recipe, _InitUpdate):
         Raises:
             ValueError: Gradients and parameters differ in structure or shape.
         """
-        if _compiles(self, (grads, state, params, extra)):
-            return _compiled(1, *self._split, grads, state, params, extra)
-        return self._machine.run(1, grads, state, params, extra)
+        if can_compile(self, (grads, state, params, extra)):
+            return compiled("step", *self._split, grads, state, params, extra)
+        return self._machine.run("step", grads, state, params, extra)
 
     @functools.cached_property
     def extra_args(self) -> dict[str, bool]:
@@ -223,7 +201,7 @@ class GradientTransformation(Recipe, _InitUpdate):
             names = {
                 n: names.get(n, False) or need for n, need in {**names, **extra_names(part)}.items()
             }
-        return {**names, **_signature(pair.update)[0]}
+        return {**names, **signature_of(pair.update)[0]}
 
     def parts(self, state: Any) -> list[tuple[str, Any, Any]]:
         """The transformations that were given to this one: `(name, transformation, its state)`."""
@@ -241,7 +219,7 @@ class GradientTransformation(Recipe, _InitUpdate):
 
     @functools.cached_property
     def _split(self) -> tuple[Any, tuple]:
-        """What is compiled in (structure and Python numbers), and the arrays, which are arguments."""
+        """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
         leaves, treedef = jax.tree.flatten(self)
         static = tuple(None if is_array(x) else x for x in leaves)
         return (treedef, static), tuple(x for x in leaves if is_array(x))
@@ -277,46 +255,6 @@ def _value(rule: Any, count: jax.Array, last: jax.Array | None) -> jax.Array:
     return value.astype(
         int if last is not None and jnp.issubdtype(last.dtype, jnp.integer) else float
     )
-
-
-def _check_extra(where: str, named: dict[str, bool], extra: dict[str, Any]) -> None:
-    """Missing extra arguments raise, and those that nobody names and that look misspelt."""
-    for name, needed in named.items():
-        if needed and name not in extra:
-            must = f"update needs the extra argument {name!r}"
-            got = ", ".join(extra) or "none"
-            errors.fail(where, must, got, instead=f"Write update(..., {name}=...).", kind=TypeError)
-    absent = [name for name in named if name not in extra]
-    for name in extra:
-        if name not in named and (close := difflib.get_close_matches(name, absent, cutoff=0.8)):
-            must = "extra arguments of update must be ones that it knows"
-            hint = f"Did you mean {close[0]}?"
-            errors.fail(where, must, name, instead=hint, kind=TypeError)
-
-
-# Outside of jit: one compiled program for each structure of arguments.
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _compiled(
-    which: int, static: Any, arrays: tuple, updates: Any, state: Any, params: Any, extra: Any
-):
-    treedef, numbers = static
-    rest = iter(arrays)
-    tx = treedef.unflatten([next(rest) if x is None else x for x in numbers])
-    return tx._machine.run(which, updates, state, params, extra)
-
-
-def _compiles(tx: GradientTransformation, arguments: Any) -> bool:
-    """Tells whether all arguments are concrete arrays or numbers, so that `jit` can take them."""
-    kinds = set(map(type, jax.tree.leaves((arguments, tx._split[1]))))
-    return all(map(_is_concrete, kinds))
-
-
-@functools.cache
-def _is_concrete(kind: type) -> bool:
-    numbers = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
-    return issubclass(kind, numbers) and not issubclass(kind, jax.core.Tracer)
 
 
 def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransformation]:

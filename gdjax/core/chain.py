@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gdjax.core import errors
-from gdjax.core.base import GradientTransformation, Pair, call_update, transformation
+from gdjax.core.base import GradientTransformation, Pair, transformation
+from gdjax.core.extra import call_update
 
 __all__ = ["chain", "stages"]
 

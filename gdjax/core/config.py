@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import jax
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -30,8 +29,8 @@ def spec(value: Any) -> Any:
     """Writes a transformation or a schedule as dicts, lists, numbers and strings.
 
     >>> import gdjax as gd
-    >>> gd.spec(gd.adamw(gd.cosine_decay_schedule(1e-3, 100), b2=0.95))
-    {'adamw': {'learning_rate': {'cosine_decay_schedule': {'init_value': 0.001, 'decay_steps': 100}}, 'b2': 0.95}}
+    >>> gd.spec(gd.adam(gd.linear_to_zero(1e-3, 100)))
+    {'adam': {'learning_rate': {'linear_to_zero': {'init_value': 0.001, 'total_steps': 100}}}}
 
     Raises:
         TypeError: An argument cannot be written: a lambda, or another library's transformation.
@@ -79,8 +78,8 @@ def build(data: Any) -> Any:
     """Makes what `spec` has written.
 
     >>> import gdjax as gd
-    >>> gd.build({"chain": [{"clip_by_global_norm": {"max_norm": 1.0}}, {"sgd": {"learning_rate": 0.1}}]})
-    chain(clip_by_global_norm(max_norm=1.0), sgd(learning_rate=0.1))
+    >>> gd.build({"chain": [{"clip": {"max_delta": 1.0}}, {"sgd": {"learning_rate": 0.1}}]})
+    chain(clip(max_delta=1.0), sgd(learning_rate=0.1))
 
     Raises:
         ValueError: No factory has that name, or an argument is wrong; the message says the nearest.

@@ -65,7 +65,7 @@ def zero_count() -> jax.Array:
 
 
 def increment(count: jax.Array) -> jax.Array:
-    """count + 1, which stays at the largest integer instead of wrapping round."""
+    """One more, which stays at the largest integer instead of wrapping round."""
     return jnp.where(count < jnp.iinfo(count.dtype).max, count + 1, count)
 
 
@@ -104,16 +104,15 @@ def safe_sqrt(x: jax.Array) -> jax.Array:
 
 
 def safe_divide(x: jax.Array, y: jax.Array) -> jax.Array:
-    """x / y where y is not 0, and 0 where it is; so are the derivatives."""
+    """Divides x by y where y is not 0 and gives 0 where it is; so for the derivatives."""
     nonzero = y != 0
     return jnp.where(nonzero, x / jnp.where(nonzero, y, 1), 0)
 
 
 def divide_by_root(g: jax.Array, v: jax.Array, eps: Any, eps_in_sqrt: bool = False) -> jax.Array:
-    """g / (√v + eps), or g / √(v + eps), for v ≥ 0; 0 where v is 0, where g² has vanished too.
-
-    So the result and its derivatives are finite at zero gradients, for eps = 0 as well.
-    """
-    zero = v == 0  # and not v > 0: a NaN has to stay one
-    v = jnp.where(zero, 1, v)
-    return jnp.where(zero, 0, g / (jnp.sqrt(v + eps) if eps_in_sqrt else jnp.sqrt(v) + eps))
+    """Forms g / (√v + eps) or g / √(v + eps), v ≥ 0; 0 / 0 is 0, and derivatives are finite."""
+    never_zero = isinstance(eps, (int, float)) and eps > 0  # spares the compiler a guard
+    if eps_in_sqrt:
+        return g / jnp.sqrt(v + eps) if never_zero else safe_divide(g, safe_sqrt(v + eps))
+    root = safe_sqrt(v) + eps
+    return g / root if never_zero else safe_divide(g, root)

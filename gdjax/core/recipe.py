@@ -71,7 +71,10 @@ class Factory:
 
     def defaults(self) -> dict[str, Any]:
         """The values of the arguments that need not be given."""
-        kinds = {inspect.Parameter.VAR_POSITIONAL: (), inspect.Parameter.VAR_KEYWORD: {}}
+        kinds: dict[Any, Any] = {
+            inspect.Parameter.VAR_POSITIONAL: (),
+            inspect.Parameter.VAR_KEYWORD: {},
+        }
         return {
             p.name: kinds.get(p.kind, p.default)
             for p in self.signature.parameters.values()

@@ -5,7 +5,6 @@ What is not differentiable (None, float0, integer, key leaves) is passed over ev
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -90,10 +89,10 @@ def check_like(updates: Any, params: Any, where: str = "update") -> None:
 def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tuple[Any, ...]:
     """Carries a rule for one array over trees.
 
-    `leaf` takes one array of each of `trees` and of `read`, and returns one array for each of
-    `trees`. The first of `trees` are the updates: they arrive float32 or wider and leave as
-    `leaf` made them. The others are state: they arrive wide and leave in the dtype they had.
-    Trees of `read` are only read; one that is None gives None to every call.
+    `leaf` takes one array of each of `trees` and of `read`, all in the precision of the widest of
+    them and in float32 at least, and returns one array for each of `trees`. The first of `trees`
+    are the updates, which leave as `leaf` made them; the others are state and leave in the dtype
+    they had. Trees of `read` are only read; one that is None gives None to every call.
 
     Leaves that are not differentiable keep their state and pass unchanged.
 
@@ -110,7 +109,7 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
     # One trace for all leaves of one shape: three times less tracing than leaf by leaf.
     @jax.jit
     def one(row: tuple[Any, ...]) -> tuple[Any, ...]:
-        out = leaf(*(numerics.wide(x) if differentiable(x) else x for x in row))
+        out = leaf(*_of_one_precision(row))
         out = out if isinstance(out, tuple) else (out,)
         if len(out) != kept:
             errors.fail(
@@ -135,13 +134,28 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
     return tuple(treedef.unflatten(column) for column in columns)
 
 
+def _of_one_precision(row: tuple[Any, ...]) -> list[Any]:
+    """Casts the arrays of one leaf to the widest of them, float32 at least; complex stays so."""
+    floats = [x for x in row if differentiable(x)]
+    widest = np.result_type(np.float32, *(_real(numerics.wide(x).dtype) for x in floats))
+
+    def cast(x: Any) -> Any:
+        if not differentiable(x):
+            return x
+        x = jnp.asarray(x)
+        is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
+        return x.astype(np.result_type(widest, np.complex64) if is_complex else widest)
+
+    return [cast(x) for x in row]
+
+
 def map(leaf: Callable[..., Any], updates: Any, *read: Any) -> Any:
     """`evolve` for a rule without state: one tree in, one tree out."""
     return evolve(leaf, (updates,), *read)[0]
 
 
 def moment_like(params: Any, dtype: Any = None) -> Any:
-    """Zeros like the parameters, float32 or wider unless `dtype` says less; None where passed over."""
+    """Zeros like the parameters, float32 or wider unless `dtype` says less; None if passed over."""
 
     def zeros(p: Any) -> Any:
         if not differentiable(p):
@@ -149,7 +163,7 @@ def moment_like(params: Any, dtype: Any = None) -> Any:
         p = jnp.asarray(p)
         to = numerics.wide_dtype(p.dtype) if dtype is None else jnp.dtype(dtype)
         if jnp.issubdtype(p.dtype, jnp.complexfloating):
-            to = jnp.promote_types(to, jnp.complex64)
+            to = np.promote_types(numerics.wide_dtype(to), np.complex64)
         return jnp.zeros_like(p, dtype=to)
 
     return jax.tree.map(zeros, params)
@@ -177,7 +191,7 @@ def _real(dtype: Any) -> np.dtype:
 
 
 def _total(sums: list[jax.Array]) -> jax.Array:
-    dtype = functools.reduce(jnp.promote_types, (x.dtype for x in sums), jnp.dtype(jnp.float32))
+    dtype = np.result_type(np.float32, *(x.dtype for x in sums))
     return sum((x.astype(dtype) for x in sums), jnp.zeros([], dtype))
 
 
@@ -219,7 +233,7 @@ def vdot(a: Any, b: Any) -> jax.Array:
 
 
 def add(params: Any, updates: Any) -> Any:
-    """params + updates, formed wide and rounded once to the dtype of the parameters."""
+    """Params + updates, formed wide and rounded once to the dtype of the parameters."""
     ps, treedef = _flatten(params)
     us = _align(treedef, updates, params, "apply_updates")
     moves = [differentiable(p) and differentiable(u) for p, u in zip(ps, us)]

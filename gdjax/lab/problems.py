@@ -308,9 +308,9 @@ def _product(a: chex.Array, b: chex.Array) -> chex.Array:
 
 
 def _cross_entropy(logits: chex.Array, labels: Any) -> chex.Array:
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), jnp.asarray(labels)[:, None], axis=1)
-    return -jnp.mean(chosen)
+    labels = jnp.asarray(labels, int)[:, None]  # JAX's default width, or strict promotion objects
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), labels, axis=1))
 
 
 def _accuracy(logits: chex.Array, labels: Any) -> chex.Array:
-    return jnp.mean(jnp.argmax(logits, axis=1) == jnp.asarray(labels), dtype=logits.dtype)
+    return jnp.mean(jnp.argmax(logits, axis=1) == jnp.asarray(labels, int), dtype=logits.dtype)

@@ -1,0 +1,45 @@
+"""The promises that every transformation keeps, as functions that anyone can run on their own.
+
+    from gdjax import contract
+    contract.check(my_optimizer(1e-3))
+
+Each promise is a function of one `Subject` that raises AssertionError where it is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gdjax.contract import any_tree, is_data, state_stays  # noqa: F401 - they enter their promises
+from gdjax.contract.subject import PROMISES, Subject
+
+__all__ = ["PROMISES", "Subject", "check"]
+
+
+def check(tx: Any, promises: Iterable[str] | None = None, **about: Any) -> list[str]:
+    """Runs the promises on a transformation.
+
+    >>> import gdjax as gd
+    >>> gd.contract.check(gd.sgd(0.1), ["is_data", "scans"])
+    ['is_data', 'scans']
+
+    Args:
+        tx: The transformation.
+        promises: Names out of `PROMISES`; all of them by default.
+        **about: The other attributes of `Subject`.
+
+    Returns:
+        The names of the promises that hold.
+
+    Raises:
+        AssertionError: One does not; a note tells which.
+    """
+    subject, names = Subject(tx, **about), list(promises or PROMISES)
+    for name in names:
+        try:
+            PROMISES[name](subject)
+        except Exception as error:
+            error.add_note(f"promise {name} of {tx}")
+            raise
+    return names

@@ -1,0 +1,177 @@
+"""Promises for any tree and any number: structures, extremes, derivatives, precision, placement."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import chex
+import jax
+import jax.experimental
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.contract.subject import (
+    FLOATS,
+    Subject,
+    example_grads,
+    example_params,
+    finite,
+    moving_numbers,
+    promise,
+    run,
+)
+from gdjax.core.base import apply_updates
+from gdjax.core.chain import chain
+from gdjax.core.config import build
+
+__all__ = [
+    "descends",
+    "is_differentiable",
+    "is_placed_like_parameters",
+    "keeps_double_precision",
+    "names_the_wrong_leaf",
+    "stays_finite",
+    "takes_abstract_parameters",
+    "takes_any_tree",
+]
+
+
+@promise
+def takes_any_tree(subject: Subject) -> None:
+    """Empty trees, tuples, scalars; what is not differentiable is passed over, None is absent."""
+    for params in ({}, (), jnp.asarray(1.0), (jnp.ones(2), [jnp.ones(1)])):
+        updates, _ = run(subject, 1, params)
+        assert jax.tree.structure(updates) == jax.tree.structure(params)
+    params = example_params()
+    more = {**params, "none": None, "steps": jnp.arange(3), "key": jax.random.key(0)}
+    grads = {**example_grads(params), "none": None, "key": more["key"]}
+    for integer in (np.zeros((3,), jax.dtypes.float0), jnp.zeros((3,), jnp.int32)):
+        with_integer = {**grads, "steps": integer}
+        state = subject.tx.init(more)
+        updates, after = subject.update(with_integer, state, more)
+        assert _kinds(after) == _kinds(state)
+        moved = apply_updates(more, updates)
+        assert moved["none"] is None
+        np.testing.assert_array_equal(moved["steps"], jnp.arange(3))
+        alone, _ = run(subject, 1)
+        chex.assert_trees_all_close({k: updates[k] for k in alone}, alone, rtol=1e-6, atol=1e-7)
+    unknown = dataclasses.replace(subject, extra={**subject.extra, "something_of_others": 1.0})
+    unknown.update(example_grads(params), unknown.tx.init(params), params)
+
+
+def _kinds(value: Any) -> Any:
+    return jax.tree.structure(value), [(jnp.shape(x), x.dtype) for x in jax.tree.leaves(value)]
+
+
+@promise
+def takes_abstract_parameters(subject: Subject) -> None:
+    """`init` and `update` work on shapes and dtypes alone."""
+    params = example_params()
+    state = jax.eval_shape(subject.tx.init, params)
+    _, after = jax.eval_shape(subject.update, example_grads(params), state, params)
+    real = jax.tree.map(lambda x: (x.shape, x.dtype), subject.tx.init(params))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == real
+
+
+@promise
+def names_the_wrong_leaf(subject: Subject) -> None:
+    """A gradient of another shape or structure raises, with the path of the leaf."""
+    params = example_params()
+    state, grads = subject.tx.init(params), example_grads(params)
+    wrong_shape = {**grads, "dense": {"kernel": jnp.ones((3, 2))}}
+    wrong_tree = {"dense": grads["dense"], "gain": grads["gain"]}
+    for wrong, path in ((wrong_shape, "dense/kernel"), (wrong_tree, "bias")):
+        try:
+            subject.update(wrong, state, params)
+        except ValueError as error:
+            assert path in str(error), error
+        else:
+            raise AssertionError(f"{path}: a wrong gradient was taken")
+
+
+@promise
+def stays_finite(subject: Subject) -> None:
+    """Zero, tiny and huge gradients (whose squares float32 can hold) give finite numbers."""
+    for dtype in FLOATS:
+        params = example_params(dtype)
+        largest = min(1e18, float(jnp.finfo(dtype).max))
+        for scale in (0.0, float(jnp.finfo(dtype).tiny), largest):
+            state = subject.tx.init(params)
+            for i in range(2):
+                grads = example_grads(params, i, scale)
+                updates, state = subject.update(grads, state, params)
+            assert finite((updates, state)), (dtype, scale)
+
+
+@promise
+def is_differentiable(subject: Subject) -> None:
+    """Derivatives through two steps are finite: at zero gradients, in gradients and numbers."""
+    params = example_params()
+    moving = moving_numbers(subject.tx)
+
+    def end(numbers: Any, scale: Any, params: Any) -> Any:
+        tx = subject.tx.replace(**numbers)
+        state, total = tx.init(params), 0.0
+        for i in range(2):
+            grads = jax.tree.map(lambda g: scale * g, example_grads(params, i))
+            updates, state = subject.update(grads, state, params, tx)
+            params = apply_updates(params, updates)
+        return total + sum(jnp.sum(p) for p in jax.tree.leaves(params))
+
+    numbers = {name: jnp.asarray(value) for name, value in moving.items()}
+    slope = jax.jit(jax.grad(end, argnums=(0, 1, 2)))
+    for scale in (0.0, 1.0):
+        slopes = slope(numbers, jnp.asarray(scale), params)
+        assert finite(slopes), (scale, slopes)
+
+
+@promise
+def keeps_double_precision(subject: Subject) -> None:
+    """Under x64, float64 parameters have float64 updates that float32 numbers do not narrow."""
+    with _enable_x64():
+        params = example_params(jnp.float64)
+        updates, state = run(subject, 2, params)
+        assert all(u.dtype == jnp.float64 for u in jax.tree.leaves(updates))
+        params = example_params(jnp.float32)
+        updates, _ = run(subject, 2, params)
+        assert all(u.dtype == jnp.float32 for u in jax.tree.leaves(updates))
+
+
+def _enable_x64() -> Any:
+    here = jax if hasattr(jax, "enable_x64") else jax.experimental  # before jax 0.8
+    return getattr(here, "enable_x64")(True)  # noqa: B009 - only one of them has it
+
+
+@promise
+def is_placed_like_parameters(subject: Subject) -> None:
+    """State of sharded parameters is sharded as they are; trivial on a single device."""
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("data",))
+    along = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    params = {"w": jax.device_put(jnp.ones((8, 2)), along)}
+    state = subject.tx.init(params)
+    update = jax.jit(subject.update)
+    _, after = update(jax.device_put(example_grads(params), along), state, params)
+    for where in (state, after):
+        for leaf in jax.tree.leaves(where):
+            if leaf.shape == (8, 2):
+                assert leaf.sharding.is_equivalent_to(along, 2), leaf.sharding
+
+
+@promise
+def descends(subject: Subject) -> None:
+    """A hundred steps make a parabola smaller."""
+    if not subject.descends:
+        return
+    tx, params = subject.tx, {"x": jnp.asarray([1.0, -2.0])}
+    loss = lambda p: jnp.sum(p["x"] ** 2)
+    first, _ = subject.update(jax.grad(loss)(params), tx.init(params), params)
+    if first["x"][0] > 0:  # keeps the sign of the gradient, as a part of an optimizer does
+        tx = chain(tx, build({"scale": {"step_size": -0.01}}))
+
+    def body(carry: Any, _: Any) -> Any:
+        params, state = carry
+        return tx.step(jax.grad(loss)(params), state, params, **subject.extra), loss(params)
+
+    _, losses = jax.lax.scan(body, (params, tx.init(params)), length=100)
+    assert losses[-1] < losses[0], (losses[0], losses[-1])

@@ -1,0 +1,102 @@
+"""Promises on what a transformation is: data whose numbers are leaves and may move."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import state as states
+from gdjax.contract.subject import Subject, example_params, moving_numbers, promise, run
+from gdjax.core.config import build, spec
+from gdjax.core.ranges import is_number
+
+__all__ = ["follows_schedules", "is_a_pytree", "is_data", "numbers_are_leaves", "tells_its_numbers"]
+
+
+@promise
+def is_data(subject: Subject) -> None:
+    """It unpacks, prints, compares, hashes, is edited, copied, pickled, and goes through JSON."""
+    tx = subject.tx
+    init, update = tx
+    assert init == tx.init and update == tx.update and hash(update) is not None
+    assert repr(tx).startswith(f"{tx.name}(") and repr(tx) == repr(tx.replace())
+    assert tx == tx.replace() and hash(tx) == hash(tx.replace()) and tx != object()
+    assert not tx != tx.replace()  # a tuple has a != of its own
+    assert copy.copy(tx) == tx
+    if subject.serializable:
+        assert pickle.loads(pickle.dumps(tx)) == tx and copy.deepcopy(tx) == tx
+        assert build(json.loads(json.dumps(spec(tx)))) == tx
+    for name in tx.numbers:
+        if isinstance(value := tx.arguments[name], float):
+            other = value * 0.5 + 0.125
+            edited = tx.replace(**{name: other})
+            assert edited.arguments[name] == other and edited != tx, name
+
+
+@promise
+def is_a_pytree(subject: Subject) -> None:
+    """Its leaves are the numbers given, and it can be rebuilt with anything in their place."""
+    leaves, treedef = jax.tree.flatten(subject.tx)
+    assert all(map(is_number, leaves)), leaves
+    assert treedef.unflatten(leaves) == subject.tx
+    assert len(jax.tree.leaves_with_path(subject.tx)) == len(leaves)
+    for strange in (None, object(), jax.ShapeDtypeStruct((), jnp.float32)):
+        treedef.unflatten([strange] * len(leaves))
+
+
+@promise
+def tells_its_numbers(subject: Subject) -> None:
+    """`state.hyperparams` gives each number under its name, in and out of `jit`."""
+    tx = subject.tx
+    state = tx.init(example_params())
+    told = states.hyperparams(tx, state)
+    for name in tx.numbers:
+        if is_number(value := tx.arguments[name]):
+            np.testing.assert_allclose(told[name], value, rtol=1e-6)
+    chex.assert_trees_all_close(jax.jit(lambda s: states.hyperparams(tx, s))(state), told)
+
+
+@promise
+def follows_schedules(subject: Subject) -> None:
+    """Every number may be a schedule; a constant one changes nothing, a moving one is told."""
+    expected, inner = run(subject)
+    for name, value in moving_numbers(subject.tx).items():
+        constant = subject.tx.replace(**{name: lambda step, value=value: value})
+        updates, state = jax.jit(lambda tx=constant: run(subject, tx=tx))()
+        chex.assert_trees_all_close(updates, expected, rtol=2e-5, atol=1e-7)
+        chex.assert_trees_all_close(state.inner_state, inner, rtol=2e-5, atol=1e-7)
+        ramp = lambda step, value=value: value * (0.5 + 0.125 * step.astype(float))
+        moving = subject.tx.replace(**{name: ramp})
+        told = jax.jit(lambda tx=moving: states.hyperparams(tx, run(subject, tx=tx)[1]))()
+        np.testing.assert_allclose(told[name], value * 0.75, rtol=1e-6)
+
+
+@promise
+def numbers_are_leaves(subject: Subject) -> None:
+    """Passed to `jit` and changed, nothing is traced again; under `vmap` it equals the loop."""
+    traces = []
+    params = example_params()
+
+    @jax.jit
+    def end(tx: Any) -> Any:
+        traces.append(None)
+        return run(subject, 2, params, tx)
+
+    for name, value in moving_numbers(subject.tx).items():
+        # 0.9 and 0.85 of a number lie in every interval that begins at 0.
+        values = [0.9 * value, 0.85 * value]
+        before = len(traces)
+        looped = [end(subject.tx.replace(**{name: v}))[0] for v in values]
+        assert len(traces) <= before + 1, f"{name}: traced {len(traces) - before} times"
+        mapped = jax.vmap(lambda v, name=name: end(subject.tx.replace(**{name: v}))[0])
+        together = mapped(jnp.asarray(values))
+        for i, one in enumerate(looped):
+            part = jax.tree.map(lambda x, i=i: x[i], together)
+            chex.assert_trees_all_close(part, one, rtol=2e-5, atol=1e-7)

@@ -1,0 +1,108 @@
+"""What the promises examine, and the examples that they use."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core import tree
+from gdjax.core.base import GradientTransformation
+
+__all__ = [
+    "FLOATS",
+    "PROMISES",
+    "Subject",
+    "avals",
+    "example_grads",
+    "example_params",
+    "finite",
+    "moving_numbers",
+    "promise",
+    "run",
+]
+
+FLOATS = (jnp.float32, jnp.bfloat16, jnp.float16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is examined: a transformation, and what it needs to be known of it.
+
+    Attributes:
+        tx: The transformation.
+        extra: Extra arguments that each `update` gets.
+        descends: Whether a hundred steps of it, or of it followed by a small rate where it leaves
+            the sign of the gradient, make a parabola smaller.
+        serializable: Whether its arguments can be written as JSON and pickled (lambdas cannot).
+    """
+
+    tx: GradientTransformation
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    descends: bool = True
+    serializable: bool = True
+
+    def update(self, updates: Any, state: Any, params: Any, tx: Any = None) -> tuple[Any, Any]:
+        """`update` with the extra arguments."""
+        return (self.tx if tx is None else tx).update(updates, state, params, **self.extra)
+
+
+PROMISES: dict[str, Callable[[Subject], None]] = {}
+
+
+def promise(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
+    """Enters a function into the contract."""
+    PROMISES[function.__name__] = function
+    return function
+
+
+def example_params(dtype: Any = jnp.float32) -> dict[str, Any]:
+    """A small tree: a matrix, a vector, a scalar."""
+    return {
+        "dense": {"kernel": jnp.linspace(-1.0, 1.0, 6, dtype=dtype).reshape(2, 3)},
+        "bias": jnp.asarray([0.5, -0.25], dtype),
+        "gain": jnp.asarray(2.0, dtype),
+    }
+
+
+def example_grads(params: Any, step: int = 0, scale: float = 1.0) -> Any:
+    """Gradients that differ from step to step and from entry to entry, in the dtypes of params."""
+
+    def one(p: Any) -> jax.Array:
+        wave = np.cos(1.0 + step + np.arange(np.size(p)) * 1.7).reshape(np.shape(p))
+        return jnp.asarray(scale * wave, jnp.result_type(p))
+
+    return jax.tree.map(one, params)
+
+
+def run(subject: Subject, steps: int = 3, params: Any = None, tx: Any = None) -> tuple[Any, Any]:
+    """The last updates and the state after some steps."""
+    tx, params = subject.tx if tx is None else tx, example_params() if params is None else params
+    state, updates = tx.init(params), None
+    for i in range(steps):
+        updates, state = subject.update(example_grads(params, i), state, params, tx)
+    return updates, state
+
+
+def finite(value: Any) -> bool:
+    """Tells whether every number of a tree is."""
+    return all(
+        bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(value) if tree.differentiable(x)
+    )
+
+
+def avals(value: Any) -> Any:
+    """Structure, shapes, dtypes and weak types: what a scan and a donation ask to be equal."""
+    kinds = [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(value)]
+    return jax.tree.structure(value), kinds
+
+
+def moving_numbers(tx: GradientTransformation) -> dict[str, float]:
+    """Those hyperparameters that are Python numbers and could be schedules."""
+    given = {name: tx.arguments[name] for name in tx.numbers}
+    scheduled = {n: r.scheduled for n, r in tx._factory.ranges.items()}
+    return {n: float(v) for n, v in given.items() if scheduled[n] and isinstance(v, (int, float))}

@@ -1,0 +1,268 @@
+"""The catalogue read by people: what there is, what it does, where it comes from, in words.
+
+Everything here is taken from the factories and their docstrings, so there is no second list to
+keep. `read` is the other direction: it makes the object that a call typed on a command line means.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Entry", "entries", "explain", "lookup", "markdown", "read", "reference"]
+
+import ast
+import inspect
+import re
+from typing import Any, NamedTuple, NoReturn
+
+import gdjax  # noqa: F401 - fills the catalogue
+from gdjax.core import errors
+from gdjax.core.base import GradientTransformation
+from gdjax.core.recipe import CATALOGUE, Factory, Recipe
+from gdjax.core.values import show
+
+KINDS = ("optimizer", "transformation", "schedule")
+_SECTION = re.compile(r"^(Args|Returns|Raises|Reference|References|Yields):", re.MULTILINE)
+_YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b")
+_LAST_AUTHORS = re.compile(r"(?:[\w.'’\-]+ )*(?:and (?:[\w.'’\-]+ )*[\w.'’\-]+|et al\.?)$")
+
+
+class Entry(NamedTuple):
+    """What the catalogue knows of one factory."""
+
+    name: str
+    kind: str  # one of KINDS
+    module: str
+    summary: str  # the first sentence of the docstring
+    reference: str  # authors and year, empty where the docstring names none
+    formula: str  # the indented lines of the docstring above its sections
+    signature: str
+    url: str = ""  # of the first reference
+
+
+def entries() -> list[Entry]:
+    """All factories of the library, by kind and name."""
+    own = [made for made in CATALOGUE.values() if made.module.split(".")[0] == "gdjax"]
+    return sorted(map(_entry, own), key=lambda e: (KINDS.index(e.kind), e.name))
+
+
+def lookup(name: str) -> Factory:
+    """Finds a factory by name.
+
+    Raises:
+        ValueError: There is none; the message says the nearest names.
+    """
+    if name not in CATALOGUE:
+        hint = errors.nearest(name, CATALOGUE) or "gdjax list shows all."
+        errors.fail("catalogue", "the name must be one of the catalogue", repr(name), instead=hint)
+    return CATALOGUE[name]
+
+
+def _entry(made: Factory) -> Entry:
+    text = inspect.getdoc(made.function) or ""
+    body, url = _SECTION.split(text, maxsplit=1)[0], ""
+    first = " ".join(body.strip().split("\n\n")[0].split())
+    sentence = re.match(r".*?[.!](?=\s+[^a-z\s]|$)", first)
+    source = _paragraph(text, "Reference")
+    if found := re.search(r"https?://[^\s;,]+", source):
+        url = found.group().rstrip(".")
+    lines = [line for line in body.splitlines()[1:] if line.startswith("    ") or not line.strip()]
+    formula = inspect.cleandoc("\n" + "\n".join(lines)) if any(map(str.strip, lines)) else ""
+    formula = re.sub(r"\n{3,}", "\n\n", formula).strip()
+    return Entry(
+        made.name,
+        _kind(made),
+        made.module,
+        sentence.group() if sentence else first,
+        reference(source),
+        formula,
+        _signature(made),
+        url,
+    )
+
+
+def _kind(made: Factory) -> str:
+    if not issubclass(made.make, GradientTransformation):
+        return "schedule"
+    optimizer = made.module.startswith("gdjax.optimizers.") and not made.name.startswith("scale_by")
+    return "optimizer" if optimizer else "transformation"
+
+
+def _paragraph(text: str, section: str) -> str:
+    """The text of a section of a docstring on one line, without its heading."""
+    found = re.search(rf"^{section}s?:(.*?)(?:\n[ \t]*\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+def reference(text: str) -> str:
+    """Authors and year of the first of the works that a `Reference:` paragraph names.
+
+    >>> reference("Duchi, Hazan and Singer, Adaptive subgradient methods, 2011, https://jmlr.org")
+    'Duchi, Hazan and Singer, 2011'
+    """
+    parts = re.split(r",\s+", re.split(r";|https?://", text, maxsplit=1)[0].strip(" ,."))
+    if not parts[0]:
+        return ""
+    years = [year for part in parts for year in _YEAR.findall(part)]
+    if years and years[0] in parts[1:2]:  # "Polyak, 1964, and Nesterov, 1983, in the form of ..."
+        return f"{parts[0]}, {years[0]}"
+    # A title may hold commas and "and" as well: authors go on only as long as they look like names.
+    count = 1
+    for i, part in enumerate(parts[:-1]):
+        if not part[:1].isupper() or len(part.split()) > 5:
+            break
+        if _LAST_AUTHORS.match(part):
+            count = i + 1
+            break
+    return ", ".join(parts[:count] + years[-1:])
+
+
+def _signature(made: Factory) -> str:
+    """The call with its defaults; what is given by number stands without an annotation."""
+    plain = [p.replace(annotation=p.empty) for p in made.signature.parameters.values()]
+    written = [
+        str(p.replace(default=_Shown(p.default)) if p.default is not p.empty else p) for p in plain
+    ]
+    kinds = [p.kind for p in plain]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        written.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    return f"{made.name}({', '.join(written)})"
+
+
+class _Shown:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return show(self.value)
+
+
+def markdown() -> str:
+    """The catalogue as Markdown tables, one for each kind."""
+    blocks = []
+    for kind in KINDS:
+        rows = [e for e in entries() if e.kind == kind]
+        if not rows:
+            continue
+        lines = [f"| {kind.capitalize()} | What it does | Reference |", "| --- | --- | --- |"]
+        for e in rows:
+            source = f"[{_cell(e.reference)}]({e.url})" if e.url else _cell(e.reference)
+            lines.append(f"| `{e.name}` | {_cell(e.summary)} | {source} |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def explain(name: str) -> str:
+    """Everything about one factory: call, docstring, the parts it is made of, its state.
+
+    Raises:
+        ValueError: No factory has that name.
+    """
+    made = lookup(name)
+    text = inspect.getdoc(made.function) or ""
+    blocks = [f"{_signature(made)}\n{_kind(made)}, from {made.module}", text.strip()]
+    tx = _example(made)
+    if isinstance(tx, GradientTransformation):
+        body = made.invoke({**tx.arguments})
+        if isinstance(body, GradientTransformation):
+            stages = body.arguments.get("transformations") or (body,)
+            blocks.append("Parts:\n" + "\n".join(f"    {show(stage)}" for stage in stages))
+        blocks.append("State:\n" + "\n".join(f"    {line}" for line in _state(tx)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _example(made: Factory) -> Any:
+    """An object of this factory with an example in the place of each number that must be given."""
+    required = [
+        p.name
+        for p in made.signature.parameters.values()
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    numbers = {
+        n: 0.001 if n == "learning_rate" else made.ranges[n].example
+        for n in required
+        if n in made.ranges
+    }
+    if any(p.kind is p.VAR_POSITIONAL for p in made.signature.parameters.values()):
+        return None  # it is what its parts are
+    try:
+        return made.call(**numbers)
+    except (TypeError, ValueError):  # it needs more than numbers: a function, other parts
+        return None
+
+
+def _state(tx: GradientTransformation) -> list[str]:
+    import jax
+
+    try:
+        state = jax.eval_shape(tx.init, {"w": jax.ShapeDtypeStruct((2, 2), "float32")})
+    except (TypeError, ValueError):
+        return ["depends on the parameters"]
+    stages = state if type(state) is tuple else (state,)
+    return [_fields(stage) for stage in stages] or ["none"]
+
+
+def _fields(node: Any) -> str:
+    if not hasattr(node, "_fields"):
+        return type(node).__name__
+    nested = [hasattr(value, "_fields") for value in node]
+    inner = [f"{f}={_fields(v)}" if deep else f for f, v, deep in zip(node._fields, node, nested)]
+    return f"{type(node).__name__}({', '.join(inner)})"
+
+
+def read(text: str, **also: Any) -> Recipe:
+    """Makes what a call typed as text means: factories of the catalogue and literals, nothing else.
+
+    >>> read("adamw(weight_decay=0.1)", learning_rate=0.5)
+    adamw(weight_decay=0.1, learning_rate=0.5)
+
+    Args:
+        text: A name, or a call whose arguments are literals or such calls.
+        **also: Arguments that are added, and which the text must therefore not give.
+
+    Raises:
+        ValueError: It is no such call, a name is unknown, or the factory refuses an argument.
+        TypeError: The factory has no such argument.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        _refuse(text)
+    call = ast.Call(node, [], []) if isinstance(node, ast.Name) else node
+    if not isinstance(call, ast.Call):
+        _refuse(text)
+    if also and (call.args or any(k.arg in also for k in call.keywords)):
+        must = (
+            f"arguments must stand by keyword and without {', '.join(also)}, which is set already"
+        )
+        errors.fail("catalogue", must, text)
+    return _call(call, text, also)
+
+
+def _call(node: ast.Call, text: str, also: dict[str, Any]) -> Any:
+    if not isinstance(node.func, ast.Name) or any(k.arg is None for k in node.keywords):
+        _refuse(text)
+    made = lookup(node.func.id)
+    args = [_value(arg, text) for arg in node.args]
+    named = {str(k.arg): _value(k.value, text) for k in node.keywords}
+    return made.call(*args, **named, **also)
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Call):
+        return _call(node, text, {})
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [_value(item, text) for item in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        _refuse(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    hint = "Write for instance adamw or adamw(b2=0.99, weight_decay=0.1)."
+    must = "it must be a name, or a call with numbers, strings, lists, dicts or such calls"
+    errors.fail("catalogue", must, repr(text), instead=hint)

@@ -1,0 +1,332 @@
+"""Races: optimizers × learning rates × seeds, each optimizer's whole grid as one compiled program.
+
+>>> from gdjax.lab.race import race
+>>> results = race(["sgd", "adam"], "bowl", rates="0.01,0.1", steps=50)
+>>> [row.name for row in results.rows()]
+['sgd', 'adam']
+"""
+
+from __future__ import annotations
+
+__all__ = ["Results", "Row", "Run", "Spread", "parse_rates", "race"]
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core import errors
+from gdjax.core.base import GradientTransformation, apply_updates, call_update
+from gdjax.core.recipe import CATALOGUE
+from gdjax.core.values import show
+from gdjax.lab import catalogue
+from gdjax.lab.problems import Problem
+from gdjax.lab.problems import problem as problem_of
+
+_MEASURES = 50  # how often a run tells how far it is and, if on batches, its full training loss
+_MOST_RATES = 1000
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation over seeds; no deviation of a single one."""
+
+    mean: float
+    std: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Any) -> Spread | None:
+        """Of the finite values; None if there are none."""
+        values = np.asarray(values, np.float64)
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return None
+        std = float(values.std(ddof=1)) if values.size > 1 else None
+        return cls(float(values.mean()), std, values.size)
+
+
+class Row(NamedTuple):
+    """One line of the table: an optimizer at its best rate."""
+
+    name: str
+    best_rate: float | None  # None if runs diverged at every rate
+    steps_to_target: Spread | None  # over the seeds that reached it
+    final_loss: Spread | None
+    test_accuracy: Spread | None
+    diverged: int  # of all runs of the grid
+    runs: int
+    seconds: float  # to run the grid
+    compile_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one optimizer did on the grid of R rates and S seeds, measured M times."""
+
+    name: str
+    make: Callable[[Any], Any]  # the transformation of a rate
+    losses: np.ndarray  # [R, S, M]: the training loss at the measured steps
+    steps_to_target: np.ndarray  # [R, S]: the first measured step at the target, NaN if none
+    test_accuracy: np.ndarray | None  # [R, S] at the end
+    seconds: float
+    compile_seconds: float
+
+    @property
+    def final_losses(self) -> np.ndarray:
+        """The training loss at the end, [R, S]."""
+        return self.losses[..., -1]
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Which runs ended above their start or where nothing is finite, [R, S]."""
+        return ~(np.isfinite(self.final_losses) & (self.final_losses <= self.losses[..., 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A race: the grid, and what each optimizer did on it."""
+
+    problem: Problem
+    rates: np.ndarray  # [R]
+    seeds: np.ndarray  # [S]
+    steps: int
+    at: np.ndarray  # [M]: the steps at which losses were measured, from 0 to `steps`
+    runs: tuple[Run, ...]
+    repeated: bool  # no seed would change anything, so only one was run
+
+    @property
+    def floor(self) -> float:
+        """The gap below which optimizers differ by rounding, not by merit."""
+        if self.problem.optimum is None:
+            return 0.0
+        rounding = 4 * float(np.finfo(np.float32).eps) * abs(self.problem.optimum)
+        return max(rounding, 1e-4 * self.problem.target)
+
+    def best(self, run: Run) -> int | None:
+        """Index of the rate of the least mean final gap, among those where no run diverged."""
+        gaps = np.maximum(self.problem.gap(run.final_losses), self.floor).mean(axis=1)
+        gaps = np.where(run.diverged.any(axis=1), np.inf, gaps)
+        return int(np.argmin(gaps)) if np.isfinite(gaps).any() else None
+
+    def rows(self) -> list[Row]:
+        """The table, best first: by final loss, and where that is level by steps to the target."""
+        return sorted(map(self._row, self.runs), key=self._rank)
+
+    def _row(self, run: Run) -> Row:
+        grid = (int(run.diverged.sum()), run.diverged.size, run.seconds, run.compile_seconds)
+        if (best := self.best(run)) is None:
+            return Row(run.name, None, None, None, None, *grid)
+        accuracy = None if run.test_accuracy is None else Spread.of(run.test_accuracy[best])
+        reached, final = Spread.of(run.steps_to_target[best]), Spread.of(run.final_losses[best])
+        return Row(run.name, float(self.rates[best]), reached, final, accuracy, *grid)
+
+    def _rank(self, row: Row) -> tuple:
+        if row.final_loss is None:
+            return (np.inf, np.inf, row.name)
+        gap = max(self.problem.gap(row.final_loss.mean), self.floor)
+        reached = row.steps_to_target.mean if row.steps_to_target else np.inf
+        return (gap, reached, row.name)
+
+
+def parse_rates(text: str) -> np.ndarray:
+    """Reads learning rates: `1e-4:1:9` are nine in equal ratios, `0.1,0.3,1` are these three.
+
+    >>> parse_rates("1e-2:1:3")
+    array([0.01, 0.1 , 1.  ])
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        if ":" in text:
+            low, high, count = text.split(":")
+            low, high, count = float(low), float(high), int(count)
+            if not (0 < low < high < np.inf and 2 <= count <= _MOST_RATES):
+                raise ValueError
+            values = np.geomspace(low, high, count)
+        else:
+            values = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        values = np.array([])
+    if not 0 < values.size <= _MOST_RATES or not ((values > 0) & (values < np.inf)).all():
+        must = f"rates must be LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT from 2 to {_MOST_RATES}"
+        errors.fail("race", f"{must}, or positive numbers as 0.1,0.3,1", repr(text))
+    # Twelve digits, so that 0.01 is told as 0.01.
+    return np.unique([float(f"{value:.12g}") for value in values])
+
+
+def race(
+    optimizers: Sequence[Any] | Mapping[str, Any],
+    problem: str | Problem = "digits",
+    rates: Any = "1e-4:1:9",
+    seeds: int = 3,
+    steps: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Results:
+    """Runs every optimizer at every learning rate from every seed.
+
+    A seed decides the start and the batches, the same for all optimizers and rates. Where a
+    problem has neither chance, one seed is run in place of several equal ones.
+
+    Args:
+        optimizers: Names (`"adamw"`), calls (`"adamw(b2=0.99)"`), transformations (whose learning
+            rate is replaced); or a dict of these by label, which may hold functions of the rate
+            as well: `{"clipped": lambda rate: gd.chain(gd.clip(1.0), gd.adam(rate))}`.
+        problem: A problem, or the name of one.
+        rates: Positive numbers, or text for `parse_rates`.
+        seeds: How many, 1 or more.
+        steps: Updates of each run; the problem's own number by default.
+        progress: Called with what goes on ("adam: compiling", "adam"), the steps done and the
+            steps of the whole race, about fifty times for each optimizer.
+
+    Raises:
+        ValueError: An optimizer or the problem is unknown, or an argument is out of range.
+        TypeError: An optimizer has no learning rate or no such argument.
+    """
+    makers = _makers(optimizers)
+    problem = problem_of(problem) if isinstance(problem, str) else problem
+    steps = problem.steps if steps is None else steps
+    for name, count in (("steps", steps), ("seeds", seeds)):
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            errors.fail("race", f"{name} must be a positive integer", count)
+    written = rates if isinstance(rates, str) else ",".join(str(float(r)) for r in np.ravel(rates))
+    rates = parse_rates(written)
+    numbers = np.arange(seeds)
+    # Drawn once for all optimizers: compiling a random start takes longer than compiling a race.
+    starts = jax.vmap(lambda seed: problem.init(_keys(seed)[0]))(jnp.asarray(numbers))
+    starts = jax.tree.map(np.asarray, starts)
+    level = all((x == x[:1]).all() for x in jax.tree.leaves(starts))
+    if fixed := level and problem.batches is None:
+        numbers, starts = numbers[:1], jax.tree.map(lambda x: x[:1], starts)
+    every = max(1, steps // _MEASURES)
+    at = np.append(np.arange(0, steps, every if problem.batches else 1), steps)
+    grid = _Grid(problem, rates, numbers, starts, steps, every, at)
+    runs = []
+    for i, (name, make) in enumerate(makers.items()):
+        tell = progress and functools.partial(_tell, progress, name, i, steps, len(makers))
+        runs.append(_run(name, make, grid, tell))
+    return Results(problem, rates, numbers, steps, at, tuple(runs), fixed and seeds > 1)
+
+
+class _Grid(NamedTuple):
+    problem: Problem
+    rates: np.ndarray  # [R]
+    seeds: np.ndarray  # [S]
+    starts: Any  # like params, each [S, ...]
+    steps: int
+    every: int  # steps between two measures
+    at: np.ndarray  # [M]
+
+
+def _tell(progress, name, before, steps, races, step) -> None:
+    doing = f"{name}: compiling" if step is None else name
+    progress(doing, before * steps + int(step or 0), races * steps)
+
+
+def _keys(seed: Any) -> jax.Array:
+    """The keys of the start and of the batches."""
+    return jax.random.split(jax.random.key(seed))
+
+
+def _run(name: str, make: Any, grid: _Grid, tell: Any) -> Run:
+    """Compiles and runs the grid of one optimizer."""
+    if tell:
+        tell(None)
+    one = functools.partial(_train, make, grid, tell)
+    over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
+    arguments = (jnp.asarray(grid.rates, float), jnp.asarray(grid.seeds), grid.starts)
+    begun = time.perf_counter()
+    program = jax.jit(jax.vmap(over_seeds, in_axes=(0, None, None))).lower(*arguments).compile()
+    compiled = time.perf_counter()
+    losses, metrics = jax.tree.map(np.asarray, program(*arguments))
+    ended = time.perf_counter()
+    if tell:
+        jax.effects_barrier()  # what is told late must not move the bar back
+        tell(grid.steps)
+    losses = losses[..., grid.at].astype(np.float64)
+    reached = grid.problem.gap(losses) <= grid.problem.target
+    first = np.where(reached.any(axis=-1), grid.at[reached.argmax(axis=-1)], np.nan)
+    accuracy = metrics.get("test_accuracy")
+    return Run(name, make, losses, first, accuracy, ended - compiled, compiled - begun)
+
+
+def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
+    """One run: the training losses [steps + 1], NaN where not measured, and the metrics.
+
+    Not `minimize`: it stops a run that is no longer finite, so under vmap each run is at a step of
+    its own, and nothing can be told or measured once for the whole grid.
+    """
+    problem, tx = grid.problem, make(rate)
+    batch = problem.batches and problem.batches(_keys(seed)[1])
+
+    def body(carry: Any, i: jax.Array) -> tuple[Any, jax.Array]:
+        params, state = carry
+        now = batch and batch(i)
+        fun = lambda p: problem.loss(p, now)
+        loss, grads = jax.value_and_grad(fun)(params)
+        extra = {"value": loss, "grad": grads, "value_fn": fun}
+        updates, state = call_update(tx.update, grads, state, params, extra)
+        due = i % grid.every == 0
+        if tell:
+            jax.lax.cond(due, lambda: jax.debug.callback(tell, i), lambda: None)
+        if batch:  # the loss of a batch is no measure of the training loss
+            unknown = lambda: jnp.full_like(loss, jnp.nan)
+            loss = jax.lax.cond(due, lambda: problem.loss(params, None), unknown)
+        return (apply_updates(params, updates), state), loss
+
+    count = jnp.arange(grid.steps)
+    (params, _), losses = jax.lax.scan(body, (start, tx.init(start)), count)
+    metrics = problem.metrics(params) if problem.metrics else {}
+    return jnp.append(losses, problem.loss(params, None)), metrics
+
+
+def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable[[Any], Any]]:
+    """Functions of the rate, by label."""
+    if isinstance(optimizers, (str, GradientTransformation)):
+        optimizers = [optimizers]
+    named = isinstance(optimizers, Mapping)
+    makers: dict[str, Callable[[Any], Any]] = {}
+    for label, given in optimizers.items() if named else ((None, x) for x in optimizers):
+        if not callable(given) or label is None:
+            given = _optimizer(given)
+            label = _label(given) if label is None else label
+            given = functools.partial(_with_rate, given)
+        if label in makers:
+            errors.fail("race", "every optimizer must be another one", f"{label} twice")
+        makers[label] = given
+    if not makers:
+        errors.fail("race", "there must be at least one optimizer", "none")
+    return makers
+
+
+def _optimizer(given: Any) -> GradientTransformation:
+    """A transformation with a learning rate, whatever that is at present."""
+    if isinstance(given, str):
+        name = given.split("(")[0].strip()
+        known = [n for n, made in CATALOGUE.items() if "learning_rate" in made.signature.parameters]
+        if name.isidentifier() and name not in known:
+            hint = errors.nearest(name, known)
+            must = "an optimizer must be one of the catalogue, with a learning rate"
+            errors.fail("race", must, repr(name), instead=hint or "gdjax list shows all.")
+        given = catalogue.read(given, learning_rate=0.5)
+    if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
+        must = "an optimizer must be a name, a call or a transformation with a learning_rate"
+        hint = "Give others as {label: function of the rate}."
+        errors.fail("race", must, given, instead=hint, kind=TypeError)
+    return given
+
+
+def _with_rate(tx: GradientTransformation, rate: Any) -> GradientTransformation:
+    return tx.replace(learning_rate=rate)
+
+
+def _label(tx: GradientTransformation) -> str:
+    """The call without its learning rate."""
+    given = {k: v for k, v in tx._arguments.items() if k != "learning_rate"}
+    inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())
+    return f"{tx.name}({inside})" if inside else tx.name

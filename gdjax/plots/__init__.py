@@ -1,0 +1,261 @@
+"""Pictures of schedules, losses, paths on a landscape and sweeps over the learning rate.
+
+Every function returns a `matplotlib.figure.Figure`, which a notebook shows by itself and `save`
+writes to a file. Nothing here touches pyplot: no global state, no window, nothing to close.
+matplotlib is imported when a picture is made; it comes with `pip install "gdjax[lab]"`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["losses", "paths", "save", "schedules", "sensitivity"]
+
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.plots import canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def schedules(
+    schedules: Mapping[str, Callable[..., Any]] | Sequence[Callable[..., Any]],
+    steps: int,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws schedules against the step.
+
+    Args:
+        schedules: Functions of the step by label, or a sequence of them, which label themselves
+            by how they print.
+        steps: Last step; each schedule is called on the integers from 0 to `steps`.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Raises:
+        ValueError: If `steps` is not positive, if there is nothing to draw, or if a schedule gives
+            anything but one number a step.
+    """
+    if steps < 1:
+        raise ValueError(f"schedules: steps must be 1 or more, got {steps}.")
+    named = isinstance(schedules, Mapping)
+    pairs = list(schedules.items()) if named else [(canvas.label_of(s), s) for s in schedules]
+    canvas.require_some("schedules", pairs)
+    at = jnp.arange(steps + 1)
+    with canvas.drawing(ax, (6.4, 3.8)) as (figure, axes):
+        for i, (label, schedule) in enumerate(pairs):
+            # vmap, since a schedule that branches with lax.cond takes only one step at a time.
+            values = canvas.floats(jax.vmap(lambda t, f=schedule: jnp.asarray(f(t)))(at))
+            canvas.require_shape("schedules", label, values, values.shape == (steps + 1,), "[]")
+            axes.plot(np.arange(steps + 1), values, label=label, **canvas.style_of(i))
+        axes.set(xlabel="step", ylabel="value", xlim=(0, steps))
+        canvas.draw_legend(figure, axes, own=ax is None)
+    return figure
+
+
+def losses(
+    curves: Mapping[str, Any],
+    optimum: float | None = None,
+    log: bool = True,
+    *,
+    band: str = "quartiles",
+    ylabel: str = "loss",
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws losses against the step: the median of the runs, and a band about it.
+
+    A run that is no longer finite counts as infinitely high, so a median that leaves the picture
+    says that half of the runs diverged. On a logarithmic axis a curve that falls out of the
+    picture has reached zero.
+
+    Args:
+        curves: Losses by label: arrays `[steps]` of one run or `[runs, steps]` of several.
+        optimum: Least loss; if given, the distance from it is drawn.
+        log: Whether the loss axis is logarithmic.
+        band: "quartiles" for the middle half of the runs or "range" for all of them. (Not the
+            standard deviation: on a logarithmic axis mean minus deviation often is negative.)
+        ylabel: What was measured, with its unit if it has one.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Raises:
+        ValueError: If an array has another shape, there is nothing to draw or `band` is unknown.
+    """
+    bands = {"quartiles": (0.25, 0.75), "range": (0.0, 1.0)}
+    if band not in bands:
+        raise ValueError(f"losses: band must be one of {', '.join(bands)}, got {band!r}.")
+    canvas.require_some("losses", curves)
+    with canvas.drawing(ax, (6.4, 4.2)) as (figure, axes):
+        axes.set_yscale("log", nonpositive="clip") if log else None
+        drawn, runs = [], set()
+        for i, (label, values) in enumerate(curves.items()):
+            values = canvas.floats(values)
+            good = values.ndim in (1, 2) and values.size > 0
+            canvas.require_shape("losses", label, values, good, "[steps] or [runs, steps]")
+            values = np.atleast_2d(values) - (0.0 if optimum is None else optimum)
+            low, high = bands[band]
+            low, middle, high = canvas.quantiles(values, (low, 0.5, high), axis=0)
+            at = np.arange(values.shape[1])
+            if len(values) > 1:
+                runs.add(len(values))
+                canvas.draw_band(axes, at, low, high, canvas.style_of(i)["color"])
+            axes.plot(at, middle, label=label, **canvas.style_of(i))
+            drawn.append(middle)
+        axes.set(xlabel="step", ylabel=ylabel if optimum is None else f"{ylabel} − optimum")
+        start = max(middle[0] for middle in drawn)
+        axes.set(xlim=(0, max(*map(len, drawn), 2) - 1), ylim=canvas.limits_of(drawn, log, start))
+        title = f"median, {band} of {canvas.range_of(runs)} runs" if runs else None
+        canvas.draw_legend(figure, axes, own=ax is None, title=title)
+    return figure
+
+
+def paths(
+    fun: Callable[[Any], Any],
+    paths: Mapping[str, Any],
+    box: tuple[float, float, float, float] | None = None,
+    minimizer: Any = None,
+    *,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws what optimizers did on the contour lines of a function of two numbers.
+
+    Contour levels are in equal ratios of the height above the lowest point, so narrow valleys
+    show. A ring marks where a path starts, a dot where it ends; what is not finite is left out.
+
+    Args:
+        fun: Function of a vector `[2]` giving a scalar; called under `vmap`.
+        paths: Parameters by label: arrays `[steps + 1, 2]`, the start first.
+        box: Left, right, bottom and top of the picture; by default it holds every path, but of
+            paths that run away only what is near the starts.
+        minimizer: Vector `[2]` to mark with a star.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Raises:
+        ValueError: If an array has another shape, there is nothing to draw or the box is empty.
+    """
+    canvas.require_some("paths", paths)
+    points = {label: canvas.floats(path) for label, path in paths.items()}
+    for label, path in points.items():
+        good = path.ndim == 2 and path.shape[1] == 2 and len(path) > 0
+        canvas.require_shape("paths", label, path, good, "[steps + 1, 2]")
+    star = None if minimizer is None else canvas.floats(minimizer)
+    if star is not None:
+        canvas.require_shape("paths", "minimizer", star, star.shape == (2,), "[2]")
+    box = canvas.box_about(list(points.values()), star) if box is None else box
+    left, right, bottom, top = box
+    if not (left < right and bottom < top):
+        raise ValueError(f"paths: box must be (left, right, bottom, top), got {box}.")
+    ratio = (top - bottom) / (right - left)
+    equal = 0.4 < ratio < 2.2
+    with canvas.drawing(ax, (6.4, 0.7 + 4.3 * ratio if equal else 4.6)) as (figure, axes):
+        canvas.draw_contours(axes, fun, box, star)
+        for i, (label, path) in enumerate(points.items()):
+            path = np.where(np.isfinite(path).all(axis=1, keepdims=True), path, np.nan)
+            look = canvas.style_of(i)
+            axes.plot(*path.T, **look | {"linewidth": 3.4, "color": "white", "linestyle": "-"})
+            dots: dict[str, Any] = {"marker": "o", "markersize": 2.6} if len(path) <= 200 else {}
+            axes.plot(*path.T, label=label, **look | {"linewidth": 1.5} | dots)
+            ring = {"markerfacecolor": "white", "markeredgecolor": "#222222", "zorder": 4}
+            axes.plot(*path[0], "o", markersize=6.5, **ring)
+            end = path[np.isfinite(path[:, 0])][-1:]
+            dot = {"color": look["color"], "markeredgecolor": "white", "zorder": 5}
+            axes.plot(*end.T, "o", markersize=6.5, **dot)
+        if star is not None:
+            look = {"color": "#222222", "markeredgecolor": "white", "linestyle": "none"}
+            axes.plot(*star, "*", markersize=13, label="minimum", zorder=6, **look)
+        axes.set(xlabel="parameter 0", ylabel="parameter 1", xlim=(left, right), ylim=(bottom, top))
+        if equal:
+            axes.set_aspect("equal")  # then gradients are seen to stand upright on contour lines
+        canvas.draw_legend(figure, axes, own=ax is None, outside=True)
+    return figure
+
+
+def sensitivity(
+    results: Mapping[str, tuple[Any, Any]],
+    optimum: float | None = None,
+    *,
+    ceiling: float | None = None,
+    ylabel: str = "final loss",
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws the final loss against the learning rate: the median over seeds and its quartiles.
+
+    A star marks the best median. A cross in the strip along the top, one row for each label, marks
+    a rate at which runs diverged: the fainter, the fewer of them. In medians and quartiles these
+    runs count as infinitely high.
+
+    Args:
+        results: By label, the learning rates `[R]`, positive and in any order, and the final
+            losses `[R, seeds]`.
+        optimum: Least loss; if given, the distance from it is drawn.
+        ceiling: Final losses above it count as diverged too; the loss at the start is a good
+            choice. By default only those that are not finite.
+        ylabel: What was measured, with its unit if it has one.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Raises:
+        ValueError: If an array has another shape, a rate is not positive or there is nothing to
+            draw.
+    """
+    canvas.require_some("sensitivity", results)
+    with canvas.drawing(ax, (6.4, 4.4)) as (figure, axes):
+        axes.set_xscale("log")
+        axes.set_yscale("log", nonpositive="clip")
+        drawn, diverged, seeds = [], [], set()
+        for i, (label, pair) in enumerate(results.items()):
+            rates, values = canvas.sweep(label, *pair)
+            values = np.where(values <= (np.inf if ceiling is None else ceiling), values, np.inf)
+            diverged.append((rates, 1 - np.isfinite(values).mean(axis=1)))
+            values = values - (0.0 if optimum is None else optimum)
+            low, middle, high = canvas.quantiles(values, (0.25, 0.5, 0.75), axis=1)
+            drawn.append(middle)
+            look = canvas.style_of(i)
+            if values.shape[1] > 1:
+                seeds.add(values.shape[1])
+                canvas.draw_band(axes, rates, low, high, look["color"])
+            axes.plot(rates, middle, label=label, marker="o", markersize=4, **look)
+            best = int(np.argmin(middle))
+            star = {"markersize": 15, "markeredgecolor": "white", "linestyle": "none", "zorder": 5}
+            if np.isfinite(middle[best]):
+                axes.plot(rates[best], middle[best], "*", color=look["color"], **star)
+        every = np.concatenate([rates for rates, _ in diverged])
+        margin = max((every.max() / every.min()) ** 0.04, 1.1)
+        axes.set_xlim(every.min() / margin, every.max() * margin)
+        axes.set(xlabel="learning rate", ylim=canvas.limits_of(drawn, log=True))
+        axes.set_ylabel(ylabel if optimum is None else f"{ylabel} − optimum")
+        canvas.draw_diverged(axes, diverged)
+        title = f"median, quartiles of {canvas.range_of(seeds)} seeds" if seeds else None
+        canvas.draw_legend(figure, axes, own=ax is None, outside=True, title=title)
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Writes a figure as PNG; whoever reads the path sees the old file or the whole new one.
+
+    Args:
+        figure: What the functions of this module return.
+        path: Where to write, ending in .png; the folder must exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the path does not end in .png.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"save: path must end in .png, got {str(path)!r}.")
+    # In the same folder, since replacing is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(canvas.png(figure))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

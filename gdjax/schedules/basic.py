@@ -1,0 +1,107 @@
+"""From one value to another in a number of steps: constant, straight, along a power."""
+
+from __future__ import annotations
+
+from gdjax.core.schedule import schedule
+from gdjax.schedules.numbers import Count, Factor, Steps, Value
+from gdjax.schedules.words import between, glide, real, remaining
+from gdjax.schedules.words import power as raised
+
+__all__ = ["constant_schedule", "linear_schedule", "linear_to_zero", "polynomial_schedule"]
+
+
+@schedule
+def constant_schedule(value: Value):
+    """One value at every step: c(t) = c.
+
+    >>> import gdjax as gd
+    >>> gd.constant_schedule(0.5)(100)
+    Array(0.5, dtype=float32)
+
+    Args:
+        value: c, of any sign.
+    """
+    return lambda step: real(value)
+
+
+@schedule
+def linear_schedule(
+    init_value: Value, end_value: Value, transition_steps: Count, transition_begin: Count = 0
+):
+    """A straight line from one value to another.
+
+        c(t) = a + (b − a)·(t − B)/T    for B ≤ t ≤ B + T
+
+    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it stays a, as in
+    optax.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.linear_schedule(1.0, 0.0, 4)(jnp.arange(6))
+    Array([1.  , 0.75, 0.5 , 0.25, 0.  , 0.  ], dtype=float32)
+
+    Args:
+        init_value: a, the value at first.
+        end_value: b, the value at last.
+        transition_steps: T ≥ 0, in steps.
+        transition_begin: B ≥ 0, the step at which the line begins.
+    """
+
+    def value(step):
+        end = real(transition_begin) + real(transition_steps)
+        return glide(step, transition_begin, end, init_value, end_value)
+
+    return value
+
+
+@schedule
+def linear_to_zero(init_value: Value, total_steps: Steps):
+    """A straight line to zero.
+
+        c(t) = a·(1 − t/T)    for t ≤ T
+
+    At step 0 exactly a; at step T, which is one past the last of T steps, and after it exactly 0.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.linear_to_zero(1.0, 4)(jnp.arange(5))
+    Array([1.  , 0.75, 0.5 , 0.25, 0.  ], dtype=float32)
+
+    Args:
+        init_value: a, the value at step 0.
+        total_steps: T > 0, in steps.
+    """
+    return lambda step: glide(step, 0, total_steps, init_value, 0.0)
+
+
+@schedule
+def polynomial_schedule(
+    init_value: Value,
+    end_value: Value,
+    power: Factor,
+    transition_steps: Count,
+    transition_begin: Count = 0,
+):
+    """From one value to another along a power of what is left of the way.
+
+        c(t) = b + (a − b)·(1 − (t − B)/T)ᵖ    for B ≤ t ≤ B + T
+
+    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it stays a, as in
+    optax. torch calls it PolynomialLR (there b = 0 and B = 0).
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.polynomial_schedule(1.0, 0.0, 2, 4)(jnp.arange(6))
+    Array([1.    , 0.5625, 0.25  , 0.0625, 0.    , 0.    ], dtype=float32)
+
+    Args:
+        init_value: a, the value at first.
+        end_value: b, the value at last.
+        power: p > 0; 1 is a straight line, more falls faster at first.
+        transition_steps: T ≥ 0, in steps.
+        transition_begin: B ≥ 0, the step at which the way begins.
+    """
+
+    def value(step):
+        end = real(transition_begin) + real(transition_steps)
+        left = remaining(step, transition_begin, end)
+        return between(end_value, init_value, raised(left, power))
+
+    return value

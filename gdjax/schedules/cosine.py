@@ -1,0 +1,150 @@
+"""Half a cosine down: once, and again from the top after each restart."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core import errors
+from gdjax.core.ranges import Range
+from gdjax.core.schedule import schedule
+from gdjax.schedules.join import joined
+from gdjax.schedules.numbers import Factor, Shrink, Steps, Value
+from gdjax.schedules.warmup import warmup_cosine_decay_schedule
+from gdjax.schedules.words import between, cosine, geometric, power, real, remaining, whole
+
+__all__ = ["cosine_decay_schedule", "cosine_restarts_schedule", "sgdr_schedule"]
+
+Growth = Annotated[Any, Range(low=1.0, scheduled=False)]
+
+
+@schedule
+def cosine_decay_schedule(
+    init_value: Value, decay_steps: Steps, alpha: Value = 0.0, exponent: Factor = 1.0
+):
+    """Half a cosine from a value down to a fraction of it, then constant.
+
+        c(t) = a·(α + (1 − α)·[(1 + cos πt/T)/2]ᵖ)    for t ≤ T
+
+    Exactly a at step 0, exactly α·a from step T on: one cycle, no restart. torch's
+    CosineAnnealingLR is the same up to T_max and rises again after it: see
+    `cosine_cycle_schedule`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.cosine_decay_schedule(1.0, 4)(jnp.array([0, 2, 4, 6]))
+    Array([1. , 0.5, 0. , 0. ], dtype=float32)
+
+    Args:
+        init_value: a, the value at step 0.
+        decay_steps: T > 0, in steps.
+        alpha: α, the end as a fraction of a.
+        exponent: p > 0.
+
+    Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
+        https://arxiv.org/abs/1608.03983
+    """
+
+    def value(step):
+        left = power(remaining(step, 0, decay_steps, cosine), exponent)
+        return between(real(alpha) * real(init_value), init_value, left)
+
+    return value
+
+
+@schedule
+def cosine_restarts_schedule(
+    init_value: Value,
+    first_cycle_steps: Steps,
+    cycle_mult: Growth = 1.0,
+    decay: Shrink = 1.0,
+    end_value: Value = 0.0,
+):
+    """Half a cosine down, again and again from the top; each cycle longer and lower at will.
+
+        c(t) = b + (a − b)·δⁱ·(1 + cos(π·(t − tᵢ)/Tᵢ))/2    for tᵢ ≤ t < tᵢ + Tᵢ
+        Tᵢ = T₀·mⁱ,    tᵢ = T₀ + … + Tᵢ₋₁ = T₀·(mⁱ − 1)/(m − 1)
+
+    Exactly a at step 0, and the top again at each restart tᵢ; b is reached at no whole step, only
+    approached before a restart. It never ends. torch calls it CosineAnnealingWarmRestarts.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> restarts = gd.cosine_restarts_schedule(1.0, 2, cycle_mult=2, decay=0.5)
+    >>> restarts(jnp.array([0, 1, 2, 4, 6, 10]))
+    Array([1.   , 0.5  , 0.5  , 0.25 , 0.25 , 0.125], dtype=float32)
+
+    Args:
+        init_value: a, the value at step 0.
+        first_cycle_steps: T₀ > 0, in steps.
+        cycle_mult: m ≥ 1, the factor from one cycle's length to the next.
+        decay: δ in (0, 1], the factor from one cycle's height over b to the next.
+        end_value: b, the value at the foot.
+
+    Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
+        https://arxiv.org/abs/1608.03983
+    """
+
+    def value(step):
+        first, growth = real(first_cycle_steps), real(cycle_mult) - 1
+        cycle = _cycles_begun(jax.lax.stop_gradient(step), first, growth)
+        begin, end = _restart(cycle, first, growth), _restart(cycle + 1, first, growth)
+        height = geometric(decay, cycle)
+        return between(end_value, init_value, height * remaining(step, begin, end, cosine))
+
+    return value
+
+
+def _restart(cycle: jax.Array, first: Any, growth: Any) -> jax.Array:
+    """The step tᵢ = T₀·((1 + g)ⁱ − 1)/g at which a cycle begins; i·T₀ at g = 0."""
+    grows = growth > 0
+    g = jnp.where(grows, growth, 1)
+    more = jnp.expm1(cycle * jnp.log1p(g)) / g
+    flat = cycle * (1 + (cycle - 1) / 2 * growth)  # with the derivative that g = 0 has
+    return whole(first * jnp.where(grows, more, flat))
+
+
+def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:
+    """The index of the cycle in which a step lies: a logarithm, put right where it rounds."""
+    first, growth = jax.lax.stop_gradient((jnp.asarray(first), jnp.asarray(growth)))
+    grows = growth > 0
+    g = jnp.where(grows, growth, 1)
+    cycles = jnp.where(grows, jnp.log1p(step * g / first) / jnp.log1p(g), step / first)
+    index = jnp.floor(cycles)
+    index = jnp.where(_restart(index + 1, first, growth) <= step, index + 1, index)
+    return jnp.where(_restart(index, first, growth) > step, index - 1, index)
+
+
+@schedule
+def sgdr_schedule(cosine_kwargs: Sequence[dict[str, Value]]):
+    """Cycles of warm-up and half a cosine, one after the other, each spelt out.
+
+        c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  bᵢ the sum of the `decay_steps` before
+
+    Each cᵢ is a `warmup_cosine_decay_schedule` that starts at its own step 0. At step bᵢ the next
+    one is in force; the last one stays at its end value. For equal or growing cycles without
+    warm-up `cosine_restarts_schedule` says the same in one formula, for ever.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> first = dict(init_value=0.0, peak_value=1.0, warmup_steps=1, decay_steps=3)
+    >>> gd.sgdr_schedule([first, first | dict(peak_value=0.5)])(jnp.arange(7))
+    Array([0.  , 1.  , 0.5 , 0.  , 0.5 , 0.25, 0.  ], dtype=float32)
+
+    Args:
+        cosine_kwargs: One dict for each cycle, of the arguments of `warmup_cosine_decay_schedule`;
+            `decay_steps` is the length of the cycle, warm-up included.
+
+    Raises:
+        TypeError: No list of dicts, or a name that `warmup_cosine_decay_schedule` does not have.
+
+    Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
+        https://arxiv.org/abs/1608.03983
+    """
+    if not isinstance(cosine_kwargs, (list, tuple)) or not cosine_kwargs:
+        must = "cosine_kwargs must be a list of dicts, one for each cycle"
+        errors.fail("sgdr_schedule", must, cosine_kwargs, kind=TypeError)
+    cycles = [warmup_cosine_decay_schedule(**each) for each in cosine_kwargs]
+    lengths = [real(each["decay_steps"]) for each in cosine_kwargs]
+    return lambda step: joined(step, cycles, list(itertools.accumulate(lengths))[:-1])

@@ -1,0 +1,200 @@
+"""Up and down: triangles and cosines without end, and one cycle."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from gdjax.core import errors
+from gdjax.core.schedule import schedule
+from gdjax.schedules.numbers import Factor, Fraction, Shrink, Steps, Value
+from gdjax.schedules.words import (
+    between,
+    cosine,
+    cycle,
+    geometric,
+    glide,
+    judge,
+    real,
+    remaining,
+    whole,
+)
+
+__all__ = [
+    "cosine_cycle_schedule",
+    "cosine_onecycle_schedule",
+    "linear_onecycle_schedule",
+    "triangular_schedule",
+]
+
+
+@schedule
+def triangular_schedule(
+    min_value: Value,
+    max_value: Value,
+    up_steps: Steps,
+    down_steps: Steps | None = None,
+    cycle_decay: Shrink = 1.0,
+    step_decay: Shrink = 1.0,
+):
+    """Straight up and straight down without end; cyclical learning rates.
+
+        c(t) = a + (b − a)·δⁱ·γᵗ·w,    i = ⌊t/(U + D)⌋,  s = t − i·(U + D)
+        w = s/U  for s ≤ U,    w = 1 − (s − U)/D  for s ≥ U
+
+    Exactly a at step 0 and at each multiple of U + D, the top U steps later. torch calls it
+    CyclicLR: "triangular", "triangular2" (δ = 0.5) and "exp_range" (γ is its gamma).
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.triangular_schedule(0.0, 1.0, 2)(jnp.arange(6))
+    Array([0. , 0.5, 1. , 0.5, 0. , 0.5], dtype=float32)
+
+    Args:
+        min_value: a, the value at the foot.
+        max_value: b, the value at the first top.
+        up_steps: U > 0, the steps from foot to top.
+        down_steps: D > 0, the steps from top to foot; as many as up by default.
+        cycle_decay: δ in (0, 1], the factor from one cycle's height to the next.
+        step_decay: γ in (0, 1], the factor of the height from one step to the next.
+
+    Reference: Smith, Cyclical learning rates for training neural networks, 2015,
+        https://arxiv.org/abs/1506.01186
+    """
+
+    def value(step):
+        up = real(up_steps)
+        period = up + (up if down_steps is None else real(down_steps))
+        index, since = cycle(step, period)
+        rise, fall = 1 - remaining(since, 0, up), remaining(since, up, period)
+        height = geometric(cycle_decay, index) * geometric(step_decay, step)
+        return between(min_value, max_value, height * jnp.where(since < up, rise, fall))
+
+    return value
+
+
+@schedule
+def cosine_cycle_schedule(init_value: Value, end_value: Value, half_cycle_steps: Steps):
+    """A cosine from one value to another and back, without end.
+
+        c(t) = b + (a − b)·(1 + cos πt/T)/2
+
+    Exactly a at steps 0, 2T, 4T, …, exactly b at T, 3T, … torch calls it CosineAnnealingLR, past
+    its T_max too.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.cosine_cycle_schedule(1.0, 0.0, 2)(jnp.arange(6))
+    Array([1. , 0.5, 0. , 0.5, 1. , 0.5], dtype=float32)
+
+    Args:
+        init_value: a, the value at step 0.
+        end_value: b, the value at step T.
+        half_cycle_steps: T > 0, in steps.
+
+    Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
+        https://arxiv.org/abs/1608.03983
+    """
+
+    def value(step):
+        half = real(half_cycle_steps)
+        _, since = cycle(step, 2 * half)
+        since = jnp.where(since < half, since, 2 * half - since)
+        return glide(since, 0, half, init_value, end_value, cosine)
+
+    return value
+
+
+@schedule
+def linear_onecycle_schedule(
+    transition_steps: Steps,
+    peak_value: Value,
+    pct_start: Fraction = 0.3,
+    pct_final: Fraction = 0.85,
+    div_factor: Factor = 25.0,
+    final_div_factor: Factor = 1e4,
+):
+    """One straight rise to the peak, one straight fall back, and a last one far below.
+
+        from c₁/d up to c₁ at step p·T, down to c₁/d at step q·T, down to c₁/(d·f) at step T
+
+    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T or q·T falls between two
+    steps it is not rounded (optax rounds it down). torch's OneCycleLR with three_phase=True counts
+    otherwise: its T is total_steps − 1, and its phases are one step shorter.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> one = gd.linear_onecycle_schedule(10, 1.0, 0.3, 0.6, div_factor=4.0, final_div_factor=2.0)
+    >>> one(jnp.array([0, 1, 3, 6, 8, 10]))
+    Array([0.25  , 0.5   , 1.    , 0.25  , 0.1875, 0.125 ], dtype=float32)
+
+    Args:
+        transition_steps: T > 0, in steps.
+        peak_value: c₁, the value at the top.
+        pct_start: p, where the top is, as a fraction of T (not in per cent).
+        pct_final: q ≥ p, where the first value is reached again, as a fraction of T.
+        div_factor: d > 0, the peak over the first value.
+        final_div_factor: f > 0, the first value over the last.
+
+    Raises:
+        ValueError: p > q.
+
+    Reference: Smith and Topin, Super-convergence, 2017, https://arxiv.org/abs/1708.07120
+    """
+    if judge(lambda start, final: start <= final, pct_start, pct_final):
+        must = f"pct_final must be at least pct_start = {pct_start}"
+        errors.fail("linear_onecycle_schedule", must, pct_final)
+
+    def value(step):
+        total, first, last = _ends(transition_steps, peak_value, div_factor, final_div_factor)
+        top, back = whole(real(pct_start) * total), whole(real(pct_final) * total)
+        rise = glide(step, 0, top, first, peak_value)
+        fall = glide(step, top, back, peak_value, first)
+        final = glide(step, back, total, first, last)
+        out = jnp.where(step < top, rise, jnp.where(step < back, fall, final))
+        return jnp.where(step < total, out, last)  # also where a phase has no length
+
+    return value
+
+
+@schedule
+def cosine_onecycle_schedule(
+    transition_steps: Steps,
+    peak_value: Value,
+    pct_start: Fraction = 0.3,
+    div_factor: Factor = 25.0,
+    final_div_factor: Factor = 1e4,
+):
+    """One rise to the peak and one fall far below the start, each half a cosine.
+
+        from c₁/d up to c₁ at step p·T, down to c₁/(d·f) at step T, by (1 − cos πx)/2 of the way
+
+    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T falls between two steps it is
+    not rounded (optax rounds it down). torch's OneCycleLR counts otherwise: its T is
+    total_steps − 1, and its peak is at step pct_start·total_steps − 1.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.cosine_onecycle_schedule(8, 1.0, 0.5, 4.0, 2.0)(jnp.array([0, 2, 4, 6, 8]))
+    Array([0.25  , 0.625 , 1.    , 0.5625, 0.125 ], dtype=float32)
+
+    Args:
+        transition_steps: T > 0, in steps.
+        peak_value: c₁, the value at the top.
+        pct_start: p, where the top is, as a fraction of T (not in per cent).
+        div_factor: d > 0, the peak over the first value.
+        final_div_factor: f > 0, the first value over the last.
+
+    Reference: Smith and Topin, Super-convergence: very fast training of neural networks using large
+        learning rates, 2017, https://arxiv.org/abs/1708.07120
+    """
+
+    def value(step):
+        total, first, last = _ends(transition_steps, peak_value, div_factor, final_div_factor)
+        top = whole(real(pct_start) * total)
+        rise = glide(step, 0, top, first, peak_value, cosine)
+        fall = glide(step, top, total, peak_value, last, cosine)
+        out = jnp.where(step < top, rise, fall)
+        return jnp.where(step < total, out, last)  # also where a phase has no length
+
+    return value
+
+
+def _ends(steps, peak, div, final_div):
+    first = real(peak) / real(div)
+    return real(steps), first, first / real(final_div)

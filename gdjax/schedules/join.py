@@ -1,0 +1,98 @@
+"""Schedules one after the other, and a warm-up in front of any schedule."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from gdjax.core import errors
+from gdjax.core.ranges import Hyperparam
+from gdjax.core.schedule import schedule
+from gdjax.schedules.numbers import Count, Value
+from gdjax.schedules.words import at, glide, judge, judge_schedule, real
+
+__all__ = ["join_schedules", "warmup"]
+
+
+@schedule
+def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count]):
+    """Schedules one after the other, each from its own step 0.
+
+        c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  b₀ = 0
+
+    At a boundary the next schedule is in force, with its step 0. A schedule is asked only about the
+    steps of its own stretch, so it may be undefined outside (a root of what is left, say). torch
+    calls it SequentialLR.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> up, down = gd.linear_schedule(0.0, 1.0, 2), gd.linear_to_zero(1.0, 4)
+    >>> gd.join_schedules([up, down], [2])(jnp.arange(7))
+    Array([0.  , 0.5 , 1.  , 0.75, 0.5 , 0.25, 0.  ], dtype=float32)
+
+    Args:
+        schedules: Schedules, functions of the step (they get a floating-point array) or numbers.
+        boundaries: The steps at which the next one begins, ascending; one fewer than schedules.
+
+    Raises:
+        TypeError: What stands among the schedules is none of these.
+        ValueError: A wrong number of boundaries, or they do not ascend.
+    """
+    name = "join_schedules"
+    if not isinstance(schedules, (list, tuple)) or not schedules:
+        errors.fail(name, "schedules must be a list of at least one", schedules, kind=TypeError)
+    for each in schedules:
+        judge_schedule(name, "each of schedules", each)
+    if len(boundaries) != len(schedules) - 1:
+        must = f"boundaries must be one fewer than the {len(schedules)} schedules"
+        errors.fail(name, must, list(boundaries))
+    for a, b in itertools.pairwise(boundaries):
+        if judge(lambda a, b: a <= b, a, b):
+            errors.fail(name, "boundaries must ascend", list(boundaries))
+    return lambda step: joined(step, schedules, boundaries)
+
+
+def joined(step: Any, schedules: Sequence[Any], boundaries: Sequence[Any]) -> Any:
+    """The value of the schedule in whose stretch each step lies."""
+    begins = [0, *map(real, boundaries)]
+    out = at(schedules[-1], jnp.maximum(step - begins[-1], 0))
+    stretches = list(zip(schedules, begins, begins[1:]))
+    for each, begin, end in reversed(stretches):
+        out = jnp.where(step < end, at(each, jnp.clip(step, begin, end) - begin), out)
+    return out
+
+
+@schedule
+def warmup(schedule: Hyperparam, steps: Count, init_value: Value = 0.0):
+    """Linear warm-up in front of any schedule, which then begins at its own step 0.
+
+        c(t) = a + (c₂(0) − a)·t/W    for t < W
+        c(t) = c₂(t − W)              for t ≥ W
+
+    Exactly a at step 0, exactly c₂(0) at step W. With W = 0 it is the schedule itself. The whole is
+    W steps longer than the schedule.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.warmup(gd.linear_to_zero(1.0, 4), 2)(jnp.arange(7))
+    Array([0.  , 0.5 , 1.  , 0.75, 0.5 , 0.25, 0.  ], dtype=float32)
+
+    Args:
+        schedule: c₂, a schedule, a function of the step (it gets a floating-point array) or a
+            number.
+        steps: W ≥ 0, in steps.
+        init_value: a, the value at step 0.
+
+    Raises:
+        TypeError: `schedule` is none of these.
+
+    Reference: Goyal et al., Accurate, large minibatch SGD, 2017, https://arxiv.org/abs/1706.02677
+    """
+    judge_schedule("warmup", "schedule", schedule)
+
+    def value(step):
+        rise = glide(step, 0, steps, init_value, at(schedule, jnp.zeros_like(step)))
+        return jnp.where(step < real(steps), rise, at(schedule, jnp.maximum(step - real(steps), 0)))
+
+    return value

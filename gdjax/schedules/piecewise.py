@@ -1,0 +1,109 @@
+"""Factors at given steps, taken at once or on the way there."""
+
+from __future__ import annotations
+
+import itertools
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from gdjax.core import errors
+from gdjax.core.schedule import schedule
+from gdjax.schedules.numbers import Scale, Value
+from gdjax.schedules.words import cosine, glide, linear, real
+
+__all__ = ["piecewise_constant_schedule", "piecewise_interpolate_schedule"]
+
+_EASES = {"linear": linear, "cosine": cosine}
+
+
+def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list[tuple[Any, Any]]:
+    """The steps in ascending order, each with the value reached there; step 0 comes first."""
+    for step in scales or {}:
+        whole = isinstance(step, numbers.Real) and not isinstance(step, bool)
+        if not whole or not step >= 0:
+            errors.fail(name, "a step of boundaries_and_scales must be a number ≥ 0", step)
+    steps = sorted(scales or {})
+    scale_of = dict(scales or {})
+    values = itertools.accumulate(
+        (real(scale_of[step]) for step in steps), lambda a, b: a * b, initial=real(init_value)
+    )
+    return list(zip([0, *steps], values))
+
+
+@schedule
+def piecewise_constant_schedule(
+    init_value: Value, boundaries_and_scales: dict[int, Scale] | None = None
+):
+    """Factors multiplied in at given steps.
+
+        c(t) = a · Π {fᵢ : bᵢ ≤ t}
+
+    The value before a step bᵢ is without fᵢ; at bᵢ and after it the factor is in. torch calls it
+    MultiStepLR.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.piecewise_constant_schedule(1.0, {2: 0.5, 4: 0.5})(jnp.arange(6))
+    Array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25], dtype=float32)
+
+    Args:
+        init_value: a, the value before the first step of the dict.
+        boundaries_and_scales: Step bᵢ ≥ 0 → factor fᵢ ≥ 0; in any order. The factors multiply each
+            other: {2: 0.5, 4: 0.5} ends at a/4.
+    """
+    knots = _knots("piecewise_constant_schedule", init_value, boundaries_and_scales)
+
+    def value(step):
+        out = knots[0][1]
+        for begin, reached in knots[1:]:
+            out = jnp.where(step >= begin, reached, out)
+        return out
+
+    return value
+
+
+@schedule
+def piecewise_interpolate_schedule(
+    interpolate_type: str,
+    init_value: Value,
+    boundaries_and_scales: dict[int, Scale] | None = None,
+):
+    """Lines or half cosines between the values that factors give at given steps.
+
+        c(0) = a,  c(bᵢ) = a·f₁⋯fᵢ,  between them x or (1 − cos πx)/2 of the way,
+        x = (t − bᵢ)/(bᵢ₊₁ − bᵢ)
+
+    At each step bᵢ exactly its value; from the last one on it stays. Interpolated are the products,
+    not the factors.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.piecewise_interpolate_schedule("linear", 1.0, {2: 0.5, 4: 0.0})(jnp.arange(6))
+    Array([1.  , 0.75, 0.5 , 0.25, 0.  , 0.  ], dtype=float32)
+
+    Args:
+        interpolate_type: "linear" or "cosine".
+        init_value: a, the value at step 0.
+        boundaries_and_scales: Step bᵢ ≥ 0 → factor fᵢ ≥ 0; in any order. At step 0 itself a
+            factor is in at once.
+
+    Raises:
+        ValueError: Another `interpolate_type`.
+    """
+    name = "piecewise_interpolate_schedule"
+    if interpolate_type not in _EASES:
+        hint = errors.nearest(str(interpolate_type), _EASES)
+        errors.fail(
+            name, "interpolate_type must be linear or cosine", interpolate_type, instead=hint
+        )
+    ease = _EASES[interpolate_type]
+    knots = _knots(name, init_value, boundaries_and_scales)
+
+    def value(step):
+        out = knots[-1][1]
+        for (begin, first), (end, last) in reversed(list(itertools.pairwise(knots))):
+            out = jnp.where(step < end, glide(step, begin, end, first, last, ease), out)
+        return out
+
+    return value

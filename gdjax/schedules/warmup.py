@@ -1,0 +1,204 @@
+"""Whole courses of training that begin with a linear warm-up."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from gdjax.core import errors
+from gdjax.core.numerics import safe_sqrt
+from gdjax.core.schedule import schedule
+from gdjax.schedules.decays import exponential_decay
+from gdjax.schedules.join import joined
+from gdjax.schedules.numbers import Count, Factor, Fraction, Steps, Value
+from gdjax.schedules.words import between, cosine, glide, judge, power, real, remaining, whole
+
+__all__ = [
+    "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule",
+    "warmup_stable_decay_schedule",
+]
+
+
+@schedule
+def warmup_constant_schedule(init_value: Value, peak_value: Value, warmup_steps: Count):
+    """Linear warm-up, then one value.
+
+        c(t) = a + (c₁ − a)·t/W    for t < W,    c₁ from step W on
+
+    Exactly a at step 0. With W = 0 it is c₁ from the start (optax stays at a for ever).
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.warmup_constant_schedule(0.0, 1.0, 2)(jnp.arange(5))
+    Array([0. , 0.5, 1. , 1. , 1. ], dtype=float32)
+
+    Args:
+        init_value: a, the value at step 0.
+        peak_value: c₁, the value from step W on.
+        warmup_steps: W ≥ 0, in steps.
+    """
+
+    def value(step):
+        rise = glide(step, 0, warmup_steps, init_value, peak_value)
+        return jnp.where(step < real(warmup_steps), rise, real(peak_value))
+
+    return value
+
+
+@schedule
+def warmup_cosine_decay_schedule(
+    init_value: Value,
+    peak_value: Value,
+    warmup_steps: Count,
+    decay_steps: Steps,
+    end_value: Value = 0.0,
+    exponent: Factor = 1.0,
+):
+    """Linear warm-up, then half a cosine down.
+
+        c(t) = a + (c₁ − a)·t/W                          for t < W
+        c(t) = b + (c₁ − b)·[(1 + cos πx)/2]ᵖ,  x = (t − W)/(T − W)    for W ≤ t ≤ T
+
+    Exactly a at step 0, c₁ at step W, b from step T on. With W = 0 it begins at c₁.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.warmup_cosine_decay_schedule(0.0, 1.0, 2, 6)(jnp.array([0, 1, 2, 4, 6, 7]))
+    Array([0. , 0.5, 1. , 0.5, 0. , 0. ], dtype=float32)
+
+    Args:
+        init_value: a, the value at step 0.
+        peak_value: c₁, the value at step W.
+        warmup_steps: W ≥ 0, in steps.
+        decay_steps: T > W, the steps of the whole, warm-up included.
+        end_value: b, the value from step T on.
+        exponent: p > 0.
+
+    Raises:
+        ValueError: T ≤ W.
+
+    Reference: Loshchilov and Hutter, SGDR, 2016, https://arxiv.org/abs/1608.03983
+    """
+    if judge(lambda whole, warm: whole > warm, decay_steps, warmup_steps):
+        must = f"decay_steps, which counts the warm-up too, must be more than {warmup_steps}"
+        errors.fail("warmup_cosine_decay_schedule", must, decay_steps)
+
+    def value(step):
+        rise = glide(step, 0, warmup_steps, init_value, peak_value)
+        left = power(remaining(step, warmup_steps, decay_steps, cosine), exponent)
+        fall = between(end_value, peak_value, left)
+        return jnp.where(step < real(warmup_steps), rise, fall)
+
+    return value
+
+
+@schedule
+def warmup_exponential_decay_schedule(
+    init_value: Value,
+    peak_value: Value,
+    warmup_steps: Count,
+    transition_steps: Steps,
+    decay_rate: Factor,
+    transition_begin: Count = 0,
+    staircase: bool = False,
+    end_value: Value | None = None,
+):
+    """Linear warm-up, then decay by a factor every so many steps.
+
+        c(t) = a + (c₁ − a)·t/W    for t < W
+        c(t) = c₁·rˣ,  x = (t − W − B)/T, or its floor as a staircase    for t ≥ W + B
+
+    Exactly a at step 0, c₁ from step W to step W + B. With W = 0 it begins at c₁.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> halving = gd.warmup_exponential_decay_schedule(0.0, 8.0, 2, 2, 0.5, staircase=True)
+    >>> print(halving(jnp.arange(6)))
+    [0. 4. 8. 8. 4. 4.]
+
+    Args:
+        init_value: a, the value at step 0.
+        peak_value: c₁, the value at step W.
+        warmup_steps: W ≥ 0, in steps.
+        transition_steps: T > 0, in steps.
+        decay_rate: r > 0, the factor of T steps.
+        transition_begin: B ≥ 0, steps at the peak before the decay begins.
+        staircase: True to decay at once after every T steps.
+        end_value: The value at which the decay stops: a lower bound if r < 1, else an upper one.
+    """
+    decay = exponential_decay(
+        peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value
+    )
+
+    def value(step):
+        rise = lambda step: glide(step, 0, warmup_steps, init_value, peak_value)
+        return joined(step, [rise, decay], [warmup_steps])
+
+    return value
+
+
+def _one_minus_root(left):
+    return left / (1 + safe_sqrt(1 - left))  # 1 − √x with its digits, x = 1 − left
+
+
+_SHAPES = {
+    "linear": lambda step, begin, end: remaining(step, begin, end),
+    "sqrt": lambda step, begin, end: _one_minus_root(remaining(step, begin, end)),
+    "cosine": lambda step, begin, end: remaining(step, begin, end, cosine),
+}
+
+
+@schedule
+def warmup_stable_decay_schedule(
+    peak_value: Value,
+    total_steps: Steps,
+    warmup: Fraction = 0.02,
+    decay: Fraction = 0.2,
+    shape: str = "linear",
+    init_value: Value = 0.0,
+    end_value: Value = 0.0,
+):
+    """Linear warm-up, a long stable stretch, and a short cool-down at the end.
+
+        c(t) = a + (c₁ − a)·t/W      for t < W = w·T
+        c(t) = c₁                    for W ≤ t ≤ S = T − d·T
+        c(t) = b + (c₁ − b)·f(x)     for S ≤ t ≤ T,  x = (t − S)/(T − S)
+
+    with f(x) = 1 − x, 1 − √x or (1 + cos πx)/2. Exactly a at step 0, b from step T on. Where W or S
+    falls between two steps it is not rounded. With w = 0 it begins at c₁, with d = 0 it ends there.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> wsd = gd.warmup_stable_decay_schedule(1.0, 10, warmup=0.2, decay=0.4)
+    >>> wsd(jnp.array([0, 1, 2, 6, 7, 9, 10]))
+    Array([0.  , 0.5 , 1.  , 1.  , 0.75, 0.25, 0.  ], dtype=float32)
+
+    Args:
+        peak_value: c₁, the value of the stable stretch.
+        total_steps: T > 0, the steps of the whole.
+        warmup: w, as a fraction of T.
+        decay: d, as a fraction of T; w + d ≤ 1.
+        shape: Of the cool-down: "linear", "sqrt" (1 − √x, the best of the reference) or "cosine".
+        init_value: a, the value at step 0.
+        end_value: b, the value from step T on.
+
+    Raises:
+        ValueError: Another shape, or w + d > 1.
+
+    Reference: Hägele et al., Scaling laws and compute-optimal training beyond fixed training
+        durations, 2024, https://arxiv.org/abs/2405.18392; Hu et al., MiniCPM, 2024,
+        https://arxiv.org/abs/2404.06395
+    """
+    name = "warmup_stable_decay_schedule"
+    if shape not in _SHAPES:
+        hint = errors.nearest(str(shape), _SHAPES)
+        errors.fail(name, f"shape must be one of {', '.join(_SHAPES)}", shape, instead=hint)
+    if judge(lambda w, d: w + d <= 1 + 1e-6, warmup, decay):
+        must = "warmup and decay, fractions of total_steps, must sum to at most 1"
+        errors.fail(name, must, f"{warmup} + {decay}")
+
+    def value(step):
+        total = real(total_steps)
+        risen, falls = whole(real(warmup) * total), whole(total - real(decay) * total)
+        rise = glide(step, 0, risen, init_value, peak_value)
+        fall = between(end_value, peak_value, _SHAPES[shape](step, falls, total))
+        return jnp.where(step < risen, rise, fall)
+
+    return value

@@ -1,0 +1,113 @@
+"""The house stands: floors, sizes, exports, and what `import gdjax` loads."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import gdjax
+
+ROOT = pathlib.Path(gdjax.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+# A module imports from floors below its own; the optimizers may borrow from a neighbour.
+FLOORS = {"core": 0, "schedules": 1, "params": 1, "transforms": 2, "wrappers": 2, "optimizers": 3}
+ROOF, ROOT_MODULE, LAB = 4, 5, 6  # the lab uses the library as anyone does
+
+
+def module_of(file):
+    return ".".join(("gdjax", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    )
+
+
+def floor_of(module):
+    parts = module.split(".")
+    if len(parts) == 1:
+        return ROOT_MODULE
+    return LAB if parts[1] == "lab" else FLOORS.get(parts[1], ROOF)
+
+
+def imports_of(file):
+    """Modules of gdjax that a file imports, inside of functions too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("gdjax"):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                path = ROOT.joinpath(*full.split(".")[1:])
+                is_module = path.is_dir() or path.with_suffix(".py").exists()
+                yield full if is_module and not (node.module == "gdjax.minimize") else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("gdjax"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_imports_come_from_floors_below(file):
+    module = module_of(file)
+    here = floor_of(module)
+    for other in imports_of(file):
+        if module == "gdjax" or other == module:
+            continue
+        neighbours = other.split(".")[:2] == module.split(".")[:2]
+        below = floor_of(other) < here or (here == floor_of(other) == ROOF)
+        assert neighbours or below, f"{module} imports {other}"
+
+
+def test_no_circles():
+    graph = {module_of(f): set(imports_of(f)) - {module_of(f)} for f in FILES}
+    graph.pop("gdjax")
+    done, open_ = set(), []
+
+    def visit(module):
+        assert module not in open_, f"circle: {' > '.join([*open_, module])}"
+        if module in done:
+            return
+        open_.append(module)
+        for other in graph.get(module, ()):
+            visit(other)
+        open_.pop()
+        done.add(module)
+
+    for module in graph:
+        visit(module)
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_files_say_what_they_are_for(file):
+    tree = ast.parse(file.read_text())
+    assert ast.get_docstring(tree), "no docstring"
+    if file.name == "__init__.py":
+        return
+    rest = [n for n in tree.body[1:] if not isinstance(n, (ast.Import, ast.ImportFrom, ast.If))]
+    first = rest[0]
+    target = first.target if isinstance(first, ast.AnnAssign) else getattr(first, "targets", [0])[0]
+    assert getattr(target, "id", None) == "__all__", "__all__ is not the first statement"
+    lines = file.read_text().count("\n")
+    assert lines <= 330, f"{lines} lines: has it one idea?"
+
+
+def test_every_public_name_is_exported():
+    """What can stand in a chain, and schedules, are `gdjax.name`."""
+    from gdjax.core.recipe import CATALOGUE
+
+    for name, made in CATALOGUE.items():
+        if made.module.startswith("gdjax.") and not name.startswith("_"):
+            assert getattr(gdjax, name) is made.call, name
+
+
+def test_import_loads_no_extras():
+    code = (
+        "import sys, gdjax; "
+        "print([m for m in ('matplotlib', 'rich', 'sklearn', 'optax', 'tqdm', 'chex', 'scipy.optimize')"
+        " if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(out.stdout)
+    base = subprocess.run(
+        [sys.executable, "-c", code.replace("gdjax", "jax")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(loaded) <= set(ast.literal_eval(base.stdout)), loaded
