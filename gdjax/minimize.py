@@ -150,7 +150,7 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
 
         def go() -> tuple[Any, Any]:
             extra = {"value": loss, "grad": grads, "value_fn": value_fn}
-            updates, after = call_update(tx.update, grads, state, params, extra)
+            updates, after = call_update(tx, grads, state, params, extra)
             return apply_updates(params, updates), after
 
         params, state = jax.lax.cond(status == 0, go, lambda: (params, state))
@@ -164,11 +164,13 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
             jax.lax.cond(due, lambda: bar.report(i + 1, after.loss), lambda: None)
         return after, (after.loss, after.aux, carry.params if keep_path else None)
 
-    first = jax.eval_shape(lambda p: evaluate(jnp.zeros([], jnp.int32), p)[:2], params)
-    if first[0].shape != ():
-        errors.fail("minimize", "fun must return a scalar loss", f"shape {first[0].shape}")
-    loss, aux = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first)
     zero = jnp.zeros([], jnp.int32)
+    args = () if batches is None else (_batch(batches, zero),)
+    first = jax.eval_shape(fun, params, *args)
+    loss, aux = first if has_aux else (first, None)
+    if jnp.shape(loss) != ():
+        errors.fail("minimize", "fun must return a scalar loss", f"shape {jnp.shape(loss)}")
+    loss, aux = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (loss, aux))
     carry = _Carry(params, tx.init(params), loss, aux, zero, zero)
     end, (losses, auxes, path) = jax.lax.scan(body, carry, jnp.arange(steps, dtype=jnp.int32))
     if keep_path:

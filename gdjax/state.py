@@ -129,6 +129,7 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
 
     Raises:
         KeyError: A name is unknown, or is not live.
+        ValueError: A value is outside of its range, or has another shape.
     """
     wanted = {**(values or {}), **named}
     changed: dict[int, InjectHyperparamsState] = {}
@@ -138,16 +139,24 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
             continue
         own = {n: prefix + n for n in part.moved(inner) if isinstance(part.arguments[n], Live)}
         live += own.values()
-        new = {n: wanted[path] for n, path in own.items() if path in wanted}
+        new = {n: _set(part, n, inner, wanted[path]) for n, path in own.items() if path in wanted}
         if new:
-            cast = {n: jnp.asarray(v).astype(inner.hyperparams[n].dtype) for n, v in new.items()}
-            changed[id(inner)] = inner._replace(hyperparams={**inner.hyperparams, **cast})
+            changed[id(inner)] = inner._replace(hyperparams={**inner.hyperparams, **new})
     if unknown := [name for name in wanted if name not in live]:
         hint = errors.nearest(unknown[0], live) or "Write live(value) where the factory is called."
         raise KeyError(
             f"set_hyperparams: names must be those of live ones, got {unknown[0]}. {hint}"
         )
     return _rebuild(state, changed)
+
+
+def _set(tx: GradientTransformation, name: str, state: Any, value: Any) -> jax.Array:
+    old = state.hyperparams[name]
+    if jnp.shape(value) != jnp.shape(old):
+        must = f"{tx.name}: {name} must keep its shape {jnp.shape(old)}"
+        errors.fail("set_hyperparams", must, f"shape {jnp.shape(value)}")
+    tx._factory.check({name: value})
+    return jnp.asarray(value).astype(old.dtype)
 
 
 def _rebuild(state: Any, changed: dict[int, InjectHyperparamsState]) -> Any:

@@ -9,8 +9,9 @@ from gdjax.core.recipe import CATALOGUE
 from .rows import ROWS
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+# All promises of a row after one another: they share compiled programs.
 @pytest.mark.parametrize("promise", contract.PROMISES)
+@pytest.mark.parametrize("row", ROWS, ids=str)
 def test_promise(promise, row):
     contract.PROMISES[promise](row.subject)
 

@@ -65,38 +65,44 @@ def tells_its_numbers(subject: Subject) -> None:
 
 @promise
 def follows_schedules(subject: Subject) -> None:
-    """Every number may be a schedule; a constant one changes nothing, a moving one is told."""
+    """Every number may be a schedule; constant ones change nothing, moving ones are told."""
+    moving = moving_numbers(subject.tx)
+    if not moving:
+        return
+    constants = {name: lambda step, value=value: value for name, value in moving.items()}
+    constant = subject.tx.replace(**constants)
+    updates, state = jax.jit(lambda: run(subject, tx=constant))()
     expected, inner = run(subject)
-    for name, value in moving_numbers(subject.tx).items():
-        constant = subject.tx.replace(**{name: lambda step, value=value: value})
-        updates, state = jax.jit(lambda tx=constant: run(subject, tx=tx))()
-        chex.assert_trees_all_close(updates, expected, rtol=2e-5, atol=1e-7)
-        chex.assert_trees_all_close(state.inner_state, inner, rtol=2e-5, atol=1e-7)
-        ramp = lambda step, value=value: value * (0.5 + 0.125 * step.astype(float))
-        moving = subject.tx.replace(**{name: ramp})
-        told = jax.jit(lambda tx=moving: states.hyperparams(tx, run(subject, tx=tx)[1]))()
+    chex.assert_trees_all_close(updates, expected, rtol=2e-5, atol=1e-7)
+    chex.assert_trees_all_close(state.inner_state, inner, rtol=2e-5, atol=1e-7)
+
+    def ramp(value: float) -> Any:
+        return lambda step: value * (0.5 + 0.125 * step.astype(float))
+
+    ramps = subject.tx.replace(**{name: ramp(value) for name, value in moving.items()})
+    told = jax.jit(lambda: states.hyperparams(ramps, run(subject, tx=ramps)[1]))()
+    for name, value in moving.items():  # after three steps: the value of step 2
         np.testing.assert_allclose(told[name], value * 0.75, rtol=1e-6)
 
 
 @promise
 def numbers_are_leaves(subject: Subject) -> None:
     """Passed to `jit` and changed, nothing is traced again; under `vmap` it equals the loop."""
-    traces = []
-    params = example_params()
+    traces, params, moving = [], example_params(), moving_numbers(subject.tx)
+    if not moving:
+        return
 
     @jax.jit
     def end(tx: Any) -> Any:
         traces.append(None)
         return run(subject, 2, params, tx)
 
-    for name, value in moving_numbers(subject.tx).items():
-        # 0.9 and 0.85 of a number lie in every interval that begins at 0.
-        values = [0.9 * value, 0.85 * value]
-        before = len(traces)
-        looped = [end(subject.tx.replace(**{name: v}))[0] for v in values]
-        assert len(traces) <= before + 1, f"{name}: traced {len(traces) - before} times"
-        mapped = jax.vmap(lambda v, name=name: end(subject.tx.replace(**{name: v}))[0])
-        together = mapped(jnp.asarray(values))
-        for i, one in enumerate(looped):
-            part = jax.tree.map(lambda x, i=i: x[i], together)
-            chex.assert_trees_all_close(part, one, rtol=2e-5, atol=1e-7)
+    # One number after another is changed; 0.9 of one lies in every interval that begins at 0.
+    variants = [{**moving, name: 0.9 * value} for name, value in moving.items()]
+    looped = [end(subject.tx.replace(**numbers))[0] for numbers in variants]
+    assert len(traces) == 1, f"traced {len(traces)} times"
+    stacked = {name: jnp.asarray([numbers[name] for numbers in variants]) for name in moving}
+    mapped = jax.vmap(lambda numbers: end(subject.tx.replace(**numbers))[0])(stacked)
+    for i, one in enumerate(looped):
+        part = jax.tree.map(lambda x, i=i: x[i], mapped)
+        chex.assert_trees_all_close(part, one, rtol=2e-5, atol=1e-7)

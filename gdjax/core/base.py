@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from gdjax.core import errors, numerics, tree
 from gdjax.core.eager import can_compile, compiled
-from gdjax.core.extra import call_update, check_extra, extra_names, signature_of
+from gdjax.core.extra import check_extra, extra_names, signature_of
 from gdjax.core.ranges import is_array, is_number
 from gdjax.core.recipe import Recipe, factory
 from gdjax.core.schedule import Live
@@ -139,14 +139,15 @@ class _Machine:
         self, pair: Any, which: str, updates: Any, state: Any, params: Any, extra: dict
     ) -> Any:
         """Calls `update` or `step` of what was built."""
-        if not isinstance(pair, GradientTransformation):
-            check_extra(self.tx.name, self.tx._named_extra(pair), extra)
-        if which == "update":
-            return call_update(pair.update, updates, state, params, extra)
-        if pair.step is not None:
-            return pair.step(updates, state, params, **extra)
-        updates, state = call_update(pair.update, updates, state, params, extra)
-        return apply_updates(params, updates), state
+        if isinstance(pair, GradientTransformation):  # this one is an alias of it
+            return pair._machine.run(which, updates, state, params, extra)
+        own, takes_all = signature_of(pair.update)
+        check_extra(self.tx.name, own, self.tx._named_extra(pair), extra)
+        taken = extra if takes_all else {k: v for k, v in extra.items() if k in own}
+        if which == "step" and pair.step is not None:
+            return pair.step(updates, state, params, **taken)
+        updates, state = pair.update(updates, state, params, **taken)
+        return (updates if which == "update" else apply_updates(params, updates)), state
 
 
 class _InitUpdate(NamedTuple):
@@ -198,9 +199,8 @@ class GradientTransformation(Recipe, _InitUpdate):
         names: dict[str, bool] = {}
         inside = jax.tree.leaves(self._arguments, is_leaf=_is_transformation)
         for part in filter(_is_transformation, inside):
-            names = {
-                n: names.get(n, False) or need for n, need in {**names, **extra_names(part)}.items()
-            }
+            for name, needed in extra_names(part).items():
+                names[name] = needed or names.get(name, False)
         return {**names, **signature_of(pair.update)[0]}
 
     def parts(self, state: Any) -> list[tuple[str, Any, Any]]:
@@ -265,13 +265,13 @@ def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransforma
     schedule or `live(value)`, and the function sees the number of the step it is at. It may also
     return another transformation, of which it is then an alias, or a third function `step`.
 
-    >>> from gdjax.core.base import transformation
-    >>> from gdjax.core.recipe import Hyperparam
+    >>> import gdjax as gd
     >>> from gdjax.core import tree
-    >>> @transformation
+    >>> from gdjax import Hyperparam
+    >>> @gd.transformation
     ... def negate(factor: Hyperparam = 1.0):
     ...     def init(params):
-    ...         return EmptyState()
+    ...         return gd.EmptyState()
     ...     def update(updates, state, params=None, **extra):
     ...         return tree.map(lambda g: -factor * g, updates), state
     ...     return init, update

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 from gdjax.core import errors
-from gdjax.core.base import GradientTransformation, Pair, transformation
-from gdjax.core.extra import call_update
+from gdjax.core.base import Pair, transformation
+from gdjax.core.extra import call_update, called
 
 __all__ = ["chain", "stages"]
 
@@ -41,9 +42,7 @@ def chain(*transformations: Any, **named: Any):
         states = _states(state, named, len(parts))
         after = []
         for (name, part), inner in zip(parts, states):
-            updates, inner = _at(
-                name, part, call_update, part.update, updates, inner, params, extra
-            )
+            updates, inner = _at(name, part, call_update, part, updates, inner, params, extra)
             after.append(inner)
         return updates, dict(zip(named, after)) if named else tuple(after)
 
@@ -55,16 +54,14 @@ def chain(*transformations: Any, **named: Any):
     return Pair(init, update, parts=held)
 
 
-def called(part: Any) -> str:
-    """The name of a transformation of any origin: its factory's."""
-    if isinstance(part, GradientTransformation):
-        return part.name
-    return getattr(part.update, "__qualname__", type(part).__name__).split(".")[0]
-
-
 def distinct(names: list[str]) -> list[str]:
     """Numbers the names that come more than once: scale, scale_1."""
-    return [f"{n}_{k}" if (k := names[:i].count(n)) else n for i, n in enumerate(names)]
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{k}" for k in itertools.count(1))
+        free = (n for n in itertools.chain([name], numbered) if n not in found)
+        found.append(next(free))
+    return found
 
 
 def stages(transformations: tuple, named: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core import errors
-from gdjax.core.ranges import is_array
+from gdjax.core.ranges import is_array, is_known
 from gdjax.core.recipe import CATALOGUE, Recipe
-from gdjax.core.values import as_dtype
+from gdjax.core.values import as_dtype, show
 
 __all__ = ["build", "spec"]
 
@@ -47,8 +47,8 @@ def spec(value: Any) -> Any:
         return {"tuple": [spec(v) for v in value]}
     if isinstance(value, dict):
         return {"dict": [[spec(k), spec(v)] for k, v in value.items()]}
-    if is_array(value) and not isinstance(value, jax.core.Tracer) and value.dtype.kind in "biuf":
-        return {"array": np.asarray(value).tolist(), "dtype": str(value.dtype)}
+    if is_array(value) and is_known(value):
+        return _array(value)
     if (dtype := as_dtype(value)) is not None:
         return {"dtype": dtype.name}
     path = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
@@ -56,7 +56,28 @@ def spec(value: Any) -> Any:
         return {"function": path}
     must = "arguments must be numbers, arrays, strings, recipes or functions with a name"
     hint = "Define the function at the top level of a module."
-    errors.fail("spec", must, value, instead=hint, kind=TypeError)
+    if hasattr(value, "update"):
+        hint = "The transformations of other libraries do not remember their call."
+    errors.fail("spec", must, show(value), instead=hint, kind=TypeError)
+
+
+def _array(value: Any) -> dict[str, Any]:
+    data, dtype = np.asarray(value), str(value.dtype)
+    if data.dtype.kind == "c":
+        return {"array": [data.real.tolist(), data.imag.tolist()], "dtype": dtype}
+    if data.dtype.kind not in "biuf":  # bfloat16 and its kin
+        data = data.astype(np.float32)
+    return {"array": data.tolist(), "dtype": dtype}
+
+
+def _read_array(data: Any, dtype: Any) -> Any:
+    dtype = jnp.dtype(dtype)
+    if dtype.kind == "c":
+        real, imag = map(np.asarray, data)
+        data = real + 1j * imag
+    array = np.asarray(data, dtype)
+    narrowed = jax.dtypes.canonicalize_dtype(dtype) != dtype  # float64 without x64
+    return array if narrowed else jnp.asarray(array)
 
 
 def _arguments(value: Recipe) -> Any:
@@ -89,7 +110,7 @@ def build(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     if "array" in data:
-        return jnp.asarray(np.asarray(data["array"], jnp.dtype(data["dtype"])))
+        return _read_array(data["array"], data["dtype"])
     if len(data) != 1:
         must = "a call must be a dict of one key, the factory's name"
         errors.fail("build", must, data, instead='Write {"adamw": {"learning_rate": 0.001}}.')

@@ -9,14 +9,24 @@ from typing import Any
 
 from gdjax.core import errors
 
-__all__ = ["call_update", "check_extra", "extra_names", "signature_of"]
+__all__ = ["call_update", "called", "check_extra", "extra_names", "signature_of"]
 
 
-def call_update(update: Callable[..., Any], updates: Any, state: Any, params: Any, extra: dict):
-    """Calls an `update` of any origin with those extra arguments that its signature takes."""
-    names, takes_all = signature_of(update)
-    taken = extra if takes_all else {k: v for k, v in extra.items() if k in names}
-    return update(updates, state, params, **taken)
+def call_update(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+    """Calls `update` of a transformation of any origin with the extra arguments that it takes."""
+    if hasattr(tx, "extra_args"):  # one of ours, which judges for itself
+        return tx.update(updates, state, params, **extra)
+    named, takes_all = signature_of(tx.update)
+    check_extra(called(tx), named, named, extra)
+    taken = extra if takes_all else {k: v for k, v in extra.items() if k in named}
+    return tx.update(updates, state, params, **taken)
+
+
+def called(tx: Any) -> str:
+    """The name of a transformation of any origin: its factory's."""
+    if hasattr(tx, "extra_args"):
+        return tx.name
+    return getattr(tx.update, "__qualname__", type(tx).__name__).split(".")[0]
 
 
 def signature_of(update: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
@@ -32,16 +42,25 @@ def extra_names(tx: Any) -> dict[str, bool]:
     return signature_of(tx.update)[0] if known is None else known
 
 
-def check_extra(where: str, named: dict[str, bool], extra: dict[str, Any]) -> None:
-    """Missing extra arguments raise, and those that nobody names and that look misspelt."""
-    for name, needed in named.items():
+def check_extra(
+    where: str, own: dict[str, bool], known: dict[str, bool], extra: dict[str, Any]
+) -> None:
+    """Misspelt extra arguments raise, and missing ones where they are used.
+
+    Args:
+        where: The transformation that judges.
+        own: Names that its `update` takes, True for those that it needs.
+        known: These, and the names that the transformations inside of it take.
+        extra: What was given. Names that nobody knows and that are like none are let pass.
+    """
+    absent = [name for name in known if name not in extra]
+    for name in extra:
+        if name not in known and (close := difflib.get_close_matches(name, absent, cutoff=0.8)):
+            must = "extra arguments of update must be ones that it knows"
+            hint = f"Did you mean {close[0]}?"
+            errors.fail(where, must, name, instead=hint, kind=TypeError)
+    for name, needed in own.items():
         if needed and name not in extra:
             must = f"update needs the extra argument {name!r}"
             got = ", ".join(extra) or "none"
             errors.fail(where, must, got, instead=f"Write update(..., {name}=...).", kind=TypeError)
-    absent = [name for name in named if name not in extra]
-    for name in extra:
-        if name not in named and (close := difflib.get_close_matches(name, absent, cutoff=0.8)):
-            must = "extra arguments of update must be ones that it knows"
-            hint = f"Did you mean {close[0]}?"
-            errors.fail(where, must, name, instead=hint, kind=TypeError)

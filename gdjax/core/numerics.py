@@ -113,6 +113,8 @@ def divide_by_root(g: jax.Array, v: jax.Array, eps: Any, eps_in_sqrt: bool = Fal
     """Forms g / (√v + eps) or g / √(v + eps), v ≥ 0; 0 / 0 is 0, and derivatives are finite."""
     never_zero = isinstance(eps, (int, float)) and eps > 0  # spares the compiler a guard
     if eps_in_sqrt:
-        return g / jnp.sqrt(v + eps) if never_zero else safe_divide(g, safe_sqrt(v + eps))
-    root = safe_sqrt(v) + eps
+        root = jnp.sqrt(v + eps) if never_zero else safe_sqrt(v + eps)
+    else:
+        root = safe_sqrt(v) + eps
+    root = root.astype(g.dtype)  # complex where g is
     return g / root if never_zero else safe_divide(g, root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ __all__ = [
     "Number",
     "Positive",
     "Range",
+    "holds_many",
     "is_array",
     "is_known",
     "is_number",
@@ -87,3 +89,11 @@ def range_in(hint: Any) -> Range | None:
         if isinstance(extra, Range):
             return extra
     return next((r for r in map(range_in, typing.get_args(hint)) if r is not None), None)
+
+
+def holds_many(hint: Any) -> bool:
+    """Tells whether an annotation is of numbers in a list, a tuple or a dict."""
+    origin = typing.get_origin(hint)
+    if isinstance(origin, type) and issubclass(origin, (Sequence, Mapping)):
+        return True
+    return origin is not Annotated and any(map(holds_many, typing.get_args(hint)))

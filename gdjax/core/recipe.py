@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from gdjax.core import errors
-from gdjax.core.ranges import Range, is_known, is_number, range_in
+from gdjax.core.factory import Factory
+from gdjax.core.ranges import is_number
 from gdjax.core.values import Remembers, freeze, show
 
 __all__ = [
@@ -25,73 +26,6 @@ __all__ = [
     "Recipe",
     "factory",
 ]
-
-
-class Factory:
-    """A decorated function: its name, its signature, and which of its arguments are numbers."""
-
-    def __init__(self, function: Callable[..., Any], make: type[Recipe]) -> None:
-        """Remembers `function`; `make` is the class of the objects that calls of it give."""
-        self.function, self.make = function, make
-        self.name, self.module, self.qualname = (
-            function.__name__,
-            function.__module__,
-            function.__qualname__,
-        )
-        self.call: Callable[..., Any] = function  # the decorated function, set by `factory`
-
-    @functools.cached_property
-    def signature(self) -> inspect.Signature:
-        """Parameters and defaults."""
-        return inspect.signature(self.function)
-
-    @functools.cached_property
-    def ranges(self) -> dict[str, Range]:
-        """The arguments that hold numbers, and where these must lie."""
-        hints = typing.get_type_hints(self.function, include_extras=True)
-        found = {name: range_in(hints.get(name)) for name in self.signature.parameters}
-        return {name: r for name, r in found.items() if r is not None}
-
-    def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Names the given arguments; a wrong one raises with the nearest name."""
-        try:
-            return dict(self.signature.bind(*args, **kwargs).arguments)
-        except TypeError as error:
-            names = list(self.signature.parameters)
-            wrong = [k for k in kwargs if k not in names]
-            hint = (
-                errors.nearest(wrong[0], names) if wrong else f"Write {self.name}{self.signature}."
-            )
-            raise TypeError(f"{self.name}: {error}. {hint}") from None
-
-    def invoke(self, arguments: Mapping[str, Any]) -> Any:
-        """Calls the undecorated function with named arguments."""
-        bound = inspect.BoundArguments(self.signature, dict(arguments))  # type: ignore[arg-type]
-        return self.function(*bound.args, **bound.kwargs)
-
-    def defaults(self) -> dict[str, Any]:
-        """The values of the arguments that need not be given."""
-        kinds: dict[Any, Any] = {
-            inspect.Parameter.VAR_POSITIONAL: (),
-            inspect.Parameter.VAR_KEYWORD: {},
-        }
-        return {
-            p.name: kinds.get(p.kind, p.default)
-            for p in self.signature.parameters.values()
-            if p.kind in kinds or p.default is not p.empty
-        }
-
-    def check(self, arguments: Mapping[str, Any]) -> None:
-        """Judges the numbers that are known; traced ones are not judged."""
-        for name, within in self.ranges.items():
-            for value in jax.tree.leaves(arguments.get(name), is_leaf=_is_recipe):
-                if within.scheduled and (isinstance(value, Recipe) or callable(value)):
-                    continue
-                if not is_number(value):
-                    kinds = "a number, an array or a schedule" if within.scheduled else "a number"
-                    errors.fail(self.name, f"{name} must be {kinds}", value, kind=TypeError)
-                if is_known(value) and not within.holds(value):
-                    errors.fail(self.name, f"{name} must lie in {within}", value)
 
 
 CATALOGUE: dict[str, Factory] = {}
@@ -130,6 +64,8 @@ def factory(function: Callable[..., Any], make: type[Recipe]) -> Callable[..., A
 
 class Recipe(Remembers):
     """An object that remembers the call that made it. Immutable; a pytree of its numbers."""
+
+    stands_for_a_number = False  # whether a hyperparameter may be one of these
 
     _factory: Factory
     _arguments: dict[str, Any]
@@ -180,7 +116,10 @@ class Recipe(Remembers):
             elif name in changes:
                 arguments[name] = changes.pop(name)
         if changes:
-            names = [*self._factory.signature.parameters]
+            parameters = self._factory.signature.parameters.values()
+            named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
+            names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+            names = [*(n for stages in named for n in stages), *names]
             hint = errors.nearest(next(iter(changes)), names)
             must = f"replace takes {', '.join(names) or 'nothing'}"
             errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
@@ -228,25 +167,29 @@ class Recipe(Remembers):
 
     @functools.cached_property
     def _flat(self) -> tuple[tuple, _Structure, tuple[str, ...]]:
-        children, labels, static, shapes = [], [], [], []
+        children: list[Any] = []
+        labels: list[str] = []
+
+        def take(value: Any, numeric: bool, label: str) -> Any:
+            """Takes the children out of an argument; not by jax.tree, which sorts dicts."""
+            if isinstance(value, Recipe) or (numeric and is_number(value)):
+                children.append(value)
+                labels.append(label)
+                return _HOLE
+            if type(value) in (list, tuple):
+                return type(value)(take(v, numeric, f"{label}[{i}]") for i, v in enumerate(value))
+            if type(value) is dict:
+                return {k: take(v, numeric, f"{label}[{k!r}]") for k, v in value.items()}
+            return value
+
+        rest: dict[str, Any] = {}
         for name, value in self._arguments.items():
             numeric = name in self._factory.ranges
-            leaves, treedef = jax.tree_util.tree_flatten_with_path(value, is_leaf=_is_recipe)
-            shapes.append((name, treedef))
-            for path, leaf in leaves:
-                if isinstance(leaf, Recipe) or (numeric and is_number(leaf)):
-                    children.append(leaf)
-                    labels.append(self._label(name, path))
-                    static.append(_HOLE)
-                else:
-                    static.append(leaf)
-        return tuple(children), _Structure(self._factory, shapes, static), tuple(labels)
-
-    def _label(self, name: str, path: tuple) -> str:
-        kind = self._factory.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:  # the parts of a named chain
-            return jax.tree_util.keystr(path, simple=True, separator=".")
-        return name + jax.tree_util.keystr(path)
+            if self._factory.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                rest[name] = {k: take(v, numeric, k) for k, v in value.items()}  # named stages
+            else:
+                rest[name] = take(value, numeric, name)
+        return tuple(children), _Structure(self._factory, rest, tuple(labels)), tuple(labels)
 
     def _flatten(self) -> tuple[tuple, _Structure]:
         return self._flat[:2]
@@ -257,25 +200,35 @@ class Recipe(Remembers):
 
     @staticmethod
     def _unflatten(structure: _Structure, children: Any) -> Any:
-        # Children may be anything (tracers, None, object()): nothing is judged or built here.
-        made = structure.factory
-        return made.make._from_arguments(made, structure.fill(iter(children)))
+        # Children may be anything (tracers, None, object()): nothing is judged or built here, and
+        # what was a child stays one, whatever it is now.
+        children = tuple(children)
+        self = structure.factory.make._from_arguments(structure.factory, structure.fill(children))
+        self.__dict__["_flat"] = children, structure, structure.labels
+        return self
 
 
 class _Structure:
     """What is left of a recipe when its children are taken out."""
 
-    def __init__(self, made: Factory, shapes: list, static: list) -> None:
-        self.factory, self.shapes, self.static = made, shapes, static
-        self.key = (made, tuple(shapes), freeze(static))
+    def __init__(self, made: Factory, rest: dict[str, Any], labels: tuple[str, ...]) -> None:
+        self.factory, self.rest, self.labels = made, rest, labels
+        self.key = (made, freeze(rest))
         self.hash = hash(self.key)
 
-    def fill(self, children: Iterator) -> dict[str, Any]:
-        leaves = iter([next(children) if leaf is _HOLE else leaf for leaf in self.static])
-        return {
-            name: treedef.unflatten([next(leaves) for _ in range(treedef.num_leaves)])
-            for name, treedef in self.shapes
-        }
+    def fill(self, children: tuple) -> dict[str, Any]:
+        left = iter(children)
+
+        def put(value: Any) -> Any:
+            if value is _HOLE:
+                return next(left)
+            if type(value) in (list, tuple):
+                return type(value)(map(put, value))
+            if type(value) is dict:
+                return {k: put(v) for k, v in value.items()}
+            return value
+
+        return put(self.rest)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, _Structure) and self.key == other.key)
@@ -293,10 +246,6 @@ class _Hole:
 
 
 _HOLE = _Hole()
-
-
-def _is_recipe(value: Any) -> bool:
-    return isinstance(value, Recipe)
 
 
 def _rebuild(call: Any, arguments: dict[str, Any]) -> Any:

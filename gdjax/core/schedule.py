@@ -23,6 +23,8 @@ class Schedule(Recipe):
     Called with a step (a number, or an array of steps of any shape) it gives the value there.
     """
 
+    stands_for_a_number = True
+
     def _function(self) -> Callable[[Any], Any]:
         made = self._factory
         numbers = {
@@ -52,8 +54,9 @@ def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
     Arguments annotated `Number` are the leaves of the schedule. The inner function gets the step
     as a floating-point array and works elementwise.
 
-    >>> from gdjax.core.recipe import Number
-    >>> @schedule
+    >>> import gdjax as gd
+    >>> from gdjax import Number
+    >>> @gd.schedule
     ... def halving(init_value: Number, every: Number):
     ...     return lambda step: init_value * 0.5 ** (step // every)
     >>> halving(1.0, every=10)(25)
@@ -64,6 +67,8 @@ def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
 
 class Live(Recipe):
     """A hyperparameter that lives in the state; made by `live`."""
+
+    stands_for_a_number = True
 
 
 def _as_live(function: Callable[P, Any]) -> Callable[P, Live]:

@@ -218,7 +218,7 @@ def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
         tops = [jnp.max(jnp.abs(x)).astype(plain.dtype) for x in leaves]
         top = jax.lax.stop_gradient(over(jax.lax.pmax, jnp.max(jnp.stack(tops or [plain]))))
         top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
-        sums = [jnp.sum(numerics.abs_sq(x / top.astype(_real(x.dtype)))) for x in leaves]
+        sums = [jnp.sum(numerics.abs_sq(x / top.astype(x.dtype))) for x in leaves]
         return top * numerics.safe_sqrt(over(jax.lax.psum, _total(sums)))
 
     limits = jnp.finfo(plain.dtype)

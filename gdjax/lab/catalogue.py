@@ -1,12 +1,22 @@
 """The catalogue read by people: what there is, what it does, where it comes from, in words.
 
 Everything here is taken from the factories and their docstrings, so there is no second list to
-keep. `read` is the other direction: it makes the object that a call typed on a command line means.
+keep. `read` and `optimizer` are the other direction: they make what a call typed as text means.
 """
 
 from __future__ import annotations
 
-__all__ = ["Entry", "entries", "explain", "lookup", "markdown", "read", "reference"]
+__all__ = [
+    "Entry",
+    "entries",
+    "explain",
+    "label",
+    "lookup",
+    "markdown",
+    "optimizer",
+    "read",
+    "reference",
+]
 
 import ast
 import inspect
@@ -216,7 +226,7 @@ def read(text: str, **also: Any) -> Recipe:
     """Makes what a call typed as text means: factories of the catalogue and literals, nothing else.
 
     >>> read("adamw(weight_decay=0.1)", learning_rate=0.5)
-    adamw(weight_decay=0.1, learning_rate=0.5)
+    adamw(learning_rate=0.5, weight_decay=0.1)
 
     Args:
         text: A name, or a call whose arguments are literals or such calls.
@@ -266,3 +276,32 @@ def _refuse(text: str) -> NoReturn:
     hint = "Write for instance adamw or adamw(b2=0.99, weight_decay=0.1)."
     must = "it must be a name, or a call with numbers, strings, lists, dicts or such calls"
     errors.fail("catalogue", must, repr(text), instead=hint)
+
+
+def optimizer(given: Any) -> GradientTransformation:
+    """A transformation with a learning rate, of a name, a call as text or a transformation.
+
+    Raises:
+        ValueError: The text is none of the catalogue, or gives the learning rate, which is set.
+        TypeError: It has no learning rate.
+    """
+    if isinstance(given, str):
+        name = given.split("(")[0].strip()
+        known = [n for n, made in CATALOGUE.items() if "learning_rate" in made.signature.parameters]
+        if name.isidentifier() and name not in known:
+            hint = errors.nearest(name, known)
+            must = "an optimizer must be one of the catalogue, with a learning rate"
+            errors.fail("race", must, repr(name), instead=hint or "gdjax list shows all.")
+        given = read(given, learning_rate=0.5)
+    if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
+        must = "an optimizer must be a name, a call or a transformation with a learning_rate"
+        hint = "Give others as {label: function of the rate}."
+        errors.fail("race", must, given, instead=hint, kind=TypeError)
+    return given
+
+
+def label(tx: GradientTransformation) -> str:
+    """The call without its learning rate."""
+    given = {k: v for k, v in tx._arguments.items() if k != "learning_rate"}
+    inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())
+    return f"{tx.name}({inside})" if inside else tx.name

@@ -206,7 +206,7 @@ def _plot(arguments: argparse.Namespace) -> None:
         # A tenth more than what moves, so that it shows what comes after.
         steps = max(map(_last_step, drawn)) * 11 // 10 or 1000
         steps = steps if arguments.steps is None else arguments.steps
-        figure = plots.schedules(drawn, steps)
+        figure = plots.schedules(dict(zip(arguments.schedules, drawn)), steps)
         with report.folder(path.parent):
             plots.save(figure, path)
     print(f"Wrote {path}")

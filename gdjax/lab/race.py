@@ -21,9 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core import errors
-from gdjax.core.base import GradientTransformation, apply_updates, call_update
-from gdjax.core.recipe import CATALOGUE
-from gdjax.core.values import show
+from gdjax.core.base import GradientTransformation, apply_updates
+from gdjax.core.extra import call_update
 from gdjax.lab import catalogue
 from gdjax.lab.problems import Problem
 from gdjax.lab.problems import problem as problem_of
@@ -108,10 +107,16 @@ class Results:
         return max(rounding, 1e-4 * self.problem.target)
 
     def best(self, run: Run) -> int | None:
-        """Index of the rate of the least mean final gap, among those where no run diverged."""
+        """Index of the rate of the least mean final gap, among those where no run diverged.
+
+        Where several are level, at the floor, it is that which took the fewest steps to the target.
+        """
         gaps = np.maximum(self.problem.gap(run.final_losses), self.floor).mean(axis=1)
         gaps = np.where(run.diverged.any(axis=1), np.inf, gaps)
-        return int(np.argmin(gaps)) if np.isfinite(gaps).any() else None
+        if not np.isfinite(gaps).any():
+            return None
+        steps = np.where(np.isnan(run.steps_to_target), np.inf, run.steps_to_target).mean(axis=1)
+        return int(np.lexsort((steps, gaps))[0])
 
     def rows(self) -> list[Row]:
         """The table, best first: by final loss, and where that is level by steps to the target."""
@@ -270,7 +275,7 @@ def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
         fun = lambda p: problem.loss(p, now)
         loss, grads = jax.value_and_grad(fun)(params)
         extra = {"value": loss, "grad": grads, "value_fn": fun}
-        updates, state = call_update(tx.update, grads, state, params, extra)
+        updates, state = call_update(tx, grads, state, params, extra)
         due = i % grid.every == 0
         if tell:
             jax.lax.cond(due, lambda: jax.debug.callback(tell, i), lambda: None)
@@ -293,8 +298,8 @@ def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable
     makers: dict[str, Callable[[Any], Any]] = {}
     for label, given in optimizers.items() if named else ((None, x) for x in optimizers):
         if not callable(given) or label is None:
-            given = _optimizer(given)
-            label = _label(given) if label is None else label
+            given = catalogue.optimizer(given)
+            label = catalogue.label(given) if label is None else label
             given = functools.partial(_with_rate, given)
         if label in makers:
             errors.fail("race", "every optimizer must be another one", f"{label} twice")
@@ -304,29 +309,5 @@ def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable
     return makers
 
 
-def _optimizer(given: Any) -> GradientTransformation:
-    """A transformation with a learning rate, whatever that is at present."""
-    if isinstance(given, str):
-        name = given.split("(")[0].strip()
-        known = [n for n, made in CATALOGUE.items() if "learning_rate" in made.signature.parameters]
-        if name.isidentifier() and name not in known:
-            hint = errors.nearest(name, known)
-            must = "an optimizer must be one of the catalogue, with a learning rate"
-            errors.fail("race", must, repr(name), instead=hint or "gdjax list shows all.")
-        given = catalogue.read(given, learning_rate=0.5)
-    if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
-        must = "an optimizer must be a name, a call or a transformation with a learning_rate"
-        hint = "Give others as {label: function of the rate}."
-        errors.fail("race", must, given, instead=hint, kind=TypeError)
-    return given
-
-
 def _with_rate(tx: GradientTransformation, rate: Any) -> GradientTransformation:
     return tx.replace(learning_rate=rate)
-
-
-def _label(tx: GradientTransformation) -> str:
-    """The call without its learning rate."""
-    given = {k: v for k, v in tx._arguments.items() if k != "learning_rate"}
-    inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())
-    return f"{tx.name}({inside})" if inside else tx.name

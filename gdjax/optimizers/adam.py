@@ -89,7 +89,7 @@ def adam(
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adam(0.1)
-    >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0]
+    >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(6)
     Array([-0.1,  0.1], dtype=float32)
 
     Args:

@@ -31,8 +31,8 @@ def identity():
     """Leaves the updates as they are: u = g.
 
     >>> import gdjax as gd
-    >>> gd.identity().update(2.0, gd.EmptyState())
-    (2.0, EmptyState())
+    >>> gd.identity().update({"w": None}, gd.EmptyState())
+    ({'w': None}, EmptyState())
     """
 
     def update(updates, state, params=None, **extra):

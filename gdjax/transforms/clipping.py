@@ -43,9 +43,9 @@ def clip(max_delta: NonNegative):
     def leaf(g):
         if jnp.iscomplexobj(g):
             length = jnp.abs(g)
-            return jnp.where(
-                length > max_delta, g * (max_delta / jnp.where(length > 0, length, 1)), g
-            )
+            longer = length > max_delta
+            factor = jnp.where(longer, max_delta / jnp.where(longer, length, 1), 1)
+            return g * factor.astype(g.dtype)
         return jnp.clip(g, -max_delta, max_delta)
 
     def update(updates, state, params=None, **extra):
@@ -79,6 +79,6 @@ def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
         longer = length > max_norm
         # One scalar, made once: the leaves are read once more and only multiplied.
         factor = jnp.where(longer, max_norm / jnp.where(longer, length, 1), 1)
-        return tree.map(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), updates), state
+        return tree.map(lambda g: g * factor.astype(g.dtype), updates), state
 
     return lambda params: EmptyState(), update

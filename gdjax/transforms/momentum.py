@@ -71,7 +71,7 @@ def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
         with debias:              u = v / (1 − βᵗ)
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx = gd.ema(0.9)
+    >>> tx = gd.ema(0.5)
     >>> tx.update(jnp.array([1.0, 2.0]), tx.init(jnp.zeros(2)))[0]
     Array([1., 2.], dtype=float32)
 

@@ -1,0 +1,310 @@
+"""The command line: what it writes, what it says, and that a wrong call writes nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import gdjax as gd
+from gdjax.core.recipe import CATALOGUE
+from gdjax.lab import catalogue, report
+from gdjax.lab.cli import main
+from gdjax.lab.problems import problem
+
+FILES = {"curves.png", "sensitivity.png", "results.json", "results.csv"}
+QUICK = ["race", "sgd", "adam(b2=0.99)", "--rates", "0.01,0.1,1.5", "--steps", "20"]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def run(capsys, *words):
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def raced(tmp_path, capsys):
+    folder = tmp_path / "new" / "race"
+    code, out, err = run(capsys, *QUICK, "--problem", "quadratic", "--seeds", "2", "--out", folder)
+    assert (code, err) == (0, "")
+    return folder, out
+
+
+def test_a_race_writes_four_files_and_says_where(raced):
+    folder, out = raced
+    assert {p.name for p in folder.iterdir()} == FILES
+    assert all(name in out for name in FILES) and str(folder) in out
+    assert all((folder / f).read_bytes().startswith(PNG) for f in FILES if f.endswith("png"))
+
+
+def test_the_table_is_plain_and_whole_where_there_is_no_terminal(raced):
+    _, out = raced
+    assert "\x1b" not in out and "…" not in out
+    line = next(line for line in out.splitlines() if "adam(b2=0.99)" in line)
+    assert "±" in line and " 0.1 " in line
+    assert "Mean ± standard deviation of 2 seeds" in out
+
+
+def test_the_numbers_are_those_of_a_loop(raced):
+    folder, _ = raced
+    data = json.loads((folder / "results.json").read_text())
+    task = problem("quadratic")
+    start = task.init(jax.random.split(jax.random.key(1))[0])
+    result = gd.minimize(task.loss, start, gd.adam(0.1, b2=0.99), 20)
+    expected = float(task.loss(result.params))
+    ours = data["optimizers"]["adam(b2=0.99)"]
+    assert ours["final_losses"][1][1] == pytest.approx(expected, rel=1e-5)
+    with open(folder / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3 * 2
+    row = next(r for r in rows if (r["rate"], r["seed"]) == ("0.1", "1") and "b2" in r["optimizer"])
+    assert float(row["final_loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_json_says_how_to_do_it_again(raced):
+    folder, _ = raced
+    data = json.loads((folder / "results.json").read_text())
+    assert data["versions"]["gdjax"] == gd.__version__
+    assert data["command"].startswith("gdjax race sgd 'adam(b2=0.99)' --rates 0.01,0.1,1.5")
+    assert data["rates"] == [0.01, 0.1, 1.5] and data["seeds"] == [0, 1] and data["steps"] == 20
+    best = {row["name"]: row["best_rate"] for row in data["table"]}
+    for name, made in (("sgd", gd.sgd), ("adam(b2=0.99)", lambda r: gd.adam(r, b2=0.99))):
+        assert gd.build(data["optimizers"][name]["spec"]) == made(best[name])
+        assert np.shape(data["optimizers"][name]["final_losses"]) == (3, 2)
+
+
+def test_what_is_not_finite_is_null(tmp_path, capsys):
+    words = ("race", "sgd", "--problem", "parabola", "--rates", "1e20,1e30", "--steps", 20)
+    code, out, _ = run(capsys, *words, "--out", tmp_path)
+    data = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert code == 0 and data["optimizers"]["sgd"]["final_losses"] == [[None], [None]]
+    assert "2 of 2" in out and {p.name for p in tmp_path.iterdir()} == FILES
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_of_a_race_in_which_only_some_diverge(tmp_path, capsys):
+    words = ("race", "sgd", "adam", "--problem", "parabola", "--rates", "0.1,1.5", "--steps", 20)
+    code, out, _ = run(capsys, *words, "--out", tmp_path)
+    assert code == 0 and "1 of 2" in out and {p.name for p in tmp_path.iterdir()} == FILES
+
+
+def test_a_race_on_digits(tmp_path, capsys):
+    words = ("race", "adam", "--rates", "1e-2:1:3", "--steps", 30, "--out", tmp_path)
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "Neither start nor batches depend on chance" in out
+    row = next(line for line in out.splitlines() if " adam " in line)
+    assert "±" not in row and "0.9" in row
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert np.shape(data["optimizers"]["adam"]["test_accuracy"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["race", "adamm"], "Did you mean adam"),
+        (["race", "adam("], "must be a name, or a call"),
+        (["race", "adam(b1=open('x'))"], "got 'open'"),
+        (["race", "adam(b1=2)"], "b1 must lie in [0, 1)"),
+        (["race", "adam(learning_rate=1)"], "without learning_rate"),
+        (["race", "--problem", "digitz"], "Did you mean digits"),
+        (["race", "--rates", "1:0.1:3"], "LOW:HIGH:COUNT"),
+        (["race", "--steps", "0"], "steps must be a positive integer"),
+        (["race", "--steps", "x"], "--steps"),
+        (["race", "--seeds", "-1"], "seeds must be a positive integer"),
+        (["race", "--frobnicate"], "--frobnicate"),
+        (["plot", "cosine_decay_schedul(1, 2)"], "Did you mean cosine_decay_schedule"),
+        (["plot", "adam(0.1)"], "a call that makes a schedule"),
+        (["plot", "constant_schedule"], "value"),
+        (["plot", "constant_schedule(1)", "--steps", "0"], "steps must be 1 or more"),
+        (["plot", "constant_schedule(1)", "--out", "new/picture.pdf"], "must end in .png"),
+        (["show", "adamm"], "Did you mean adam"),
+        (["list", "adamm"], "Did you mean adam"),
+        (["rce"], "invalid choice"),
+        ([], "COMMAND"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_writes_nothing(words, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "") and told in err
+    assert err.startswith("gdjax: ") and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [QUICK, ["plot", "constant_schedule(1)"]], ids=["race", "plot"])
+def test_a_folder_that_cannot_be_written(words, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    place = tmp_path / "file" / "x" / "a.png"
+    code, out, err = run(capsys, *words, "--out", place)
+    assert (code, out) == (2, "") and "must be a folder that can be written" in err
+    assert err.count("\n") == 1 and (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_fails_leaves_old_files_alone(tmp_path, capsys, monkeypatch):
+    old = tmp_path / "results.csv"
+    old.write_text("mine")
+    assert run(capsys, "race", "adamm", "--out", tmp_path)[0] == 2
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    files = {"a.png": b"1", "results.csv": b"2"}
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        report.write(tmp_path, files)
+    assert list(tmp_path.iterdir()) == [old] and old.read_text() == "mine"
+
+
+def test_an_interrupted_race_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gdjax.lab.race.race", stop)
+    code, _, err = run(capsys, *QUICK, "--out", tmp_path / "a" / "b")
+    assert code == 130 and "nothing was written" in err and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing, words", [("matplotlib", QUICK), ("rich.console", ["list"])])
+def test_without_the_extras(missing, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (missing, missing.split(".")[0]):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert 'pip install "gdjax[lab]"' in err and list(tmp_path.iterdir()) == []
+
+
+def test_list(capsys):
+    code, out, _ = run(capsys, "list")
+    names = [line.split()[0] for line in out.splitlines()[1:]]
+    assert code == 0 and sorted(names) == sorted(e.name for e in catalogue.entries())
+    assert "\x1b" not in out and "…" not in out
+    _, out, _ = run(capsys, "list", "scale_by_*")
+    assert all(line.startswith("scale_by_") for line in out.splitlines()[1:])
+    _, out, _ = run(capsys, "list", "DECOUPLED")
+    assert "adamw" in out and "Loshchilov and Hutter, 2017" in out
+
+
+def own(kind=None):
+    return [e for e in catalogue.entries() if kind in (None, e.kind)]
+
+
+@pytest.mark.parametrize("entry", own(), ids=lambda e: e.name)
+def test_show_every_entry(entry, capsys):
+    code, out, err = run(capsys, "show", entry.name)
+    assert (code, err) == (0, "")
+    assert (
+        out.startswith(entry.signature) and entry.kind in out and entry.formula.strip() is not None
+    )
+    assert entry.summary.split()[0] in out and entry.summary
+    assert all(parameter in out for parameter in CATALOGUE[entry.name].signature.parameters)
+    assert ("State:" in out) or entry.kind == "schedule" or "Parts:" not in out
+
+
+def test_show_adamw(capsys):
+    _, out, _ = run(capsys, "show", "adamw")
+    for told in ("weight_decay=0.0001", "θ ← θ − η·", "scale_by_adam(b1=0.9", "1711.05101"):
+        assert told in out
+    assert "ScaleByAdamState(count, mu, nu)" in out and out.index("Parts:") < out.index("State:")
+
+
+def test_plot(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nested = "join_schedules([linear_schedule(0.0, 1.0, 5), constant_schedule(1.0)], [5])"
+    words = ("plot", "cosine_decay_schedule(1e-3, 100, alpha=0.1)", nested)
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and out == "Wrote schedule.png\n"
+    assert (tmp_path / "schedule.png").read_bytes().startswith(PNG)
+    code, _, _ = run(capsys, *words, "--steps", 30, "--out", "a/b.png")
+    assert code == 0 and (tmp_path / "a" / "b.png").exists()
+
+
+def test_plot_reaches_beyond_the_last_step(tmp_path, capsys, monkeypatch):
+    seen = []
+    drawn = gd.plots.schedules
+    monkeypatch.setattr("gdjax.plots.schedules", lambda s, n: seen.append(n) or drawn(s, n))
+    for text in (
+        "cosine_decay_schedule(1, 200)",
+        "piecewise_constant_schedule(1, {40: 0.1, 90: 0.1})",
+    ):
+        assert run(capsys, "plot", text, "--out", tmp_path / "a.png")[0] == 0
+    assert run(capsys, "plot", "constant_schedule(0.5)", "--out", tmp_path / "a.png")[0] == 0
+    assert seen == [220, 99, 1000]
+
+
+def test_help_and_version(capsys):
+    for words, told in (
+        (["--version"], f"gdjax {gd.__version__}"),
+        (["--help"], "gdjax show adamw"),
+        (["race", "--help"], "digits_network"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0 and told in capsys.readouterr().out
+
+
+def test_lists_load_nothing_heavy():
+    heavy = "('matplotlib', 'sklearn', 'tqdm', 'optax')"
+    code = f"""
+import sys
+from gdjax.lab.cli import main
+main(["list", "adam"])
+print([name for name in {heavy} if name in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_read_evaluates_nothing():
+    assert catalogue.read("adam(learning_rate=0.1)") == gd.adam(0.1)
+    assert catalogue.read(" sgd ", learning_rate=0.1) == gd.sgd(0.1)
+    made = catalogue.read("adamw(cosine_decay_schedule(-1.5e-3, 10), b1=0.5)")
+    assert made == gd.adamw(gd.cosine_decay_schedule(-1.5e-3, 10), b1=0.5)
+    bad = ["1 + 1", "gd.adam(0.1)", "adam(**{})", "adam(*[0.1])", "adam(x)", "(lambda: 0)()", ""]
+    for text in [*bad, "adam(0.1", "adam(0.1).init", "adam(2**9)", "f''()", "(" * 500, "a\0b"]:
+        with pytest.raises(ValueError):
+            catalogue.read(text)
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("Kingma and Ba, Adam: a method, 2014, https://arxiv.org/abs/1", "Kingma and Ba, 2014"),
+        (
+            "Duchi, Hazan and Singer, A, b and c, 2011, https://j.org",
+            "Duchi, Hazan and Singer, 2011",
+        ),
+        ("Hinton, Neural networks for machine learning, lecture 6e, 2012", "Hinton, 2012"),
+        ("Foret et al., Sharpness, flatness and so on, 2020, https://x.y", "Foret et al., 2020"),
+        ("Polyak, Some methods, 1964, https://x.y; B and C, D, 2013", "Polyak, 1964"),
+        ("Polyak, 1964, and Nesterov, 1983, in the form of S et al., On, 2013", "Polyak, 1964"),
+        (
+            "You, Li, Reddi, Hseu et al., Large batch, 2019, https://x",
+            "You, Li, Reddi, Hseu et al., 2019",
+        ),
+        ("", ""),
+    ],
+)
+def test_references_are_shortened(text, told):
+    assert catalogue.reference(text) == told
+
+
+def test_the_catalogue_in_markdown():
+    text = catalogue.markdown()
+    assert all(f"| `{e.name}` |" in text for e in own())
+    row = next(line for line in text.splitlines() if line.startswith("| `adamw`"))
+    assert row.endswith("| [Loshchilov and Hutter, 2017](https://arxiv.org/abs/1711.05101) |")
+    for line in text.splitlines():
+        assert line == "" or line.replace("\\|", "").count("|") == 4
+
+
+def test_kinds():
+    kinds = {e.name: e.kind for e in own()}
+    assert kinds["adamw"] == "optimizer" and kinds["scale_by_adam"] == "transformation"
+    assert kinds["clip"] == "transformation" and kinds["cosine_decay_schedule"] == "schedule"
