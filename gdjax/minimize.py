@@ -140,6 +140,10 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
         at = lambda p: fun(p, *args)[0] if has_aux else fun(p, *args)
         return loss, aux, grads, at
 
+    # Where it may stop early, what is left is skipped by `cond`. Elsewhere results are selected:
+    # `vmap` makes of a `cond` a copy of all its operands, the data that `fun` closes over too.
+    choose = _select if tolerance is None else jax.lax.cond
+
     def move(i: jax.Array, carry: _Carry) -> _Carry:
         params, state, *_, done = carry
         loss, aux, grads, value_fn = evaluate(i, params)
@@ -153,12 +157,12 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
             updates, after = call_update(tx, grads, state, params, extra)
             return apply_updates(params, updates), after
 
-        params, state = jax.lax.cond(status == 0, go, lambda: (params, state))
+        params, state = choose(status == 0, go, lambda: (params, state))
         taken = done + (status == 0).astype(jnp.int32)
         return _Carry(params, state, loss, aux, status.astype(jnp.int32), taken)
 
     def body(carry: _Carry, i: jax.Array) -> tuple[_Carry, Any]:
-        after = jax.lax.cond(carry.status == 0, lambda: move(i, carry), lambda: carry)
+        after = choose(carry.status == 0, lambda: move(i, carry), lambda: carry)
         if bar is not None:
             due = (i == 0) | ((i + 1) % bar.every == 0) | (i + 1 == steps)
             jax.lax.cond(due, lambda: bar.report(i + 1, after.loss), lambda: None)
@@ -194,6 +198,10 @@ def _strong(x: Any) -> jax.Array:
     """An array whose dtype no Python number decides, as a scan wants it."""
     x = jnp.asarray(x)
     return jax.lax.convert_element_type(x, x.dtype) if tree.differentiable(x) else x
+
+
+def _select(condition: jax.Array, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), then(), otherwise())
 
 
 def _batch(batches: Any, i: jax.Array) -> Any:

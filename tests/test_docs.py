@@ -22,8 +22,14 @@ MODULES = sorted(
 
 @pytest.fixture(autouse=True)
 def as_a_user():
-    with jax.numpy_dtype_promotion("standard"):
+    """JAX as it is by default, and no factory of an example left in the catalogue."""
+    from gdjax.core.recipe import CATALOGUE
+
+    before = dict(CATALOGUE)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+    CATALOGUE.clear()
+    CATALOGUE.update(before)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -53,7 +53,7 @@ def weak(x: Any) -> Any:
     if isinstance(x, (int, float, complex)):
         return x
     x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.inexact) or x.weak_type:
+    if not jnp.issubdtype(x.dtype, jnp.number) or x.weak_type:
         return x
     one = 0j if jnp.issubdtype(x.dtype, jnp.complexfloating) else 0.0
     return jax.lax.full_like(jnp.asarray(one), x)  # a result as weak as its first argument

@@ -117,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(_list, "list", "all there is: name, what it does, reference", "gdjax list adam")
     words = "part of a name or of what it does, or a pattern for the name as 'scale_by_*'"
     sub.add_argument("pattern", nargs="?", metavar="PATTERN", help=words)
+    words = "all as the tables of the README"
+    sub.add_argument("--markdown", action="store_true", help=words)
 
     text = "everything about one: formula, defaults, parts, state, reference"
     sub = command(_show, "show", text, "gdjax show adamw")
@@ -175,6 +177,9 @@ def _list(arguments: argparse.Namespace) -> None:
         hint = errors.nearest(pattern, [e.name for e in known])
         raise _Wrong(f"list: PATTERN must match something, got {arguments.pattern!r}. {hint}")
     console = _console()
+    if arguments.markdown:
+        print(catalogue.markdown())
+        return
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     table.add_column("name", no_wrap=True, style="bold")
     for head in ("kind", "what it does", "reference"):

@@ -66,7 +66,7 @@ def adagrad(
     *,
     eps_in_sqrt: bool = False,
 ):
-    """AdaGrad.
+    """Divides each coordinate's step by the root of its summed squared gradients.
 
         G ← G + g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
 

@@ -80,7 +80,7 @@ def adam(
     eps_root: NonNegative = 0.0,
     mu_dtype: Any = None,
 ):
-    """Adam.
+    """Descends by the mean gradient over the root of the mean squared gradient.
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²
         θ ← θ − η · m̂ / (√v̂ + eps),    m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ)
@@ -119,7 +119,7 @@ def adamw(
     weight_decay: NonNegative = 1e-4,
     mask: Any = None,
 ):
-    """Adam with decoupled weight decay, scaled by the learning rate.
+    """Adds to Adam a decay of the weights, decoupled from the gradient, scaled by the rate.
 
         θ ← θ − η·(m̂ / (√v̂ + eps) + λθ)
 

@@ -135,7 +135,7 @@ def rmsprop(
     nesterov: bool = False,
     bias_correction: bool = False,
 ):
-    """RMSProp.
+    """Divides each coordinate's step by the root of its mean squared gradient.
 
         G ← α·G + (1 − α)·g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
         centered:               √(G − m²) in the place of √G, m the mean gradient

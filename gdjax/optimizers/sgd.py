@@ -20,7 +20,7 @@ def sgd(
     nesterov: bool = False,
     accumulator_dtype: Any = None,
 ):
-    """Gradient descent, with heavy-ball or Nesterov momentum if asked for.
+    """Descends along the gradient, with heavy-ball or Nesterov momentum if asked for.
 
         θ ← θ − η·g                                   without momentum
         v ← μ·v + g,   θ ← θ − η·v                    with momentum
@@ -50,7 +50,7 @@ def sgd(
 
 @transformation
 def momentum(learning_rate: NonNegative, decay: Decay = 0.9, *, accumulator_dtype: Any = None):
-    """Gradient descent along the averaged gradient.
+    """Descends along the averaged gradient.
 
         v ← β·v + (1 − β)·g,   θ ← θ − η·v,   v₀ = 0
 

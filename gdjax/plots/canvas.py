@@ -193,6 +193,8 @@ def draw_diverged(axes: Axes, diverged: list[tuple[np.ndarray, np.ndarray]]) -> 
     axes.text(1, 1.005, "diverged", color="#555555", **place)
     for i, (rates, share) in enumerate(diverged):
         rates, share = rates[share > 0], share[share > 0]
+        if not share.size:
+            continue
         rows = np.full(len(rates), 1 - row * (i + 0.75))
         look: dict[str, Any] = {"marker": "x", "s": 26, "linewidths": 1.6, "zorder": 3}
         look |= {"color": style_of(i)["color"], "alpha": 0.25 + 0.75 * share}
