@@ -1,4 +1,4 @@
-"""How long calls outside of `jit` take, beside optax in the same process: `python -m gdjax.lab.bench`.
+"""How long calls outside of `jit` take, beside optax: `python -m gdjax.lab.bench`.
 
 Ratios of interleaved pairs, medians; nothing here is a test of speed, for clocks are noisy.
 """
