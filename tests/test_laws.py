@@ -190,3 +190,13 @@ def test_complex_gradients(x64):
     np.testing.assert_allclose(clipped, z / 5)
     clipped, _ = gd.clip_by_global_norm(1.0).update(z, gd.EmptyState())
     np.testing.assert_allclose(clipped, z / 5)
+
+
+def test_inside_of_jit_nothing_is_added():
+    """No program of our own in the program: only the rules for one array, inlined by XLA."""
+    params = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
+    tx = gd.chain(gd.clip_by_global_norm(1.0), gd.adamw(gd.linear_to_zero(0.1, 10)))
+    state = tx.init(params)
+    for function in (tx.update, tx.step):
+        text = str(jax.make_jaxpr(function)(params, state, params))
+        assert "compiled" not in text and "callback" not in text

@@ -422,7 +422,7 @@ def test_shapes_and_dtypes(row):
     for shape in ((), (0, 3)):
         value = jax.eval_shape(s, jax.ShapeDtypeStruct(shape, jnp.int32))
         assert value.shape == shape and value.dtype == jnp.float32 and not value.weak_type
-    one_by_one = jax.vmap(s)(STEPS)  # a scalar step each time
+    one_by_one = jax.jit(jax.vmap(s))(STEPS)  # a scalar step each time
     np.testing.assert_allclose(one_by_one, s(STEPS), rtol=1e-6, atol=1e-8)
 
 
@@ -474,7 +474,7 @@ def test_changed_numbers_do_not_retrace(name, compiled):
 def test_vmap_is_the_loop(row, x64):
     s = row.make()
     swept = jax.tree.map(lambda a, b: jnp.array([a, b]), s, doubled(s))  # lengths are integers
-    values = jax.vmap(lambda s: s(STEPS))(swept)
+    values = jax.jit(jax.vmap(lambda s: s(STEPS)))(swept)
     np.testing.assert_allclose(values[0], s(STEPS), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(values[1], doubled(s)(STEPS), rtol=1e-12, atol=1e-15)
 

@@ -41,23 +41,23 @@ __all__ = [
 def takes_any_tree(subject: Subject) -> None:
     """Empty trees, tuples, scalars; what is not differentiable is passed over, None is absent."""
     for params in ({}, (), jnp.asarray(1.0), (jnp.ones(2), [jnp.ones(1)])):
-        updates, _ = run(subject, 1, params)
+        state = subject.tx.init(params)
+        updates, _ = jax.eval_shape(subject.update, example_grads(params), state, params)
         assert jax.tree.structure(updates) == jax.tree.structure(params)
     params = example_params()
     more = {**params, "none": None, "steps": jnp.arange(3), "key": jax.random.key(0)}
     grads = {**example_grads(params), "none": None, "key": more["key"]}
-    for integer in (np.zeros((3,), jax.dtypes.float0), jnp.zeros((3,), jnp.int32)):
-        with_integer = {**grads, "steps": integer}
-        state = subject.tx.init(more)
-        updates, after = subject.update(with_integer, state, more)
-        assert _kinds(after) == _kinds(state)
-        moved = apply_updates(more, updates)
-        assert moved["none"] is None
-        np.testing.assert_array_equal(moved["steps"], jnp.arange(3))
-        alone, _ = run(subject, 1)
-        chex.assert_trees_all_close({k: updates[k] for k in alone}, alone, rtol=1e-6, atol=1e-7)
+    state = subject.tx.init(more)
+    integers = jax.eval_shape(subject.update, {**grads, "steps": jnp.arange(3)}, state, more)
+    with_float0 = {**grads, "steps": np.zeros((3,), jax.dtypes.float0)}  # as jax.grad gives it
     unknown = dataclasses.replace(subject, extra={**subject.extra, "something_of_others": 1.0})
-    unknown.update(example_grads(params), unknown.tx.init(params), params)
+    updates, after = unknown.update(with_float0, state, more)
+    assert _kinds(after) == _kinds(state) == _kinds(integers[1])
+    moved = apply_updates(more, updates)
+    assert moved["none"] is None
+    np.testing.assert_array_equal(moved["steps"], jnp.arange(3))
+    alone, _ = run(subject, 1)
+    chex.assert_trees_all_close({k: updates[k] for k in alone}, alone, rtol=1e-6, atol=1e-7)
 
 
 def _kinds(value: Any) -> Any:
@@ -80,8 +80,8 @@ def names_the_wrong_leaf(subject: Subject) -> None:
     params = example_params()
     state, grads = subject.tx.init(params), example_grads(params)
     wrong_shape = {**grads, "dense": {"kernel": jnp.ones((3, 2))}}
-    wrong_tree = {"dense": grads["dense"], "gain": grads["gain"]}
-    for wrong, path in ((wrong_shape, "dense/kernel"), (wrong_tree, "bias")):
+    wrong_tree = {"dense": grads["dense"]}
+    for wrong, path in ((wrong_shape, "dense/kernel"), (wrong_tree, "gain")):
         try:
             subject.update(wrong, state, params)
         except ValueError as error:
@@ -107,7 +107,7 @@ def stays_finite(subject: Subject) -> None:
 @promise
 def is_differentiable(subject: Subject) -> None:
     """Derivatives through two steps are finite: at zero gradients, in gradients and numbers."""
-    params = example_params()
+    params = {"w": jnp.asarray([1.0, -0.5, 0.0])}
     moving = moving_numbers(subject.tx)
 
     def end(numbers: Any, scale: Any, params: Any) -> Any:

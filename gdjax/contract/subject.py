@@ -61,10 +61,9 @@ def promise(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
 
 
 def example_params(dtype: Any = jnp.float32) -> dict[str, Any]:
-    """A small tree: a matrix, a vector, a scalar."""
+    """A small tree: a matrix and a scalar."""
     return {
         "dense": {"kernel": jnp.linspace(-1.0, 1.0, 6, dtype=dtype).reshape(2, 3)},
-        "bias": jnp.asarray([0.5, -0.25], dtype),
         "gain": jnp.asarray(2.0, dtype),
     }
 
