@@ -200,3 +200,9 @@ def test_inside_of_jit_nothing_is_added():
     for function in (tx.update, tx.step):
         text = str(jax.make_jaxpr(function)(params, state, params))
         assert "compiled" not in text and "callback" not in text
+
+
+def test_a_moment_of_integers_raises():
+    with pytest.raises(TypeError, match="floating-point.*int8") as error:
+        gd.chain(opt=gd.adam(0.1, mu_dtype=jnp.int8)).init(jnp.zeros(2))
+    assert "in stage opt of chain: adam" in error.value.__notes__

@@ -155,7 +155,14 @@ def map(leaf: Callable[..., Any], updates: Any, *read: Any) -> Any:
 
 
 def moment_like(params: Any, dtype: Any = None) -> Any:
-    """Zeros like the parameters, float32 or wider unless `dtype` says less; None if passed over."""
+    """Zeros like the parameters, float32 or wider unless `dtype` says less; None if passed over.
+
+    Raises:
+        TypeError: `dtype` is not one of floating-point numbers.
+    """
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
+        must = "the dtype of a moment must be one of floating-point numbers"
+        errors.fail("init", must, dtype, kind=TypeError)
 
     def zeros(p: Any) -> Any:
         if not differentiable(p):

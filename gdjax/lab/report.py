@@ -141,7 +141,7 @@ def _finish(figure: Any, title: str) -> None:
     boxes = [box for box in (axes.get_legend(), *figure.legends) if box is not None]
     for lines in (curves, *(box.get_lines() for box in boxes)):
         for i, line in enumerate(lines):
-            line.set_linewidth(1.4 if i % 2 else 3.2)
+            line.set(linewidth=1.4 if i % 2 else 3.2, zorder=2.2 if i % 2 else 2.1)
 
 
 def _shown(results: Results, run: Run) -> int:
