@@ -28,3 +28,20 @@ def test_every_factory_has_a_row():
 def test_labels_are_distinct():
     labels = list(map(str, ROWS))
     assert len(set(labels)) == len(labels)
+
+
+OPTIMIZERS = [row for row in ROWS if "learning_rate" in row.tx.numbers and not row.label]
+# An optimizer that decays has a decay; the part alone decays nothing until it is told to.
+ITS_OWN = {("adamw", "weight_decay")}
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
+def test_defaults_are_those_of_the_parts(row):
+    defaults = row.tx._factory.defaults()
+    body = row.tx._machine.example()
+    if not isinstance(body, GradientTransformation):
+        return  # a rule of its own, no composition
+    for part in body._arguments.get("transformations", [body]):
+        for name, default in part._factory.defaults().items():
+            if name in defaults and (row.tx.name, name) not in ITS_OWN:
+                assert defaults[name] == default, f"{row.tx.name} and {part.name}: {name}"
