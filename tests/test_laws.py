@@ -206,3 +206,57 @@ def test_a_moment_of_integers_raises():
     with pytest.raises(TypeError, match="floating-point.*int8") as error:
         gd.chain(opt=gd.adam(0.1, mu_dtype=jnp.int8)).init(jnp.zeros(2))
     assert "in stage opt of chain: adam" in error.value.__notes__
+
+
+# Masks, and guards that only a traced number passes.
+
+
+@pytest.mark.parametrize(
+    "mask, expected",
+    [
+        (None, {"w": [0.5, 1.0], "b": {"x": 2.0}}),
+        ({"w": True, "b": {"x": False}}, {"w": [0.5, 1.0], "b": {"x": 0.0}}),
+        ({"w": False, "b": True}, {"w": [0.0, 0.0], "b": {"x": 2.0}}),  # a part from the root
+        (lambda p: jax.tree.map(lambda x: x.ndim > 0, p), {"w": [0.5, 1.0], "b": {"x": 0.0}}),
+    ],
+    ids=["none", "tree", "prefix", "function"],
+)
+def test_masks_of_decay(mask, expected):
+    params = {"w": jnp.asarray([1.0, 2.0]), "b": {"x": jnp.asarray(4.0)}}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    for tx, sign in ((gd.add_decayed_weights(0.5, mask), 1), (gd.decay_weights(0.5, mask), -1)):
+        updates, _ = tx.update(zeros, tx.init(params), params)
+        expected = jax.tree.map(jnp.asarray, expected, is_leaf=lambda x: isinstance(x, list))
+        jax.tree.map(lambda u, e, s=sign: np.testing.assert_allclose(u, s * e), updates, expected)
+
+
+def test_a_mask_that_does_not_fit_raises():
+    params = {"w": jnp.ones(2), "b": jnp.ones(2)}
+    tx = gd.adamw(0.1, mask={"w": True})
+    with pytest.raises(ValueError, match="add_decayed_weights: mask must be a tree of bools"):
+        tx.update(params, tx.init(params), params)
+
+
+def test_short_complex_numbers_are_not_clipped():
+    z = jnp.asarray([0.3 + 0.4j, 0.0j])
+    np.testing.assert_allclose(gd.clip(1.0).update(z, gd.EmptyState())[0], z)
+
+
+@pytest.mark.parametrize("eps_in_sqrt", [False, True])
+@pytest.mark.parametrize("make", [gd.scale_by_rms, gd.scale_by_stddev, gd.scale_by_rss])
+def test_a_traced_eps_is_the_same_eps(make, eps_in_sqrt):
+    grads = jnp.asarray([1.0, -0.1])
+    go = lambda eps: (tx := make(eps=eps, eps_in_sqrt=eps_in_sqrt)).update(grads, tx.init(grads))[0]
+    np.testing.assert_allclose(jax.jit(go)(0.25), go(0.25), rtol=1e-6)
+    assert jnp.all(jnp.isfinite(jax.jit(go)(0.0)))
+
+
+def test_zero_over_zero_is_zero_and_has_a_slope_of_zero():
+    from gdjax.core.numerics import safe_divide, safe_sqrt
+
+    zero = jnp.zeros([])
+    assert safe_divide(zero, zero) == 0 and safe_sqrt(zero) == 0
+    assert safe_divide(zero + 6.0, zero + 2.0) == 3 and safe_sqrt(zero + 9.0) == 3
+    slopes = jax.grad(safe_divide, argnums=(0, 1))(zero, zero), jax.grad(safe_sqrt)(zero)
+    assert jax.tree.leaves(slopes) == [0, 0, 0]
+    assert jnp.isnan(safe_sqrt(zero + jnp.nan))
