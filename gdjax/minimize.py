@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from gdjax.core import errors, tree
 from gdjax.core.base import apply_updates
+from gdjax.core.eager import join, split
 from gdjax.core.extra import call_update
 from gdjax.core.ranges import is_number
 
@@ -96,7 +97,7 @@ def minimize(
         if len(sizes) != 1 or sizes == {()}:
             errors.fail("minimize", "batches must share their first axis", f"lengths {sizes}")
     # Numbers of tx are traced, functions and structure are compiled in; the same for batches.
-    static, arrays = _split((tx, batches))
+    static, arrays = split((tx, batches), lambda x: is_number(x) or hasattr(x, "dtype"))
     bar = _progress_bar(steps) if progress else None
     run = functools.partial(_run, static, fun, steps, has_aux, keep == "path", bar)
     result = run(arrays, params, tolerance)
@@ -106,34 +107,17 @@ def minimize(
     return result
 
 
-class _Split(NamedTuple):
-    treedef: Any
-    static: tuple
-
-
-_HOLE = "*"
-
-
-def _split(value: Any) -> tuple[_Split, list]:
-    leaves, treedef = jax.tree.flatten(value)
-    moves = [is_number(x) or hasattr(x, "dtype") for x in leaves]
-    static = tuple(_HOLE if m else x for m, x in zip(moves, leaves))
-    return _Split(treedef, static), [x for m, x in zip(moves, leaves) if m]
-
-
-def _join(split: _Split, arrays: list) -> Any:
-    rest = iter(arrays)
-    return split.treedef.unflatten([next(rest) if x is _HOLE else x for x in split.static])
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
 def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance):
-    tx, batches = _join(static, arrays)
+    tx, batches = join(static, arrays)
     params = jax.tree.map(_strong, params)
     gradient = jax.value_and_grad(fun, has_aux=has_aux, allow_int=True)
 
+    def args_at(i: jax.Array) -> tuple:
+        return () if batches is None else (_batch(batches, i),)
+
     def evaluate(i: jax.Array, params: Any) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
-        args = () if batches is None else (_batch(batches, i),)
+        args = args_at(i)
         value, grads = gradient(params, *args)
         loss, aux = value if has_aux else (value, None)
         grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
@@ -169,8 +153,7 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
         return after, (after.loss, after.aux, carry.params if keep_path else None)
 
     zero = jnp.zeros([], jnp.int32)
-    args = () if batches is None else (_batch(batches, zero),)
-    first = jax.eval_shape(fun, params, *args)
+    first = jax.eval_shape(fun, params, *args_at(zero))
     loss, aux = first if has_aux else (first, None)
     if jnp.shape(loss) != ():
         errors.fail("minimize", "fun must return a scalar loss", f"shape {jnp.shape(loss)}")
@@ -178,8 +161,8 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
     carry = _Carry(params, tx.init(params), loss, aux, zero, zero)
     end, (losses, auxes, path) = jax.lax.scan(body, carry, jnp.arange(steps, dtype=jnp.int32))
     if keep_path:
-        join = lambda before, last: jnp.concatenate([before, last[None]])
-        path = jax.tree.map(join, path, end.params)
+        append = lambda before, last: jnp.concatenate([before, last[None]])
+        path = jax.tree.map(append, path, end.params)
     return MinimizeResult(
         end.params, end.state, History(losses, path, auxes), end.status, end.taken
     )

@@ -260,3 +260,10 @@ def test_zero_over_zero_is_zero_and_has_a_slope_of_zero():
     slopes = jax.grad(safe_divide, argnums=(0, 1))(zero, zero), jax.grad(safe_sqrt)(zero)
     assert jax.tree.leaves(slopes) == [0, 0, 0]
     assert jnp.isnan(safe_sqrt(zero + jnp.nan))
+
+
+def test_vdot_is_real_wide_and_over_all_leaves():
+    from gdjax.core import tree
+
+    a = {"z": jnp.asarray([1.0 + 2.0j]), "h": jnp.full((300,), 1.0, jnp.bfloat16), "n": 3}
+    assert tree.vdot(a, a) == 305.0 and tree.vdot({}, {}) == 0

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core import errors, numerics, tree
-from gdjax.core.eager import can_compile, compiled
-from gdjax.core.extra import check_extra, extra_names, signature_of
+from gdjax.core.eager import can_compile, compiled, split
+from gdjax.core.extra import extra_names, signature_of, taken_extra
 from gdjax.core.ranges import is_array, is_number
 from gdjax.core.recipe import Recipe, factory
 from gdjax.core.schedule import Live
+from gdjax.core.values import is_transformation
 
 __all__ = [
     "EmptyState",
@@ -141,9 +142,7 @@ class _Machine:
         """Calls `update` or `step` of what was built."""
         if isinstance(pair, GradientTransformation):  # this one is an alias of it
             return pair._machine.run(which, updates, state, params, extra)
-        own, takes_all = signature_of(pair.update)
-        check_extra(self.tx.name, own, self.tx._named_extra(pair), extra)
-        taken = extra if takes_all else {k: v for k, v in extra.items() if k in own}
+        taken = taken_extra(self.tx.name, pair.update, self.tx._extra_inside(), extra)
         if which == "step" and pair.step is not None:
             return pair.step(updates, state, params, **taken)
         updates, state = pair.update(updates, state, params, **taken)
@@ -191,17 +190,18 @@ class GradientTransformation(Recipe, _InitUpdate):
     def extra_args(self) -> dict[str, bool]:
         """Names of the extra arguments of `update` that are used inside; True for those needed."""
         body = self._machine.example()
-        return (
-            body.extra_args if isinstance(body, GradientTransformation) else self._named_extra(body)
-        )
+        if isinstance(body, GradientTransformation):
+            return body.extra_args
+        return {**self._extra_inside(), **signature_of(body.update)[0]}
 
-    def _named_extra(self, pair: Any) -> dict[str, bool]:
+    def _extra_inside(self) -> dict[str, bool]:
+        """The names that the transformations given to this one take."""
         names: dict[str, bool] = {}
-        inside = jax.tree.leaves(self._arguments, is_leaf=_is_transformation)
-        for part in filter(_is_transformation, inside):
+        inside = jax.tree.leaves(self._arguments, is_leaf=is_transformation)
+        for part in filter(is_transformation, inside):
             for name, needed in extra_names(part).items():
                 names[name] = needed or names.get(name, False)
-        return {**names, **signature_of(pair.update)[0]}
+        return names
 
     def parts(self, state: Any) -> list[tuple[str, Any, Any]]:
         """The transformations that were given to this one: `(name, transformation, its state)`."""
@@ -220,16 +220,10 @@ class GradientTransformation(Recipe, _InitUpdate):
     @functools.cached_property
     def _split(self) -> tuple[Any, tuple]:
         """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
-        leaves, treedef = jax.tree.flatten(self)
-        static = tuple(None if is_array(x) else x for x in leaves)
-        return (treedef, static), tuple(x for x in leaves if is_array(x))
+        return split(self, is_array)
 
     def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
         return _InitUpdate(self.init, self.update)._replace(**fields)
-
-
-def _is_transformation(value: Any) -> bool:
-    return hasattr(value, "init") and hasattr(value, "update")
 
 
 def _weaken(where: str, name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from gdjax.core import errors
 from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update, called
+from gdjax.core.values import is_transformation
 
 __all__ = ["chain", "stages"]
 
@@ -71,7 +72,7 @@ def stages(transformations: tuple, named: dict[str, Any]) -> list[tuple[str, Any
         errors.fail("chain", must, f"{len(transformations)} without", kind=TypeError)
     parts = list(named.items()) or [(str(i), part) for i, part in enumerate(transformations)]
     for name, part in parts:
-        if not (hasattr(part, "init") and hasattr(part, "update")):
+        if not is_transformation(part):
             must = f"stage {name} must be a transformation, which has init and update"
             hint = (
                 "Call the factory." if callable(part) else "Write chain(a, b), not chain([a, b])."

@@ -9,17 +9,31 @@ from typing import Any
 
 from gdjax.core import errors
 
-__all__ = ["call_update", "called", "check_extra", "extra_names", "signature_of"]
+__all__ = ["call_update", "called", "check_extra", "extra_names", "signature_of", "taken_extra"]
 
 
 def call_update(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
     """Calls `update` of a transformation of any origin with the extra arguments that it takes."""
     if hasattr(tx, "extra_args"):  # one of ours, which judges for itself
         return tx.update(updates, state, params, **extra)
-    named, takes_all = signature_of(tx.update)
-    check_extra(called(tx), named, named, extra)
-    taken = extra if takes_all else {k: v for k, v in extra.items() if k in named}
+    taken = taken_extra(called(tx), tx.update, {}, extra)
     return tx.update(updates, state, params, **taken)
+
+
+def taken_extra(
+    where: str, update: Callable[..., Any], inside: dict[str, bool], extra: dict[str, Any]
+) -> dict[str, Any]:
+    """Judges extra arguments, and gives those that an `update` takes; see `check_extra`.
+
+    Args:
+        where: The transformation that judges.
+        update: What is to be called.
+        inside: The names that transformations inside of it take.
+        extra: What was given.
+    """
+    own, takes_all = signature_of(update)
+    check_extra(where, own, {**inside, **own}, extra)
+    return extra if takes_all else {k: v for k, v in extra.items() if k in own}
 
 
 def called(tx: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from gdjax.core import errors
 from gdjax.core.ranges import is_array
 
-__all__ = ["Remembers", "as_dtype", "freeze", "show"]
+__all__ = ["Remembers", "as_dtype", "freeze", "is_transformation", "show"]
 
 
 class Remembers:
@@ -29,6 +29,11 @@ class _Identity:
 
     def __hash__(self) -> int:
         return id(self.value)
+
+
+def is_transformation(value: Any) -> bool:
+    """Tells whether a value is a transformation, of this or of another library."""
+    return hasattr(value, "init") and hasattr(value, "update")
 
 
 def as_dtype(value: Any) -> np.dtype | None:
@@ -78,7 +83,7 @@ def show(value: Any) -> str:
         return (
             f"array({np.array2string(np.asarray(data), precision=4, separator=', ', threshold=6)})"
         )
-    if hasattr(value, "init") and hasattr(value, "update"):  # another library's transformation
+    if is_transformation(value):  # of another library
         made_by = getattr(value.update, "__qualname__", type(value).__name__)
         return f"<{made_by.split('.')[0]} of {getattr(value.update, '__module__', '?')}>"
     if isinstance(value, (list, tuple)):
