@@ -77,6 +77,29 @@ class TestZoom:
             expected, _ = rules.search(phi, start, most=40, **constants)
             np.testing.assert_allclose(found, expected, rtol=1e-9)
 
+    @pytest.mark.parametrize("eps, tol", [(0.02, 0.0), (0.2, 0.01)])
+    @pytest.mark.parametrize("name", LINES)
+    def test_approximate_conditions(self, name, eps, tol, x64):
+        """An ε so great that the slopes decide, on the whole way and at its end."""
+        function = lambda a: LINES[name][0](a) + 1.0
+        constants = {"slope_rtol": 0.3, "curv_rtol": 0.4, "approx_dec_rtol": eps, "tol": tol}
+        phi = lambda x: tuple(map(float, jax.value_and_grad(function)(x)))
+        (old, slope), starts = phi(0.0), np.geomspace(1e-3, 1e3, 13)
+        for most in (2, 30):
+            tx = gd.scale_by_zoom_linesearch(most, **constants, stepsize_precision=1e-9)
+            eta, state = jax.jit(jax.vmap(lambda x: search(tx, function, x)))(starts)
+            same = {"c1": 0.3, "c2": 0.4, "eps": eps, "tol": tol, "precision": 1e-9}
+            expected = [rules.search(phi, x, most=most, **same) for x in starts]
+            np.testing.assert_allclose(eta, [x for x, _ in expected], rtol=1e-9)
+            info, end = state.info, [(x or last, *phi(x or last)) for x, last in expected]
+            for x, f, df, decrease, steep in zip(*zip(*end), *info[1:]):
+                exact = f - (old + 0.3 * x * slope + tol)
+                close = max(f - (old + eps * abs(old)), df - (-0.4 * slope + tol))
+                np.testing.assert_allclose(decrease, max(min(exact, close), 0), atol=1e-12)
+                np.testing.assert_allclose(
+                    steep, max(abs(df) - 0.4 * abs(slope) - tol, 0), atol=1e-12
+                )
+
     def test_steps_into_nowhere_are_shortened(self):
         function = lambda x: x - jnp.log(x)  # NaN for x < 0
         move, state = search(gd.scale_by_zoom_linesearch(20), function, at=3.0, direction=-10.0)

@@ -81,9 +81,14 @@ def differentiable(x: Any) -> bool:
     """Tells whether a leaf takes part: a real or complex floating-point number or array."""
     if x is None or isinstance(x, (bool, int)):
         return False
-    return isinstance(x, (float, complex, Deferred)) or (
-        hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, np.inexact)
-    )
+    if isinstance(x, (float, complex, Deferred)):
+        return True
+    return hasattr(x, "dtype") and _inexact(x.dtype)
+
+
+@functools.cache
+def _inexact(dtype: Any) -> bool:
+    return jax.dtypes.issubdtype(dtype, np.inexact)
 
 
 def _of_one_precision(row: tuple[Any, ...]) -> Any:

@@ -72,7 +72,8 @@ def zero_count() -> jax.Array:
 
 def increment(count: jax.Array) -> jax.Array:
     """One more, which stays at the largest integer instead of wrapping round."""
-    return jnp.where(count < jnp.iinfo(count.dtype).max, count + 1, count)
+    largest = jnp.asarray(jnp.iinfo(count.dtype).max - 1, count.dtype)
+    return jax.lax.min(count, largest) + 1
 
 
 def abs_sq(x: jax.Array) -> jax.Array:
@@ -117,7 +118,8 @@ def after(x: jax.Array, *earlier: jax.Array) -> jax.Array:
 def safe_sqrt(x: jax.Array) -> jax.Array:
     """√x for x ≥ 0, whose derivative at 0 is 0 and not infinite."""
     zero = x == 0  # and not x > 0: a NaN has to stay one
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+    one, nothing = jax.lax.full_like(x, 1), jax.lax.full_like(x, 0)
+    return jax.lax.select(zero, nothing, jax.lax.sqrt(jax.lax.select(zero, one, x)))
 
 
 def safe_divide(x: jax.Array, y: jax.Array) -> jax.Array:
