@@ -52,6 +52,8 @@ class Pair(NamedTuple):
     evaluate: Callable[[Any, Any], Any] | None = None  # (state, params) -> params to evaluate at
     fuses: bool = False  # updates go nowhere but through `tree.evolve` and `tree.map`
     batched: bool = False  # updates come with a leading axis of examples
+    named: bool = False  # the names of `parts` are the user's, and stand in paths of the state
+    shares: Callable[[Any], list[Any]] | None = None  # params -> those that each of `parts` gets
 
 
 def apply_updates(params: Any, updates: Any) -> Any:

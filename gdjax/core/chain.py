@@ -54,7 +54,7 @@ def chain(*transformations: Any, **named: Any):
         return [(label, part, s) for label, (_, part), s in zip(labels, parts, inner)]
 
     batched = bool(parts) and getattr(parts[0][1], "batched", False)
-    return Pair(init, update, parts=held, fuses=True, batched=batched)
+    return Pair(init, update, parts=held, fuses=True, batched=batched, named=bool(named))
 
 
 def _lazily(part: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:

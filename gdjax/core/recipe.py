@@ -138,7 +138,10 @@ class Recipe(Remembers):
             if p.kind is p.VAR_POSITIONAL:
                 parts += [show(v) for v in value]
             elif p.kind is p.VAR_KEYWORD:
-                parts += [f"{k}={show(v)}" for k, v in value.items()]
+                plain = {k: v for k, v in value.items() if k.isidentifier()}
+                other = {k: v for k, v in value.items() if k not in plain}
+                parts += [f"{k}={show(v)}" for k, v in plain.items()]
+                parts += [f"**{show(other)}"] if other else []
             else:
                 parts.append(f"{p.name}={show(value)}")
         return f"{self.name}({', '.join(parts)})"

@@ -10,5 +10,5 @@ ROWS = [row for module in modules.values() for row in module.ROWS]
 AGREE = {
     f"{family}-{label}": entry
     for family, module in modules.items()
-    for label, entry in module.AGREE.items()
+    for label, entry in getattr(module, "AGREE", {}).items()
 }
