@@ -1,0 +1,43 @@
+"""States by name: read, logged, changed, saved, restored into a changed optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gdjax.core.base import GradientTransformation
+from gdjax.state.find import find, find_all, nbytes, replace
+from gdjax.state.hyperparams import hyperparams, set_hyperparams
+from gdjax.state.metrics import metrics
+from gdjax.state.reset import reset
+from gdjax.state.saving import Report, from_dict, to_dict
+
+__all__ = [
+    "Report",
+    "eval_params",
+    "find",
+    "find_all",
+    "from_dict",
+    "hyperparams",
+    "metrics",
+    "nbytes",
+    "replace",
+    "reset",
+    "set_hyperparams",
+    "to_dict",
+]
+
+
+def eval_params(tx: Any, state: Any, params: Any) -> Any:
+    """The parameters to evaluate a model at: averages where the optimizer keeps them, else params.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.sgd(0.1)
+    >>> gd.state.eval_params(tx, tx.init(jnp.ones(2)), jnp.ones(2))
+    Array([1., 1.], dtype=float32)
+
+    Args:
+        tx: The transformation that made the state.
+        state: Its state.
+        params: The parameters that are trained.
+    """
+    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params

@@ -1,0 +1,124 @@
+"""The name of every array of a state: who keeps it, in which field, for which parameter.
+
+Names come from the recipe. An array is named by the transformation that keeps it and by its place
+there, `scale_by_adam/mu/dense/kernel`. Chains without names, wrappers and optimizers that stand
+for a chain add nothing, so stages without state change no name, nor does a wrapper that is added;
+the stages of a named chain and the labels of a partition stand before: `opt/scale_by_adam/mu/w`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gdjax.core.base import GradientTransformation
+from gdjax.core.codes import Stored
+from gdjax.core.extra import called
+from gdjax.core.tree import differentiable
+
+__all__ = ["Name", "is_stored", "named_leaves", "parameter_of", "words"]
+
+
+class Name(NamedTuple):
+    """The name of one array of a state, in parts."""
+
+    prefix: tuple[str, ...]  # the user's names on the way
+    owner: str  # the factory of the transformation that keeps it
+    number: int  # 0 for the first of that name, 1 for the second
+    path: tuple[str, ...]  # the field, and the place in it
+    moves: bool = False  # whether it is the count or a value of a hyperparameter that moves
+
+    def __str__(self) -> str:
+        """Written with slashes."""
+        owner = f"{self.owner}_{self.number}" if self.number else self.owner
+        return "/".join((*self.prefix, owner, *self.path))
+
+
+def is_stored(x: Any) -> bool:
+    """An array in few bits has one name, not one for each of its parts."""
+    return isinstance(x, Stored)
+
+
+class _Place:
+    """Stands for the array of a state that has this index."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
+    """The arrays of a state with their names, in the order in which JAX flattens it.
+
+    Args:
+        tx: The transformation that made the state.
+        state: Its state; the arrays may be abstract.
+    """
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_stored)
+    places = treedef.unflatten(map(_Place, range(len(leaves))))
+    names: dict[int, Name] = {}
+    numbers: dict[tuple, int] = {}
+    for prefix, owner, own in _owned(tx, places, ()):
+        number = numbers.get((prefix, owner), 0)
+        for path, index, moves in own:
+            names[index] = Name(prefix, owner, number, path, moves)
+        if own:
+            numbers[prefix, owner] = number + 1
+    return [(names[i], leaf) for i, leaf in enumerate(leaves)]
+
+
+def _owned(tx: Any, state: Any, prefix: tuple[str, ...]) -> Iterator[tuple]:
+    """Each transformation that keeps something: prefix, name, and its arrays with their paths."""
+    if not isinstance(tx, GradientTransformation):
+        yield prefix, called(tx), [(path, i, False) for path, i in _places(state)]
+        return
+    own = []
+    if tx._machine.moving:  # beside what it keeps when nothing moves
+        moving = {"hyperparams": {"count": state.count, **state.hyperparams}}
+        own = [(path, i, True) for path, i in _places(moving)]
+        state = state.inner_state
+    body = tx._machine.example()
+    if isinstance(body, GradientTransformation):  # an alias of it
+        yield prefix, tx.name, own
+        yield from _owned(body, state, prefix)
+        return
+    parts = body.parts(state) if body.parts else []
+    theirs = {i for _, _, inner in parts for _, i in _places(inner)}
+    own += [(path, i, False) for path, i in _places(state) if i not in theirs]
+    yield prefix, tx.name, own
+    for name, part, inner in parts:
+        yield from _owned(part, inner, (*prefix, name) if body.named else prefix)
+
+
+def _places(state: Any) -> list[tuple[tuple[str, ...], int]]:
+    found = jax.tree_util.tree_flatten_with_path(state)[0]
+    return [(words(path), place.index) for path, place in found]
+
+
+def words(path: Any) -> tuple[str, ...]:
+    """The keys of a path of JAX."""
+    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
+
+
+def parameter_of(
+    name: Name, leaf: Any, params: dict[tuple[str, ...], Any]
+) -> tuple[str, ...] | None:
+    """The path of the parameter that an array of a state is for; None if it is for none.
+
+    Args:
+        name: Of the array.
+        leaf: The array, which may be abstract, or one in few bits.
+        params: The parameters by path.
+    """
+    inside = name.path[1:]
+    for end in range(len(inside), 0, -1):
+        for start in range(end):
+            if inside[start:end] in params:
+                return inside[start:end]
+    if () in params and not name.moves:  # a bare array: what has its shape is for it
+        shape = tuple(leaf.form["shape"]) if is_stored(leaf) else leaf.shape
+        real = is_stored(leaf) or differentiable(leaf)
+        return () if real and shape == np.shape(params[()]) else None
+    return None

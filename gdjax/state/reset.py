@@ -1,0 +1,84 @@
+"""The state of some parameters, or of some rows of them, as it was at the beginning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core import errors
+from gdjax.params import select
+from gdjax.state.names import is_stored, named_leaves, parameter_of, words
+
+__all__ = ["reset"]
+
+
+def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
+    """Begins the state of some parameters anew: moments, accumulators, averages. Counts go on.
+
+    Rows (entries along the first axes) are for layers that were grown, tokens that were added,
+    neurons that were dead. Works under `jit`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"embed": jnp.ones((3, 2)), "w": jnp.ones(2)}
+    >>> tx = gd.trace(0.9)
+    >>> _, state = tx.update(params, tx.init(params))
+    >>> gd.state.reset(tx, state, params, "embed").trace["embed"].sum()
+    Array(0., dtype=float32)
+    >>> rows = {"embed": jnp.array([False, True, False])}
+    >>> gd.state.reset(tx, state, params, rows).trace["embed"].sum()
+    Array(4., dtype=float32)
+
+    Args:
+        tx: The transformation that made the state.
+        state: Its state, which is not changed.
+        params: The parameters, as they are now.
+        where: A rule of `gdjax.params`; or a dict from paths of parameters to arrays of bools, in
+            the shape of the first axes of the parameter. With True, of all.
+
+    Returns:
+        The new state. An array that has not the first axes of its parameter (a factor of the other
+        axis) stays as it is where rows are given.
+
+    Raises:
+        KeyError: A path of `where` is none of a parameter.
+        ValueError: An array of `where` has not the first axes of its parameter.
+    """
+    by_path = {words(path): p for path, p in jax.tree_util.tree_leaves_with_path(params)}
+    flags = _flags(params, by_path, where)
+    treedef = jax.tree.structure(state, is_leaf=is_stored)
+    after = []
+    fresh = jax.tree.leaves(tx.init(params), is_leaf=is_stored)
+    for (name, old), new in zip(named_leaves(tx, state), fresh):
+        after.append(_mixed(old, new, flags.get(parameter_of(name, old, by_path), False)))
+    return treedef.unflatten(after)
+
+
+def _flags(params: Any, by_path: dict[tuple[str, ...], Any], where: Any) -> dict[Any, Any]:
+    """For each parameter whether its state is reset, or which rows of it."""
+    is_rows = isinstance(where, dict) and any(jnp.ndim(x) for x in where.values())
+    if not is_rows:
+        return dict(zip(by_path, jax.tree.leaves(select(params, where, "reset"))))
+    names = {"/".join(path): path for path in by_path}
+    flags = {}
+    for name, rows in where.items():
+        if name not in names:
+            hint = errors.nearest(name, names)
+            raise KeyError(f"reset: where must name parameters, got {name!r}. {hint}".rstrip())
+        shape = jnp.shape(by_path[names[name]])
+        if jnp.shape(rows) != shape[: jnp.ndim(rows)]:
+            must = f"where must have the first axes of {name!r}, whose shape is {shape}"
+            errors.fail("reset", must, jnp.shape(rows))
+        flags[names[name]] = jnp.asarray(rows, bool)
+    return flags
+
+
+def _mixed(old: Any, new: Any, flag: Any) -> Any:
+    if isinstance(flag, bool):
+        return new if flag else old
+    if is_stored(old):
+        return old.like(_mixed(old.value(), new.value(), flag))
+    if jnp.shape(old)[: flag.ndim] != flag.shape:
+        return old
+    return jnp.where(flag.reshape(flag.shape + (1,) * (old.ndim - flag.ndim)), new, old)

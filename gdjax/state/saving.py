@@ -1,0 +1,252 @@
+"""States as flat dicts of named arrays, and back, also into a changed optimizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core import errors
+from gdjax.core.codes import Stored
+from gdjax.state.names import Name, is_stored, named_leaves
+
+__all__ = ["Report", "from_dict", "to_dict"]
+
+ABOUT = "gdjax"  # the entry that tells the version and what is kept in few bits
+VERSION = 1
+
+
+class Report(NamedTuple):
+    """What `from_dict` did, by name."""
+
+    kept: dict[str, str]  # of the new state: the name in what was saved
+    changed: dict[str, str]  # of those: what was converted, "float32 to bfloat16"
+    new: tuple[str, ...]  # of the new state, as `init` makes it
+    dropped: tuple[str, ...]  # saved, and used for nothing
+
+
+def to_dict(tx: Any, state: Any) -> dict[str, Any]:
+    """The arrays of a state by name, in a flat dict that any saver of arrays takes.
+
+    Names come from the transformations, not from their nesting: stages without state, wrappers
+    and turning a number into a schedule change none. One more entry, `gdjax`, holds the version.
+    Random keys become their data. Works under `jit`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.chain(gd.clip(1.0), gd.adamw(1e-3))
+    >>> list(gd.state.to_dict(tx, tx.init({"w": jnp.zeros(2)})))
+    ['gdjax', 'scale_by_adam/count', 'scale_by_adam/mu/w', 'scale_by_adam/nu/w']
+
+    Args:
+        tx: The transformation that made the state.
+        state: Its state.
+    """
+    saved, forms = {}, {}
+    for name, leaf in named_leaves(tx, state):
+        if is_stored(leaf):
+            forms[str(name)] = leaf.form
+            parts = zip(Stored.parts, jax.tree.leaves(leaf))
+            saved.update({f"{name}/{part}": x for part, x in parts})
+        else:
+            saved[str(name)] = _data(leaf)
+    about = json.dumps({"version": VERSION, "stored": forms}, sort_keys=True)
+    return {ABOUT: np.frombuffer(about.encode(), np.uint8), **saved}
+
+
+def from_dict(
+    tx: Any, params: Any, saved: Mapping[str, Any], strict: bool = True
+) -> tuple[Any, Report]:
+    """The state of a transformation from what `to_dict` gave, and what became of each name.
+
+    Every array is placed as `tx.init(params)` places it. Not strict, the transformation may be
+    another than the one saved: names that both have are kept, those of another group of parameters
+    (or under another name of a stage) are found by the rest of their name, dtypes and bits are
+    converted, what is new begins as `init` makes it, and what is left is dropped. The count of a
+    schedule that is new is the count that all of `saved` has, if that is one.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.zeros(2)}
+    >>> old = gd.chain(gd.trace(0.9), gd.scale(-0.1))
+    >>> new = gd.chain(gd.clip_by_global_norm(1.0), gd.trace(0.9), gd.scale(-0.1))
+    >>> saved = gd.state.to_dict(old, old.init(params))
+    >>> state, report = gd.state.from_dict(new, params, saved, strict=False)
+    >>> list(report.kept), report.new[0], report.dropped
+    (['trace/trace/w'], 'clip_by_global_norm/norm', ())
+
+    Args:
+        tx: The transformation that will use the state.
+        params: Its parameters, as `init` takes them.
+        saved: What `to_dict` gave, in any mapping: a dict, an open file of `numpy.load`.
+        strict: Whether the names have to be the same, and shapes and dtypes with them.
+
+    Raises:
+        ValueError: `saved` is damaged or of something else; the message names the first bad name,
+            and nothing was restored.
+    """
+    source = _Source(saved, _judge(saved), strict)
+    fresh = tx.init(params)
+    entries = named_leaves(tx, fresh)
+    leaves = [source.restore(name, leaf) for name, leaf in entries]
+    dropped = tuple(name for name in source.names if name not in source.used)
+    if strict and dropped:
+        hint = errors.nearest(dropped[0], (str(name) for name, _ in entries))
+        must = f"saved must hold what the state has, and nothing else; not {dropped[0]!r}"
+        errors.fail("from_dict", must, f"{len(dropped)} more", instead=f"{hint} {LOOSE}".lstrip())
+    if entries and not source.kept:
+        must = "saved must have a name in common with the state"
+        errors.fail("from_dict", must, ", ".join(list(saved)[:3]))
+    treedef = jax.tree.structure(fresh, is_leaf=is_stored)
+    report = Report(source.kept, source.changed, tuple(source.new), dropped)
+    return treedef.unflatten(leaves), report
+
+
+LOOSE = "For another optimizer write from_dict(..., strict=False)."
+
+
+def _judge(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Tells whether this is what `to_dict` gave, and which arrays of it are kept in few bits."""
+    if not hasattr(saved, "keys") or ABOUT not in saved:
+        must = f"saved must be what to_dict gave, which has the entry {ABOUT!r}"
+        got = ", ".join(list(saved)[:3]) if hasattr(saved, "keys") else saved
+        errors.fail("from_dict", must, got or "nothing")
+    try:
+        about = json.loads(np.asarray(saved[ABOUT]).astype(np.uint8).tobytes())
+        version, forms = about["version"], about["stored"]
+    except (ValueError, KeyError, TypeError) as error:
+        errors.fail("from_dict", f"the entry {ABOUT!r} must be JSON with a version", str(error))
+    if version > VERSION:
+        must = f"saved must be of version {VERSION} or before"
+        errors.fail("from_dict", must, version, instead="Install a newer gdjax.")
+    return forms
+
+
+class _Source:
+    """What was saved, and what of it has been used."""
+
+    def __init__(self, saved: Mapping[str, Any], forms: dict[str, Any], strict: bool) -> None:
+        self.saved, self.forms, self.strict = saved, forms, strict
+        inside = tuple(f"{name}/" for name in forms)
+        plain = [name for name in saved if name != ABOUT and not name.startswith(inside or ("\0",))]
+        self.names = [*plain, *forms]
+        self.used: set[str] = set()
+        self.kept: dict[str, str] = {}
+        self.changed: dict[str, str] = {}
+        self.new: list[str] = []
+
+    def restore(self, name: Name, leaf: Any) -> Any:
+        """The array that has this name, in the form of the one that `init` made."""
+        theirs = self.find(name)
+        if theirs is None:
+            if self.strict:
+                hint = errors.nearest(str(name), self.names)
+                must = f"saved must hold {str(name)!r}"
+                errors.fail("from_dict", must, "none", instead=f"{hint} {LOOSE}".lstrip())
+            self.new.append(str(name))
+            return leaf
+        old, here = _known(self.read(theirs), leaf), _form(leaf)
+        there = self.forms.get(theirs) or _form(old)
+        found = _fitted(old, leaf, there == here)
+        if found is None or (self.strict and there != here):
+            if self.strict:
+                must = f"{theirs!r} must be {_words(here)}, as the state has it"
+                errors.fail("from_dict", must, _words(there), instead=LOOSE)
+            self.new.append(str(name))
+            return leaf
+        self.used.add(theirs)
+        self.kept[str(name)] = theirs
+        if there != here:
+            self.changed[str(name)] = f"{_words(there)} to {_words(here)}"
+        return found
+
+    def find(self, name: Name) -> str | None:
+        """The name under which an array was saved; None if it was not."""
+        if str(name) in self.names or self.strict:
+            return str(name) if str(name) in self.names else None
+        end = "/" + "/".join((name.owner, *name.path))
+        found = [other for other in self.names if f"/{other}".endswith(end)]
+        if name.moves and name.path[-1] == "count" and not found:  # of what was a number
+            found = [other for other in self.names if other.split("/")[-1] == "count"]
+        same = found and all(np.array_equal(self.read(found[0]), self.read(x)) for x in found[1:])
+        return found[0] if same else None
+
+    def read(self, name: str) -> Any:
+        """What was saved under a name: an array, or one in few bits."""
+        parts = [name] if name not in self.forms else [f"{name}/{p}" for p in Stored.parts]
+        for part in parts:
+            value = self.saved[part] if part in self.saved else None
+            if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+                errors.fail("from_dict", f"{part!r} must be an array", type(value).__name__)
+        if name not in self.forms:
+            return self.saved[name]
+        try:
+            return Stored.build(self.forms[name], [jnp.asarray(self.saved[part]) for part in parts])
+        except (TypeError, ValueError, KeyError) as error:
+            errors.fail("from_dict", f"{name!r} must be in few bits as its form says", str(error))
+
+
+def _form(x: Any) -> dict[str, Any]:
+    """What an array is, as JSON can tell it: shape and dtype, and how it is kept in few bits."""
+    if is_stored(x):
+        return x.form
+    dtype = jax.random.key_data(x).dtype if _is_key(x) else x.dtype
+    shape = jnp.shape(jax.random.key_data(x)) if _is_key(x) else jnp.shape(x)
+    return {"shape": list(shape), "dtype": str(np.dtype(dtype))}
+
+
+def _words(form: dict[str, Any]) -> str:
+    size = f" {tuple(form['shape'])}" if form["shape"] else ""
+    return f"{form.get('format', form['dtype'])}{size}"
+
+
+def _is_key(x: Any) -> bool:
+    return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _data(x: Any) -> Any:
+    return jax.random.key_data(x) if _is_key(x) else x
+
+
+def _fitted(old: Any, leaf: Any, same: bool) -> Any:
+    """What was saved in the form of what `init` made, placed as that is; None if it cannot be."""
+    if same and is_stored(leaf):
+        return jax.tree.map(_placed, old, leaf)
+    value = old.value() if is_stored(old) else old
+    if is_stored(leaf):
+        fits = tuple(leaf.form["shape"]) == jnp.shape(value) and _is_float(value)
+        return jax.tree.map(_placed, leaf.like(jnp.asarray(value)), leaf) if fits else None
+    if _is_key(leaf):
+        data = jax.random.key_data(leaf)
+        fits = (jnp.shape(value), value.dtype) == (data.shape, data.dtype)
+        impl = jax.random.key_impl(leaf)
+        return jax.random.wrap_key_data(jnp.asarray(value), impl=impl) if fits else None
+    if jnp.shape(value) != jnp.shape(leaf):
+        return None
+    dtype = np.dtype(leaf.dtype)
+    if value.dtype != dtype and not (_is_float(value) and _is_float(leaf)):
+        return None
+    return _placed(value if value.dtype == dtype else jnp.asarray(value).astype(dtype), leaf)
+
+
+def _known(value: Any, leaf: Any) -> Any:
+    """Numbers again out of NumPy's files, which do not know bfloat16 and its kin."""
+    if is_stored(value) or is_stored(leaf) or value.dtype.kind != "V" or _is_key(value):
+        return value
+    same = value.dtype.itemsize == leaf.dtype.itemsize
+    return np.asarray(value).view(np.dtype(leaf.dtype)) if same else value
+
+
+def _is_float(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def _placed(value: Any, leaf: Any) -> Any:
+    """The array where `init` put the one in whose place it comes."""
+    if isinstance(leaf, jax.core.Tracer) or isinstance(value, jax.core.Tracer):
+        return jnp.asarray(value)
+    if isinstance(leaf, jax.Array) and leaf.committed:
+        return jax.device_put(value, leaf.sharding)
+    return jnp.array(value)  # a buffer of its own, which may be donated
