@@ -117,7 +117,7 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
     elif _is_function(rule):
         return label(params, rule(params), where)
     else:
-        labels = _by_tree(params, rule, where, "param_labels must be a tree of labels")
+        labels = _by_tree(params, rule, where, "rules must be a tree of labels")
     return treedef.unflatten(_blank(leaves, labels))
 
 

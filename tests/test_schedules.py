@@ -43,6 +43,7 @@ from gdjax.schedules.cycles import (
 from gdjax.schedules.decays import exponential_decay, inverse_sqrt_schedule
 from gdjax.schedules.join import join_schedules, warmup
 from gdjax.schedules.piecewise import piecewise_constant_schedule, piecewise_interpolate_schedule
+from gdjax.schedules.scaled import scaled_schedule
 from gdjax.schedules.warmup import (
     warmup_constant_schedule,
     warmup_cosine_decay_schedule,
@@ -275,6 +276,11 @@ ROWS = {
         {0: 0.0, 4: 0.2, 5: 0.2, 6: 0.1, 8: 0.1, 9: 0.3, 14: 0.0, 15: 0.0},
     ),
     "join of one": Row(lambda: join_schedules((0.3,), ()), lambda t: 0.3, {0: 0.3}),
+    "scaled": Row(
+        lambda: scaled_schedule(linear_schedule(0.1, 0.3, 4), 0.5),
+        lambda t: 0.5 * line(t, 0, 4, 0.1, 0.3),
+        {0: 0.05, 4: 0.15, 5: 0.15},
+    ),
     "warmup": Row(
         lambda: warmup(cosine_decay_schedule(0.3, 10), 5, init_value=0.01),
         lambda t: line(t, 0, 5, 0.01, 0.3) if t < 5 else half_cosine(t, 5, 15, 0.3, 0),
@@ -356,7 +362,7 @@ def doubled(s: Any) -> Any:
 def test_every_schedule_has_a_row():
     ours = {n for n, made in CATALOGUE.items() if made.module.startswith("gdjax.schedules.")}
     assert {row.make().name for row in ROWS.values()} == ours
-    assert len(ours) == 21
+    assert len(ours) == 22
 
 
 # What it is: data. -----------------------------------------------------------------------------
@@ -812,6 +818,7 @@ BAD = [
     ("join_schedules([0.1, live(0.2)], [3])", TypeError, "each of schedules must be a schedule"),
     ('join_schedules([0.1, "x"], [3])', TypeError, "schedules must be"),
     ("warmup(live(0.2), 3)", TypeError, "schedule must be a schedule"),
+    ("scaled_schedule(live(0.2), 3)", TypeError, "schedule must be a schedule"),
     ("warmup(0.1, -3)", ValueError, "steps must lie in"),
     ("warmup_constant_schedule(0.0, 1.0, -3)", ValueError, "warmup_steps must lie in"),
     (
@@ -934,6 +941,10 @@ BOUNDED = {
     "join": (
         st.tuples(values, values, values, lengths, counts),
         lambda a, b, c, n, m: (join_schedules([linear_schedule(a, b, n), c], [m]), a, b, c),
+    ),
+    "scaled": (
+        st.tuples(values, fractions, lengths),
+        lambda a, f, n: (scaled_schedule(linear_to_zero(a, n), f), f * a, 0),
     ),
     "warmup": (
         st.tuples(values, values, lengths, counts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,6 +11,7 @@ from gdjax.core.base import transformation
 from gdjax.core.numerics import abs_sq, debias, divide_by_root, ema, increment, weak, zero_count
 from gdjax.core.ranges import NonNegative
 from gdjax.optimizers.prodigy import Fixed, Start
+from gdjax.transforms.decay import masked
 
 if TYPE_CHECKING:
     import chex
@@ -36,6 +37,8 @@ def dadapt_adamw(
     eps: NonNegative = 1e-8,
     estim_lr0: Start = 1e-6,
     weight_decay: NonNegative = 0.0,
+    *,
+    mask: Any = None,
 ):
     """Runs AdamW with a rate that grows to a lower bound on the distance to the solution.
 
@@ -61,6 +64,7 @@ def dadapt_adamw(
         eps: In the units of the gradient.
         estim_lr0: The d of the first step, > 0; smaller than the distance to the solution.
         weight_decay: λ ≥ 0, decoupled from the gradient.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -94,13 +98,14 @@ def dadapt_adamw(
         gain = numerics.like(rate * tree.vdot(updates, before), state.numerator_weighted)
 
         def leaf(g, m, v, s, x):
+            decay = 0 if x is None else weight_decay * x
             m = ema(m, rate * g, b1)
             v = ema(v, abs_sq(g), b2)
             s = ema(s, rate * g, b3)
-            return -(divide_by_root(m, v, eps) + rate * weight_decay * x), m, v, s
+            return -(divide_by_root(m, v, eps) + rate * decay), m, v, s
 
         trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, params)
+        u, m, v, s = tree.evolve(leaf, trees, masked(params, mask, "dadapt_adamw"))
         r = ema(state.numerator_weighted, gain, b3)
         estimate = numerics.safe_divide(r, (1 - b3) * numerics.like(tree.absolute_sum(s), r))
         d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))

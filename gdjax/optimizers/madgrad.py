@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +93,8 @@ def madgrad(
     momentum: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
     eps: NonNegative = 1e-6,
+    *,
+    mask: Any = None,
 ):
     """Descends by momentumized, adaptive, dual averaged gradients.
 
@@ -115,6 +117,7 @@ def madgrad(
         momentum: In [0, 1).
         weight_decay: λ ≥ 0 of L2 regularisation: λθ is added to the gradient.
         eps: In the units of ∛v, ≥ 0.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -123,4 +126,5 @@ def madgrad(
         averaged gradient method for stochastic optimization, 2021,
         https://arxiv.org/abs/2101.11075
     """
-    return chain(add_decayed_weights(weight_decay), scale_by_madgrad(learning_rate, momentum, eps))
+    decay = add_decayed_weights(weight_decay, mask)
+    return chain(decay, scale_by_madgrad(learning_rate, momentum, eps))

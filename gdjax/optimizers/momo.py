@@ -121,7 +121,7 @@ def momo(
         gamma = mean(state.gamma, tree.vdot(updates, params))
         along, square = tree.vdot(d, params), tree.norm(d) ** 2
         shrink = 1 + learning_rate * weight_decay
-        bound = state.lb if adapt_lower_bound else lower_bound + jnp.zeros_like(state.lb)
+        bound = state.lb if adapt_lower_bound else jnp.full_like(state.lb, lower_bound)
         tau, bound = _step(
             learning_rate,
             shrink,
@@ -207,7 +207,7 @@ def momo_adam(
         f = ema(state.barf, numerics.like(value, state.barf), b1)
         gamma = ema(state.gamma, numerics.like(tree.vdot(updates, params), f), b1)
         shrink = 1 + learning_rate * weight_decay
-        bound = state.lb if adapt_lower_bound else lower_bound + jnp.zeros_like(state.lb)
+        bound = state.lb if adapt_lower_bound else jnp.full_like(state.lb, lower_bound)
         tau, bound = _step(
             learning_rate,
             shrink,

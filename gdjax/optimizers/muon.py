@@ -60,7 +60,8 @@ def numbers_of(numbers: Any, params: Any) -> tuple[list[Any], list[Any], Any]:
     if callable(numbers):
         numbers = numbers(params)
     if numbers is None:
-        found = [MuonDimensionNumbers() if jnp.ndim(x) == 2 else None for x in leaves]
+        matrix = lambda x: x is not None and jnp.ndim(x) == 2
+        found = [MuonDimensionNumbers() if matrix(x) else None for x in leaves]
     elif hasattr(numbers, "reduction_axis"):
         found = [numbers] * len(leaves)
     else:
@@ -303,4 +304,4 @@ def muon(
         _, found, treedef = numbers_of(numbers, params)
         return treedef.unflatten(["adam" if n is None else "muon" for n in found])
 
-    return partition({"muon": matrices, "adam": others}, label)
+    return partition(label, muon=matrices, adam=others)

@@ -13,6 +13,7 @@ from gdjax.core.chain import chain
 from gdjax.core.numerics import abs_sq, divide_by_root, ema, increment, zero_count
 from gdjax.core.ranges import Decay, NonNegative
 from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import masked
 
 if TYPE_CHECKING:
     import chex
@@ -36,6 +37,8 @@ def scale_by_novograd(
     eps_root: NonNegative = 0.0,
     weight_decay: NonNegative = 0.0,
     mu_dtype: Any = None,
+    *,
+    mask: Any = None,
 ):
     """Adds up gradients, each over the running norm of its array, under decay.
 
@@ -56,6 +59,7 @@ def scale_by_novograd(
         eps_root: In the units of its square, ≥ 0.
         weight_decay: λ ≥ 0, which enters the sum.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -76,10 +80,12 @@ def scale_by_novograd(
         def leaf(g, m, v, p):
             square = jnp.sum(abs_sq(g))
             v = jnp.where(t == 1, square, ema(v, square, b2))
-            m = b1 * m + divide_by_root(g, v + eps_root, eps) + weight_decay * p
+            decay = 0 if p is None else weight_decay * p
+            m = b1 * m + divide_by_root(g, v + eps_root, eps) + decay
             return m, m, v
 
-        updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), params)
+        decayed = masked(params, mask, "scale_by_novograd")
+        updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), decayed)
         return updates, ScaleByNovogradState(t, mu, nu)
 
     return Pair(init, update, fuses=True)
@@ -93,6 +99,8 @@ def novograd(
     eps: NonNegative = 1e-6,
     eps_root: NonNegative = 0.0,
     weight_decay: NonNegative = 0.0,
+    *,
+    mask: Any = None,
 ):
     """Descends by momentum of gradients that are each divided by the norm of their array.
 
@@ -113,6 +121,7 @@ def novograd(
         eps: In the units of the gradient's norm.
         eps_root: Added under the root.
         weight_decay: λ ≥ 0, which enters the sum.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -121,6 +130,6 @@ def novograd(
         training of deep networks, 2019, https://arxiv.org/abs/1905.11286
     """
     return chain(
-        scale_by_novograd(b1, b2, eps, eps_root, weight_decay),
+        scale_by_novograd(b1, b2, eps, eps_root, weight_decay, mask=mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -10,6 +10,7 @@ from gdjax.core import errors, numerics, tree
 from gdjax.core.base import transformation
 from gdjax.core.numerics import abs_sq, debias, divide_by_root, ema, increment, weak, zero_count
 from gdjax.core.ranges import Decay, NonNegative, Positive, Range
+from gdjax.transforms.decay import masked
 
 if TYPE_CHECKING:
     import chex
@@ -43,6 +44,8 @@ def prodigy(
     estim_lr_coef: Positive = 1.0,
     weight_decay: NonNegative = 0.0,
     safeguard_warmup: bool = False,
+    *,
+    mask: Any = None,
 ):
     """Runs Adam with a rate that grows to an estimate of the distance to the solution.
 
@@ -70,6 +73,7 @@ def prodigy(
         estim_lr_coef: c > 0. Values of 0.5 or 2 make the rate smaller or larger.
         weight_decay: λ ≥ 0, decoupled from the gradient.
         safeguard_warmup: Leaves γ out of s, so that a warmup of η does not make d too large.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -100,13 +104,14 @@ def prodigy(
         share = d / estim_lr0
 
         def leaf(g, m, v, s, x):
+            decay = 0 if x is None else weight_decay * x
             m = ema(m, d * g, b1)
             v = ema(v, abs_sq(d * g), b2)
             s = b3 * s + share * (d if safeguard_warmup else rate) * g
-            return -rate * (divide_by_root(m, v, d * eps) + weight_decay * x), m, v, s
+            return -rate * (divide_by_root(m, v, d * eps) + decay), m, v, s
 
         trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, params)
+        u, m, v, s = tree.evolve(leaf, trees, masked(params, mask, "prodigy"))
         away = tree.map(lambda g, x0, x: x0 - x, updates, state.params0, params)
         r = b3 * state.numerator_weighted + numerics.like(
             share * rate * tree.vdot(updates, away), state.numerator_weighted

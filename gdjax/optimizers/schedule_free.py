@@ -36,6 +36,8 @@ def schedule_free_sgd(
     weight_decay: NonNegative | None = None,
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
+    *,
+    mask: Any = None,
 ):
     """Descends without a schedule: gradients are taken near an average, which is the answer.
 
@@ -57,6 +59,7 @@ def schedule_free_sgd(
         weight_decay: λ ≥ 0, of y; None decays nothing.
         weight_lr_power: p ≥ 0.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -66,7 +69,7 @@ def schedule_free_sgd(
     """
     rate = _warmed("schedule_free_sgd", learning_rate, warmup_steps)
     base = chain(
-        identity() if weight_decay is None else add_decayed_weights(weight_decay),
+        identity() if weight_decay is None else add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(rate),
     )
     return schedule_free(base, rate, b1, weight_lr_power, state_dtype)
@@ -82,6 +85,8 @@ def schedule_free_adamw(
     weight_decay: NonNegative = 0.0,
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
+    *,
+    mask: Any = None,
 ):
     """Runs AdamW without a schedule: gradients are taken near an average, which is the answer.
 
@@ -106,6 +111,7 @@ def schedule_free_adamw(
         weight_decay: λ ≥ 0, of y.
         weight_lr_power: p ≥ 0.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -116,7 +122,7 @@ def schedule_free_adamw(
     rate = _warmed("schedule_free_adamw", learning_rate, warmup_steps)
     base = chain(
         scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True),
-        add_decayed_weights(weight_decay),
+        add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(rate),
     )
     return schedule_free(base, rate, b1, weight_lr_power, state_dtype)

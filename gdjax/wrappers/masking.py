@@ -10,7 +10,7 @@ Two optimizers for two parts are one `partition`, not a chain of two `masked`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,12 +19,15 @@ import jax.numpy as jnp
 from gdjax.core import errors, tree
 from gdjax.core.base import EmptyState, GradientTransformation, Pair, transformation
 from gdjax.core.extra import call_update
-from gdjax.params import label, only, select
+from gdjax.core.values import is_transformation
+from gdjax.params import Rule, by_label, label, only, select
+from gdjax.transforms.basic import set_to_zero
 
 __all__ = [
     "MaskedState",
     "PartitionState",
     "freeze",
+    "frozen",
     "masked",
     "partition",
     "selective_transform",
@@ -32,7 +35,7 @@ __all__ = [
 
 
 class MaskedState(NamedTuple):
-    """State of `masked` and `selective_transform`."""
+    """State of `masked`, `selective_transform` and `groups`."""
 
     inner_state: Any  # of the inner transformation, None where a parameter is left out
 
@@ -40,7 +43,11 @@ class MaskedState(NamedTuple):
 class PartitionState(NamedTuple):
     """State of `partition`."""
 
-    inner_states: dict[Any, Any]  # by label; each has None where a parameter is another's
+    inner_states: dict[str, Any]  # by label; each has None where a parameter is another's
+
+
+# What a part of the parameters that is not trained gets: no update, no state, no decay.
+frozen = set_to_zero()
 
 
 @transformation
@@ -67,7 +74,7 @@ def masked(
     Raises:
         ValueError: The mask does not fit the parameters, or `outside` is another word.
     """
-    return _masked("masked", inner, mask, outside, mask_compatible_extra_args)
+    return restrict("masked", inner, mask, outside, mask_compatible_extra_args)
 
 
 @transformation
@@ -85,7 +92,7 @@ def selective_transform(optimizer: Any, *, freeze_mask: Any):
     Raises:
         ValueError: The mask does not fit the parameters.
     """
-    return _masked("selective_transform", optimizer, freeze_mask, "zero", False, invert=True)
+    return restrict("selective_transform", optimizer, freeze_mask, invert=True)
 
 
 @transformation
@@ -116,67 +123,116 @@ def freeze(mask: Any):
 
 
 @transformation
-def partition(
-    transforms: Mapping[Any, Any], param_labels: Any, *, mask_compatible_extra_args: bool = False
-):
+def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transformations: Any):
     """Applies to each part of the parameters a transformation of its own.
 
     >>> import gdjax as gd
-    >>> gd.partition(
-    ...     {"matrix": gd.sgd(0.02, 0.95), "rest": gd.adamw(3e-4)},
+    >>> tx = gd.partition(
     ...     gd.by_label(matrix=gd.by_rank(2) & ~gd.by_path("embed/.*"), rest=True),
-    ... ).arguments["transforms"]["rest"]
-    adamw(learning_rate=0.0003)
+    ...     matrix=gd.sgd(0.02, 0.95),
+    ...     rest=gd.adamw(3e-4),
+    ... )
+    >>> tx.replace(rest=gd.frozen).arguments["transformations"]["rest"]
+    set_to_zero()
+
+    What couples parameters, a clip by the global norm say, sees those of its own part only; in
+    front of the partition, `chain(clip_by_global_norm(1.0), partition(...))`, it sees all.
+    `groups` splits no more of a chain than differs.
 
     Args:
-        transforms: Label and transformation. `set_to_zero()` freezes, without state.
-        param_labels: `by_label(...)`, a tree of labels like the parameters or a part of it from the
-            root, or a function that makes one of them of the parameters. A rule that picks has the
-            labels True and False.
+        rules: `by_label(...)`, a tree of labels like the parameters or a part of it from the root,
+            or a function that makes one of these of the parameters.
         mask_compatible_extra_args: Splits those extra arguments too that are trees like the
             updates.
+        **transformations: The transformation of each label; `frozen` keeps no state. A label that
+            is no Python name is given as `**{"1st": tx}`. A part may be empty, as the matrices of
+            a model that has none.
 
     Raises:
-        ValueError: A parameter has no label, or one that no transformation has.
+        TypeError: What is given for a label is no transformation.
+        ValueError: A parameter has no label, or one that no transformation has; a pattern matches
+            nothing; the labels of `by_label` are not those of the transformations.
     """
+    _judge_labels(rules, transformations)
 
-    def groups(params: Any) -> dict[Any, Any]:
-        labels = label(params, param_labels, "partition")
+    def parts_of(params: Any) -> dict[str, Any]:
+        labels = label(params, rules, "partition")
         for path, one in zip(tree.paths(labels), jax.tree.leaves(labels)):
-            if one not in transforms:
-                must = f"the label of each parameter must be one of transforms, at {path!r}"
-                hint = errors.nearest(str(one), map(str, transforms))
-                errors.fail("partition", must, repr(one), instead=hint)
-        return {name: jax.tree.map(lambda x, n=name: x == n, labels) for name in transforms}
+            if one not in transformations:
+                must = f"the label of each parameter must be that of a transformation, at {path!r}"
+                errors.fail("partition", must, repr(one), instead=_hint(one, transformations))
+        return {name: jax.tree.map(lambda x, n=name: x == n, labels) for name in transformations}
 
     def init(params):
-        parts = groups(params)
-        return PartitionState({n: transforms[n].init(only(parts[n], params)) for n in transforms})
+        own = {name: only(flags, params) for name, flags in parts_of(params).items()}
+        return PartitionState({name: tx.init(own[name]) for name, tx in transformations.items()})
 
     def update(updates, state, params=None, **extra):
         out, after = updates, {}
-        for name, flags in groups(updates if params is None else params).items():
+        for name, flags in parts_of(updates if params is None else params).items():
             own = _of_part(flags, updates, extra) if mask_compatible_extra_args else extra
             inner = state.inner_states[name]
-            mine, after[name] = _update(transforms[name], flags, updates, inner, params, own)
+            mine, after[name] = _update(transformations[name], flags, updates, inner, params, own)
             out = _merge(flags, mine, out)
         return out, PartitionState(after)
 
     def parts(state):
-        return [(str(name), tx, state.inner_states[name]) for name, tx in transforms.items()]
+        return [(name, tx, state.inner_states[name]) for name, tx in transformations.items()]
 
     def evaluate(state, params):
         out = params
-        for name, flags in groups(params).items():
-            out = _evaluate(transforms[name], flags, state.inner_states[name], out)
+        for name, flags in parts_of(params).items():
+            out = _evaluate(transformations[name], flags, state.inner_states[name], out)
         return out
 
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    def shares(params):
+        return [only(flags, params) for flags in parts_of(params).values()]
+
+    return Pair(init, update, parts=parts, evaluate=evaluate, named=True, shares=shares)
 
 
-def _masked(
-    where: str, inner: Any, mask: Any, outside: str, share_extra: bool, invert: bool = False
+def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
+    """Judges what can be judged before there are parameters."""
+    for name, tx in transformations.items():
+        if not is_transformation(tx):
+            must = f"what is given for the label {name!r} must be a transformation"
+            errors.fail("partition", must, tx, kind=TypeError)
+        if "/" in name:
+            errors.fail("partition", "labels stand in paths of the state and have no slash", name)
+    if not isinstance(rules, Rule):
+        return
+    if rules.name != by_label.__name__:
+        must = "rules must give labels, and this one picks"
+        hint = f"Write by_label(picked={rules!r}, rest=True)."
+        errors.fail("partition", must, rules, instead=hint)
+    known = rules.arguments["rules"]
+    for name in known:
+        if name not in transformations:
+            must = f"each label of by_label must have a transformation, and {name!r} has none"
+            got = ", ".join(transformations) or "none"
+            errors.fail("partition", must, got, instead=f"Write partition(..., {name}=...).")
+    for name in transformations:
+        if name not in known:
+            must = "the label of each transformation must be one of by_label"
+            errors.fail("partition", must, repr(name), instead=_hint(name, known))
+
+
+def _hint(one: Any, known: Any) -> str:
+    if not isinstance(one, str):
+        return "Labels are strings: write by_label(picked=rule, rest=True)."
+    return errors.nearest(one, known)
+
+
+def restrict(
+    where: str,
+    inner: Any,
+    mask: Any,
+    outside: str = "zero",
+    share_extra: bool = False,
+    *,
+    invert: bool = False,
 ) -> Pair:
+    """The functions of a transformation that gets some of the parameters; see `masked`."""
     if outside not in ("zero", "pass"):
         hint = errors.nearest(str(outside), ["zero", "pass"])
         errors.fail(where, 'outside must be "zero" or "pass"', outside, instead=hint)
@@ -199,7 +255,11 @@ def _masked(
     def evaluate(state, params):
         return _evaluate(inner, flags_of(params), state.inner_state, params)
 
-    return Pair(init, update, None, lambda state: [("inner", inner, state.inner_state)], evaluate)
+    def shares(params):
+        return [only(flags_of(params), params)]
+
+    parts = lambda state: [("inner", inner, state.inner_state)]
+    return Pair(init, update, None, parts, evaluate, shares=shares)
 
 
 def _is_none(x: Any) -> bool:

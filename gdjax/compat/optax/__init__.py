@@ -17,6 +17,7 @@ chain(clip_by_global_norm(max_norm=1.0), sgd(learning_rate=0.1))
 """
 
 from gdjax.compat.optax.different import *
+from gdjax.compat.optax.guards import *
 from gdjax.compat.optax.inject import *
 from gdjax.compat.optax.masking import *
 from gdjax.compat.optax.multi_steps import *

@@ -128,4 +128,4 @@ def muon(
     moments = (adam_b1, adam_b2, eps, adam_eps_root, mu_dtype)
     others = _adam.adamw(rate, *moments, adam_weight_decay, weight_decay_mask, nesterov=nesterov)
     labels = functools.partial(_labels, numbers)
-    return _masking.partition({"muon": matrices, "adam": others}, labels)
+    return _masking.partition(labels, muon=matrices, adam=others)
