@@ -17,7 +17,17 @@ import jax.numpy as jnp
 
 import gdjax as gd
 
-__all__ = ["Cost", "Pairing", "clocked", "compare", "cost", "markdown", "pairs", "tables"]
+__all__ = [
+    "Cost",
+    "Pairing",
+    "clocked",
+    "compare",
+    "cost",
+    "markdown",
+    "pairs",
+    "tables",
+    "wrapped",
+]
 
 RATE = 1e-3
 
@@ -80,11 +90,27 @@ def pairs() -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _step(tx: Any) -> Callable[..., Any]:
+def wrapped() -> dict[str, tuple[Any, Any]]:
+    """Guards and accumulation around adam: ours, and optax's."""
+    import optax
+
+    return {
+        "accumulate(adam, 4)": (
+            gd.accumulate(gd.adam(RATE), 4),
+            optax.MultiSteps(optax.adam(RATE), 4),
+        ),
+        "apply_if_finite(adam)": (
+            gd.apply_if_finite(gd.adam(RATE)),
+            optax.apply_if_finite(optax.adam(RATE), 5),
+        ),
+    }
+
+
+def _step(tx: Any, by_update: bool = False) -> Callable[..., Any]:
     """Update and apply, donated in the order in which it returns: JAX pairs buffers so."""
     import optax
 
-    if isinstance(tx, gd.GradientTransformation):
+    if isinstance(tx, gd.GradientTransformation) and not by_update:
         return lambda params, state, grads: tx.step(grads, state, params)
 
     def step(params: Any, state: Any, grads: Any) -> Any:
@@ -94,27 +120,36 @@ def _step(tx: Any) -> Callable[..., Any]:
     return step
 
 
-def cost(tx: Any, params: Any = None) -> Cost:
+def cost(tx: Any, params: Any = None, by_update: bool = False) -> Cost:
     """Counts what a compiled and donated step of a transformation of either library does."""
     params = large_tree() if params is None else params
     arguments = params, tx.init(params), params
-    program: Any = jax.jit(_step(tx), donate_argnums=(0, 1)).lower(*arguments).compile()
+    program: Any = jax.jit(_step(tx, by_update), donate_argnums=(0, 1)).lower(*arguments).compile()
     size = sum(x.size for x in jax.tree.leaves(params))
     copies = re.findall(r"\[\d[\d,]+\]\S* copy\(", program.as_text())  # of arrays, not of scalars
     moved = program.cost_analysis()["bytes accessed"]
     return Cost(moved / size, program.memory_analysis().temp_size_in_bytes / size, len(copies))
 
 
-def _compiled(tx: Any, params: Any) -> Callable[[], Any]:
-    step = jax.jit(_step(tx), donate_argnums=(0, 1))
+def _compiled(tx: Any, params: Any, calls: int = 1, by_update: bool = False) -> Callable[[], Any]:
+    step = jax.jit(_step(tx, by_update), donate_argnums=(0, 1))
     grads = jax.tree.map(lambda p: 0.01 * p, params)
     held = [jax.tree.map(jnp.copy, params), tx.init(params)]
 
     def call() -> Any:
-        held[:] = step(*held, grads)
+        for _ in range(calls):
+            held[:] = step(*held, grads)
         return held
 
     return call
+
+
+def _four(tx: Any, params: Any) -> Callable[[], Any]:
+    return _compiled(tx, params, 4)
+
+
+def _four_updates(tx: Any, params: Any) -> Callable[[], Any]:
+    return _compiled(tx, params, 4, by_update=True)
 
 
 def _eager(tx: Any, params: Any) -> Callable[[], Any]:
@@ -146,10 +181,12 @@ def compare(pairing: Pairing, repeats: int = 15) -> dict[str, float]:
 
 def clocked() -> Iterator[tuple[str, list[Pairing], int]]:
     """The comparisons by clock: what is done, on what, and how often."""
-    both, small, large = pairs(), example_tree(), large_tree(2048)
+    both, small, large = {**pairs(), **wrapped()}, example_tree(), large_tree(2048)
     kinds = (
-        ("Compiled step, 8 million parameters", _compiled, large, both, 21),
-        ("`update` outside of `jit`, 150 leaves", _eager, small, both, 11),
+        ("Compiled step, 8 million parameters", _compiled, large, pairs(), 21),
+        ("Four compiled steps, 8 million parameters", _four, large, wrapped(), 11),
+        ("Four times `update` and apply, compiled", _four_updates, large, wrapped(), 11),
+        ("`update` outside of `jit`, 150 leaves", _eager, small, pairs(), 11),
         ("Trace and lower `update`, 150 leaves", _traced, small, ["adamw"], 21),
     )
     for title, make, params, names, repeats in kinds:
@@ -169,7 +206,7 @@ def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
         "optax",
     ]
     rows = []
-    for name, (ours, theirs) in pairs().items():
+    for name, (ours, theirs) in {**pairs(), **wrapped()}.items():
         a, b = cost(ours), cost(theirs)
         temporary = f"{a.temporary:.2f}", f"{b.temporary:.2f}"
         moved = f"{a.bytes:.1f}", f"{b.bytes:.1f}"

@@ -12,7 +12,10 @@ from gdjax.core import errors, numerics, tree
 from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
-from gdjax.wrappers.branches import call_step, step_if, update_if
+from gdjax.wrappers.branches import call_step, step_over, update_over
+from gdjax.wrappers.conditional import all_finite
+from gdjax.wrappers.named_extra import needing
+from gdjax.wrappers.trained import trained
 
 if TYPE_CHECKING:
     import chex
@@ -46,6 +49,10 @@ class MultiStepsState(NamedTuple):
     acc_grads: chex.ArrayTree  # like params, float32 or wider: mean of the gradients so far
     skip_state: SkipState
 
+    def metrics(self) -> dict[str, chex.Array]:
+        """Gradients accumulated since the last step, and left out, of all."""
+        return {"accumulated": self.mini_step, "skipped": self.skip_state.skipped}
+
 
 def skip_not_finite(
     updates: Any, gradient_step: Any, params: Any
@@ -59,7 +66,8 @@ def skip_not_finite(
     """
     leaves = [x for x in jax.tree.leaves(updates) if tree.differentiable(x)]
     count = sum((jnp.sum(~jnp.isfinite(x), dtype=jnp.int32) for x in leaves), zero_count())
-    return count > 0, {"should_skip": count > 0, "num_not_finite": count}
+    skip = ~all_finite(updates)  # costs less than the count, which is dead code where unused
+    return skip, {"should_skip": skip, "num_not_finite": count}
 
 
 def skip_large_updates(
@@ -80,6 +88,8 @@ def skip_large_updates(
 def accumulate(
     inner: Any,
     every: Any,
+    weight: str | None = None,
+    *,
     use_grad_mean: bool = True,
     should_skip_update_fn: Callable[..., Any] | None = skip_not_finite,
     accumulator_dtype: Any = None,
@@ -90,9 +100,8 @@ def accumulate(
 
     In the calls between, the updates are zero, and the inner transformation (rules, schedules,
     decay) does not run. A gradient that is left out, by default one that holds a NaN or an
-    infinity, is as if it had not come, and is counted. With the extra argument `weight` the mean
-    is weighted, e.g. by the number of examples in the batch. Other extra arguments reach the inner
-    transformation as they are at the k-th call.
+    infinity, is as if it had not come, and is counted. Extra arguments reach the inner
+    transformation as they are at the k-th call. `step` forms everything in place.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.accumulate(gd.sgd(1.0), 2)
@@ -104,84 +113,95 @@ def accumulate(
     0.0 False
     -2.0 True
 
+    Where the batches differ in size, say by what each gradient, a mean, is to be weighted:
+
+    >>> tx = gd.accumulate(gd.sgd(1.0), 2, weight="tokens")
+    >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)), tokens=300)
+    >>> tx.update(jnp.array([5.0]), state, tokens=100)[0]
+    Array([-2.], dtype=float32)
+
     Args:
         inner: Any transformation. `step` keeps parameters inside of the branch: no copies between.
         every: k ≥ 1, or a schedule of it that counts steps of the inner transformation.
+        weight: Name of the extra argument w ≥ 0, [], by which a gradient is weighted; `update`
+            then needs it. None for a plain mean.
         use_grad_mean: False adds the gradients up: ḡ ← ḡ + w·g.
         should_skip_update_fn: Takes `(updates, gradient_step, params)` and returns [] bool and a
             dict; where it is True the gradient is left out. None leaves out none.
         accumulator_dtype: Dtype in which ḡ is kept; float32 or wider by default.
 
     Raises:
-        ValueError: `every` is no number of 1 or more, nor a schedule.
+        ValueError: `every` is no number of 1 or more, nor a schedule; `weight` is no name.
+        TypeError: `update` was called without the extra argument that `weight` names.
     """
     if not callable(every) and not (isinstance(every, int) and every >= 1):
         errors.fail("accumulate", "every must be an integer of 1 or more or a schedule", every)
+    if weight is not None and not (isinstance(weight, str) and weight.isidentifier()):
+        errors.fail("accumulate", "weight must be the name of an extra argument, or None", weight)
 
     def init(params):
-        mean = tree.moment_like(params, accumulator_dtype)
+        mean = tree.moment_like(trained(inner, params), accumulator_dtype)
         skips = SkipState(tree.scalar_like(mean), zero_count(), jnp.zeros([], bool))
         return MultiStepsState(zero_count(), zero_count(), inner.init(params), mean, skips)
 
-    def collect(updates: Any, state: Any, params: Any, weight: Any) -> Any:
-        """Whether a step is due, the mean gradient, and the state with it, all counted."""
+    def collect(updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+        """Whether a step is due, and the state with this gradient in its mean, all counted."""
         skip = jnp.zeros([], bool)
         if should_skip_update_fn is not None:
             skip, _ = should_skip_update_fn(updates, state.gradient_step, params)
         before = state.skip_state.weight
-        w = jnp.asarray(1 if weight is None else weight).astype(before.dtype)
+        w = jnp.asarray(1 if weight is None else extra[weight]).astype(before.dtype)
         total = before + jnp.where(skip, 0, w)
         share = numerics.safe_divide(w, total) if use_grad_mean else w
 
         def leaf(g, mean):
             mixed = mean + share.astype(g.dtype) * ((g - mean) if use_grad_mean else g)
-            mixed = jnp.where(skip, mean, mixed)
-            return mixed, mixed  # as it goes to the inner transformation, and as it is kept
+            return mixed, jnp.where(skip, mean, mixed)
 
-        grads, mean = tree.evolve(leaf, (updates, state.acc_grads))
+        _, mean = tree.evolve(leaf, (updates, state.acc_grads))
         count = jnp.where(skip, state.mini_step, increment(state.mini_step))
         k = every(state.gradient_step) if callable(every) else every
         due = ~skip & (count >= jnp.asarray(k).astype(count.dtype))
         skipped = state.skip_state.skipped
         skipped = jnp.where(skip, increment(skipped), skipped)
-        return (
-            due,
-            grads,
-            MultiStepsState(
-                jnp.where(due, 0, count),
-                jnp.where(due, increment(state.gradient_step), state.gradient_step),
-                state.inner_opt_state,
-                mean,
-                SkipState(jnp.where(due, 0, total), skipped, skip),
-            ),
+        return due, MultiStepsState(
+            jnp.where(due, 0, count),
+            jnp.where(due, increment(state.gradient_step), state.gradient_step),
+            state.inner_opt_state,
+            mean,
+            SkipState(jnp.where(due, 0, total), skipped, skip),
         )
 
-    def kept(state: Any) -> Any:
-        return state.inner_opt_state, state.acc_grads
+    def given(updates: Any, state: Any) -> Any:
+        """The mean, as wide as the gradients, and what is passed over as it came."""
 
-    def clear(result: tuple[Any, Any], state: Any) -> Any:
-        out, inner_state = result
-        return out, (inner_state, jax.tree.map(jnp.zeros_like, state.acc_grads))
+        def pick(g, mean):
+            if mean is None or not tree.differentiable(g):
+                return g
+            to = numerics.wide_dtype(jnp.asarray(g).dtype)
+            return mean.astype(to) if jnp.finfo(mean.dtype).bits < jnp.finfo(to).bits else mean
 
-    def update(updates, state, params=None, *, weight=None, **extra):
-        due, grads, state = collect(updates, state, params, weight)
+        return jax.tree.map(pick, updates, state.acc_grads, is_leaf=lambda x: x is None)
 
-        def act():
-            return clear(call_update(inner, grads, state.inner_opt_state, params, extra), state)
+    # The mean is formed outside of the branch, which only reads it: XLA then overwrites the old
+    # mean, and in the branch the parameters and the inner state, without a copy of any.
 
-        out, (after, mean) = update_if(due, act, updates, kept(state))
-        return out, state._replace(inner_opt_state=after, acc_grads=mean)
+    def update(updates, state, params=None, **extra):
+        due, state = collect(updates, state, params, extra)
+        grads, inner_state = given(updates, state), state.inner_opt_state
+        act = lambda: call_update(inner, grads, inner_state, params, extra)
+        out, inner_state, mean = update_over(due, act, updates, inner_state, state.acc_grads)
+        return out, state._replace(inner_opt_state=inner_state, acc_grads=mean)
 
-    def step(updates, state, params, *, weight=None, **extra):
-        due, grads, state = collect(updates, state, params, weight)
+    def step(updates, state, params, **extra):
+        due, state = collect(updates, state, params, extra)
+        grads, inner_state = given(updates, state), state.inner_opt_state
+        act = lambda: call_step(inner, grads, inner_state, params, extra)
+        params, inner_state, mean = step_over(due, act, params, inner_state, state.acc_grads)
+        return params, state._replace(inner_opt_state=inner_state, acc_grads=mean)
 
-        def act():
-            return clear(call_step(inner, grads, state.inner_opt_state, params, extra), state)
-
-        params, (after, mean) = step_if(due, act, params, kept(state))
-        return params, state._replace(inner_opt_state=after, acc_grads=mean)
-
-    return Pair(init, update, step, lambda state: [("inner", inner, state.inner_opt_state)])
+    parts = lambda state: [("inner", inner, state.inner_opt_state)]
+    return Pair(init, needing(weight, update), step, parts)
 
 
 def did_step(state: Any) -> jax.Array:

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from gdjax.core import tree
 from gdjax.core.base import GradientTransformation, apply_updates
 from gdjax.core.extra import call_update
+from gdjax.core.numerics import like
 
-__all__ = ["call_step", "step_if", "update_if", "zeros_of"]
+__all__ = ["call_step", "step_if", "step_over", "update_if", "update_over"]
 
 
 def call_step(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
@@ -23,17 +24,12 @@ def call_step(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, A
     return apply_updates(params, updates), state
 
 
-def zeros_of(updates: Any) -> Any:
-    """Updates that change nothing."""
-    return tree.map(jnp.zeros_like, updates)
-
-
 def update_if(
     flag: Any,
     update: Callable[[], tuple[Any, Any]],
     updates: Any,
     state: Any,
-    otherwise: Callable[[Any], Any] = zeros_of,
+    otherwise: Callable[[Any], Any] | None = None,
 ) -> tuple[Any, Any]:
     """`update()` where a flag holds, else `(otherwise(updates), state)`; one of them is computed.
 
@@ -42,7 +38,8 @@ def update_if(
         update: Returns `(updates, state)`, in the structure of the two that are given here.
         updates: What came in.
         state: What is kept where the flag does not hold.
-        otherwise: Makes the updates of the other branch; their dtypes become those of `update()`.
+        otherwise: Makes the updates of the other branch, by default zeros; their dtypes become
+            those of `update()`.
     """
     gs, treedef = jax.tree.flatten(updates, is_leaf=_is_none)
 
@@ -57,6 +54,8 @@ def update_if(
     expected, _ = jax.eval_shape(act)
 
     def rest() -> Any:
+        if otherwise is None:
+            return [_zeros(flag, i, to) for i, to in enumerate(expected)], state
         leaves = zip(numbers(otherwise(updates)), expected)
         return [None if to is None else jnp.asarray(x).astype(to.dtype) for x, to in leaves], state
 
@@ -65,11 +64,60 @@ def update_if(
     return treedef.unflatten(out), after
 
 
+def update_over(
+    flag: Any, update: Callable[[], tuple[Any, Any]], updates: Any, state: Any, kept: Any
+) -> tuple[Any, Any, Any]:
+    """`(*update(), zeros)` where a flag holds, else `(zeros, state, kept)`; one is computed.
+
+    Updates take the place of `kept`, a tree like them, which then needs no second one for zeros:
+    a program that applies them writes to no memory but the parameters' and the state's.
+    """
+    out, _ = jax.eval_shape(update)
+    fits = jax.tree.structure(out) == jax.tree.structure(kept)
+    if not fits or not all(map(_holds, jax.tree.leaves(out), jax.tree.leaves(kept))):
+        out, state = update_if(flag, update, updates, state)
+        return out, state, jax.tree.map(lambda k: jnp.where(flag, jnp.zeros_like(k), k), kept)
+    both, state = update_if(flag, update, updates, state, lambda _: kept)
+    out = tree.map(lambda x: jnp.where(flag, x, 0), both)
+    after = lambda x, k: None if k is None else like(jnp.where(flag, 0, x), k)
+    return out, state, jax.tree.map(after, both, kept, is_leaf=_is_none)
+
+
 def step_if(
     flag: Any, step: Callable[[], tuple[Any, Any]], params: Any, state: Any
 ) -> tuple[Any, Any]:
     """`step()` where a flag holds, else `(params, state)`; one of them is computed."""
     return jax.lax.cond(flag, step, lambda: (params, state))
+
+
+def step_over(
+    flag: Any, step: Callable[[], tuple[Any, Any]], params: Any, state: Any, kept: Any
+) -> tuple[Any, Any, Any]:
+    """`(*step(), zeros)` where a flag holds, else `(params, state, kept)`; one is computed."""
+    act, rest = (lambda: (*step(), True)), (lambda: (params, state, False))
+    params, state, done = jax.lax.cond(flag, act, rest)
+    # Behind the first branch, which reads what is kept: so it is overwritten and not copied.
+    leaves, treedef = jax.tree.flatten(kept)
+    zeros = lambda: [_zeros(~done, i, x) for i, x in enumerate(leaves)]
+    return params, state, treedef.unflatten(jax.lax.cond(done, zeros, lambda: leaves))
+
+
+def _holds(to: Any, x: Any) -> bool:
+    """Whether what has the dtype of `x` keeps its value in that of `to`."""
+    if to.dtype == x.dtype:
+        return True
+    alike = jnp.iscomplexobj(to) == jnp.iscomplexobj(x)
+    return alike and jnp.finfo(to.dtype).bits > jnp.finfo(x.dtype).bits
+
+
+def _zeros(nonzero: Any, number: int, to: Any) -> Any:
+    """Zeros where a flag does not hold, by a formula of its own for each leaf.
+
+    Of leaves whose zeros are one expression XLA on CPU writes one, and copies it for the others.
+    """
+    if to is None:
+        return None
+    return jnp.full(to.shape, jnp.where(nonzero, 1 + number, 0).astype(to.dtype))
 
 
 def _is_none(x: Any) -> bool:

@@ -75,10 +75,10 @@ ROWS = [
     Row(gd.freeze("matrices")),
     Row(gd.freeze(True), descends=False, label="freeze-all"),
     Row(gd.chain(SGD, gd.freeze(~gd.by_function(small))), label="freeze-chain"),
-    Row(gd.partition({"matrix": SGD, "rest": ADAMW}, LABELS)),
+    Row(gd.partition(LABELS, matrix=SGD, rest=ADAMW)),
     Row(
-        gd.partition({True: gd.set_to_zero(), False: gd.sgd(0.1)}, gd.by_rank(2)),
-        label="partition-bools",
+        gd.partition("all", **{"all": gd.sgd(0.1), "1st": gd.frozen}),
+        label="partition-empty",
     ),
     # some of the steps
     Row(gd.conditionally_mask(SGD, odd)),
@@ -89,10 +89,18 @@ ROWS = [
     Row(gd.apply_if_finite(ADAMW, 2), label="apply_if_finite-adamw"),
     # larger batches
     Row(gd.accumulate(SGD, 2)),
-    Row(gd.accumulate(ADAMW, 3), {"weight": jnp.asarray(2.0)}, label="accumulate-adamw"),
-    Row(gd.accumulate(ADAMW, shrinking, False, skip_large), label="accumulate-schedule"),
+    Row(gd.accumulate(ADAMW, 3, "tokens"), {"tokens": jnp.asarray(2)}, label="accumulate-adamw"),
     Row(
-        gd.accumulate(gd.sgd(gd.linear_to_zero(0.1, 500)), 2, True, None, jnp.bfloat16),
+        gd.accumulate(ADAMW, shrinking, use_grad_mean=False, should_skip_update_fn=skip_large),
+        label="accumulate-schedule",
+    ),
+    Row(
+        gd.accumulate(
+            gd.sgd(gd.linear_to_zero(0.1, 500)),
+            2,
+            should_skip_update_fn=None,
+            accumulator_dtype=jnp.bfloat16,
+        ),
         label="accumulate-bfloat16",
     ),
     Row(
@@ -106,6 +114,7 @@ ROWS = [
     Row(gd.stateless_with_tree_map(towards_zero)),
     # measurements
     Row(gd.snapshot("norm", gd.global_norm)),
+    Row(gd.measure_update_ratio(gd.by_label(matrix="matrices", rest=True))),
     Row(gd.measure_with_ema(gd.global_norm, 0.9)),
     Row(gd.measure_with_ema(is_large, 0.9, debias=False), label="measure_with_ema-biased"),
     Row(
@@ -150,7 +159,7 @@ def gradient_at(params: Any, grads: Any, t: Any) -> dict[str, Any]:
 
 
 def weight_of(params: Any, grads: Any, t: Any) -> dict[str, Any]:
-    return {"weight": 1 + t % 3}
+    return {"tokens": 1 + t % 3}
 
 
 MOMENTUM = gd.sgd(0.05, momentum=0.9)
@@ -160,7 +169,7 @@ ADAPTIVE = gd.chain(gd.normalize_adaptively(0.3), gd.sgd(0.5))
 AGREE = {
     "numpy-accumulate": Agree(gd.accumulate(MOMENTUM, 3), rule(rules.accumulate, k=3)),
     "numpy-accumulate-weighted": Agree(
-        gd.accumulate(MOMENTUM, 4),
+        gd.accumulate(MOMENTUM, 4, "tokens"),
         rule(rules.accumulate, k=4, weight=lambda t: 1.0 + t % 3),
         extra=weight_of,
     ),
@@ -205,7 +214,7 @@ AGREE = {
         gd.flatten(gd.adam(0.05, eps=1e-3)), recorded("wrappers", "optax/flatten")
     ),
     "optax-partition": Agree(
-        gd.partition({"sgd": MOMENTUM, "adam": gd.adam(0.05)}, {"w": "adam", "b": "sgd"}),
+        gd.partition({"w": "adam", "b": "sgd"}, sgd=MOMENTUM, adam=gd.adam(0.05)),
         recorded("wrappers", "optax/partition"),
     ),
     "optax-selective": Agree(
@@ -250,6 +259,7 @@ PLAIN = {
     "apply_if_finite",
     "freeze",
     "masked",
+    "measure_update_ratio",
     "measure_with_ema",
     "monitor",
     "snapshot",
