@@ -115,4 +115,5 @@ def mechanize(
     def parts(state):
         return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
 
-    return Pair(init, update, parts=parts)
+    # What the base would evaluate at lies on its own way, not on the one that is gone.
+    return Pair(init, update, parts=parts, evaluate=lambda state, params: params)
