@@ -15,6 +15,7 @@ from gdjax.core.chain import chain
 from gdjax.core.config import build, spec
 from gdjax.core.ranges import Decay, Hyperparam, NonNegative, Number, Positive
 from gdjax.core.schedule import Live, Schedule, live, schedule
+from gdjax.explain import Explanation, explain
 from gdjax.losses.binary import *
 from gdjax.losses.classification import *
 from gdjax.losses.contrastive import *
@@ -25,6 +26,7 @@ from gdjax.losses.ranking import *
 from gdjax.losses.regression import *
 from gdjax.losses.segmentation import *
 from gdjax.losses.sequence import *
+from gdjax.microbatches import *
 from gdjax.minimize import History, MinimizeResult, Status, minimize
 from gdjax.optimizers.acprop import *
 from gdjax.optimizers.adabelief import *
@@ -79,6 +81,7 @@ from gdjax.schedules.cycles import *
 from gdjax.schedules.decays import *
 from gdjax.schedules.join import *
 from gdjax.schedules.piecewise import *
+from gdjax.schedules.scaled import *
 from gdjax.schedules.warmup import *
 from gdjax.transforms.adaptive_clipping import *
 from gdjax.transforms.basic import *
@@ -94,19 +97,31 @@ from gdjax.transforms.norms import *
 from gdjax.transforms.per_example import *
 from gdjax.transforms.plateau import *
 from gdjax.transforms.private import *
+from gdjax.transforms.ratios import *
 from gdjax.transforms.repairs import *
 from gdjax.transforms.targets import *
+from gdjax.widths import *
 from gdjax.wrappers.accumulation import *
+from gdjax.wrappers.averages import *
 from gdjax.wrappers.cautious import *
 from gdjax.wrappers.conditional import *
+from gdjax.wrappers.edits import Times, times
+from gdjax.wrappers.groups import *
 from gdjax.wrappers.lookahead import *
+from gdjax.wrappers.loss_scale import *
 from gdjax.wrappers.mars import *
 from gdjax.wrappers.masking import *
+from gdjax.wrappers.master_weights import *
 from gdjax.wrappers.mechanic import *
+from gdjax.wrappers.offload import *
 from gdjax.wrappers.primal_averaging import *
 from gdjax.wrappers.reshape import *
+from gdjax.wrappers.residuals import *
+from gdjax.wrappers.rounding import *
 from gdjax.wrappers.schedule_free import *
 from gdjax.wrappers.sharpness import *
+from gdjax.wrappers.spikes import *
+from gdjax.wrappers.store import *
 
 
 def __getattr__(name: str):

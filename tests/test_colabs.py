@@ -11,6 +11,7 @@ nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
 ROOT = pathlib.Path(__file__).parent.parent
+PICTURES = {"1_gradient_descent_and_variants": 8}  # at least
 COLABS = sorted((ROOT / "colabs").glob("*.ipynb"))
 
 
@@ -67,4 +68,4 @@ def test_every_cell_runs(colab):
     assert all(cell.execution_count for cell in cells)
     assert not [output for output in outputs if output.output_type == "error"]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 8
+    assert len(pictures) >= PICTURES.get(path.stem, 1)

@@ -83,7 +83,6 @@ SAME_IN_EFFECT = {
     ("sophia", "hessian_diagonal_fn"),
     ("hutchinson_estimator_diag_hessian", "random_seed"),  # None is 0
     ("microbatch", "accumulator"),
-    ("apply_if_finite", "max_consecutive_errors"),  # may be left out here
     ("muon", "muon_weight_dimension_numbers"),
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from gdjax.core import numerics
 
 
 def run(tx, grad, start, steps):
@@ -121,6 +122,18 @@ def test_norms_do_not_overflow_where_the_result_is_finite(dtype):
         np.testing.assert_allclose(gd.global_norm(x), 2 * np.float64(x["a"][0]), rtol=1e-5)
         g = jax.grad(gd.global_norm)(x)["a"].astype(jnp.float32)
         np.testing.assert_allclose(g, 0.5, rtol=1e-2)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1e300])
+def test_norms_where_nothing_wider_is(scale, x64, monkeypatch):
+    """Of float64, and of float32 on a TPU, the entries are divided by the largest first."""
+    double = numerics.norm(jnp.asarray([3.0, -4.0]) * scale)
+    np.testing.assert_allclose(double, 5.0 * scale, rtol=1e-15)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    single = jnp.asarray([3.0, -4.0], jnp.float32) * np.float32(scale**0.12)  # 1e-36 to 1e36
+    expected = np.linalg.norm(np.asarray(single, np.float64))
+    with jax.disable_jit():
+        np.testing.assert_allclose(numerics.norm(single), expected, rtol=1e-6)
 
 
 def test_norm_of_what_is_not_finite_and_of_nothing():
@@ -269,3 +282,13 @@ def test_vdot_is_real_wide_and_over_all_leaves():
 
     a = {"z": jnp.asarray([1.0 + 2.0j]), "h": jnp.full((300,), 1.0, jnp.bfloat16), "n": 3}
     assert tree.vdot(a, a) == 305.0 and tree.vdot({}, {}) == 0
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.2, 3.0])
+def test_trust_ratios_of_short_vectors(size):
+    """Only where a norm is zero nothing is known."""
+    tx = gd.scale_by_trust_ratio()
+    p, g = jnp.asarray([0.6, 0.8]) * size, jnp.asarray([4.0, -3.0]) * 0.01
+    np.testing.assert_allclose(tx.update(g, tx.init(p), p)[0], [0.8 * size, -0.6 * size], rtol=1e-5)
+    tiny = tx.update(g * 1e-3, tx.init(p), p)[0]
+    np.testing.assert_allclose(tiny, [0.8 * size, -0.6 * size], rtol=1e-5)

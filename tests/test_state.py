@@ -73,7 +73,7 @@ class TestFind:
         assert gd.state.find(state, "nu") is state.nu
 
     def test_many(self):
-        with pytest.raises(KeyError, match=r"'count' must be one .*find_all") as error:
+        with pytest.raises(KeyError, match=r"'count' must be one part .*find_all") as error:
             gd.state.find(self.STATE, "count")
         paths = ["opt/count", "opt/inner_state/0/count", "after/1/deep/count"]
         assert all(path in str(error.value) for path in paths)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax import state as states
 from gdjax.contract.subject import (
     FLOATS,
     Subject,
@@ -85,11 +86,12 @@ def scans(subject: Subject) -> None:
 
 @promise
 def saves_and_restores(subject: Subject) -> None:
-    """A state that went through NumPy arrays goes on bit for bit."""
+    """A state that went through NumPy arrays, by name, goes on bit for bit."""
     params = example_params()
     _, state = run(subject, 2)
-    leaves, treedef = jax.tree.flatten(state)
-    restored = treedef.unflatten([jnp.asarray(np.array(x)) for x in leaves])
+    saved = jax.tree.map(np.array, states.to_dict(subject.tx, state))
+    restored, report = states.from_dict(subject.tx, params, saved)
+    assert not report.new and not report.dropped and not report.changed, report
     grads = example_grads(params, 2)
     chex.assert_trees_all_equal(
         subject.update(grads, restored, params), subject.update(grads, state, params)

@@ -32,6 +32,7 @@ from gdjax.core.base import GradientTransformation
 from gdjax.core.recipe import CATALOGUE, Factory, Recipe
 from gdjax.core.values import show
 from gdjax.params import Rule
+from gdjax.wrappers.edits import Times
 
 KINDS = ("optimizer", "wrapper", "transformation", "schedule", "rule")
 _SECTION = re.compile(r"^(Args|Returns|Raises|Reference|References|Yields):", re.MULTILINE)
@@ -102,7 +103,7 @@ def _oracles() -> dict[str, list[str]]:
 
 
 def _kind(made: Factory) -> str:
-    if issubclass(made.make, Rule):
+    if issubclass(made.make, (Rule, Times)):
         return "rule"  # of gdjax.params, which picks parameters
     if not issubclass(made.make, GradientTransformation):
         return "schedule"

@@ -65,6 +65,10 @@ class ClipByGlobalNormState(NamedTuple):
     norm: chex.Array  # [] float32 or wider: length of the updates that came in
     factor: chex.Array  # [] float32 or wider: what they were multiplied by, 1 where not clipped
 
+    def metrics(self) -> dict[str, chex.Array]:
+        """What the last update met and did."""
+        return {"grad_norm": self.norm, "clip_factor": self.factor}
+
 
 @transformation
 def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
@@ -83,7 +87,8 @@ def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
 
     Args:
         max_norm: c ≥ 0, in the units of the updates.
-        axis_name: Axes of `shard_map` or `pmap` over which the updates are split.
+        axis_name: Axes of `shard_map` or `pmap` over which the updates are split: ‖g‖ is then that
+            of all shards together. Updates that every device has whole need none.
 
     Reference: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural
         networks, 2013, https://arxiv.org/abs/1211.5063

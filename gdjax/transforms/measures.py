@@ -180,7 +180,7 @@ def monitor(measures: Mapping[str, Any]):
         held = zip(measures.items(), state.measure_states)
         return [(name, measure, inner) for (name, measure), inner in held if name in stateful]
 
-    return Pair(init, update, parts=parts)
+    return Pair(init, update, parts=parts, named=True)
 
 
 def _check(where: str, measure: Any) -> None:

@@ -1,0 +1,69 @@
+"""Wrappers × optimizers: what a wrapper promises, it promises around every optimizer."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import pytest
+
+import gdjax as gd
+from gdjax import contract
+
+GAIN = "gain"  # of the parameters that the promises use: a matrix and a scalar
+
+WRAPPERS = {
+    "accumulate": lambda tx: gd.accumulate(tx, 2),
+    "apply_if_finite": gd.apply_if_finite,
+    "skip_spikes": lambda tx: gd.skip_spikes(tx, loss=None, window=4),
+    "loss_scale": lambda tx: gd.loss_scale(tx, init_scale=2.0),
+    "masked": lambda tx: gd.masked(tx, "matrices"),
+    "partition": lambda tx: gd.partition(
+        gd.by_label(small=GAIN, rest=True), small=gd.sgd(0.1), rest=tx
+    ),
+    "groups": lambda tx: gd.groups(tx, (GAIN, gd.frozen)),
+    "with_ema": lambda tx: gd.with_ema(tx, 0.9),
+    "with_swa": lambda tx: gd.with_swa(tx, 1),
+    "with_polynomial_averaging": gd.with_polynomial_averaging,
+    "stochastic_rounding": lambda tx: gd.stochastic_rounding(tx, 0),
+    "with_master_weights": gd.with_master_weights,
+    "compensated": gd.compensated,
+    "with_split_weights": gd.with_split_weights,
+    "store": lambda tx: gd.store(tx, "8bit", min_size=2),
+    "store_bf16": lambda tx: gd.store(tx, "bf16", min_size=2),
+    "offload": gd.offload,
+    "all": lambda tx: gd.with_ema(
+        gd.accumulate(gd.skip_spikes(gd.stochastic_rounding(gd.store(tx, min_size=2), 0)), 2), 0.9
+    ),
+}
+BASES = {
+    "momentum": gd.sgd(0.1, 0.9),
+    "adamw": gd.adamw(gd.linear_to_zero(0.1, 200)),
+    "adafactor": gd.adafactor(0.1),
+    "lion": gd.lion(0.01),
+    "schedule_free": gd.schedule_free_adamw(0.1),
+    "clipped": gd.chain(gd.clip_by_global_norm(1.0), gd.adam(0.1)),
+}
+QUICK = {"adamw", "adafactor"}  # with all wrappers; the other pairs are for those who wait
+PROMISES = [
+    "keeps_its_state",
+    "agrees_with_jit",
+    "stays_finite",
+    "scans",
+    "saves_and_restores",
+    "survives_donation",
+    "takes_any_tree",
+]
+
+
+def pairs():
+    for wrapper in WRAPPERS:
+        for base in BASES:
+            marks = [] if base in QUICK else [pytest.mark.slow]
+            yield pytest.param(wrapper, base, marks=marks, id=f"{wrapper}-{base}")
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("wrapper, base", pairs())
+def test_promise(promise, wrapper, base):
+    tx = WRAPPERS[wrapper](BASES[base])
+    extra = {"value": jnp.asarray(1.0)} if "value" in tx.extra_args else {}
+    contract.check(tx, [promise], extra=extra)
