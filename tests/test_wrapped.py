@@ -8,7 +8,7 @@ import pytest
 import gdjax as gd
 from gdjax import contract
 
-GAIN = "gain"  # of the parameters that the promises use: a matrix and a scalar
+SCALARS = gd.by_rank(at_most=0)  # of the parameters that the promises use: one of two
 
 WRAPPERS = {
     "accumulate": lambda tx: gd.accumulate(tx, 2),
@@ -17,9 +17,9 @@ WRAPPERS = {
     "loss_scale": lambda tx: gd.loss_scale(tx, init_scale=2.0),
     "masked": lambda tx: gd.masked(tx, "matrices"),
     "partition": lambda tx: gd.partition(
-        gd.by_label(small=GAIN, rest=True), small=gd.sgd(0.1), rest=tx
+        gd.by_label(small=SCALARS, rest=True), small=gd.sgd(0.1), rest=tx
     ),
-    "groups": lambda tx: gd.groups(tx, (GAIN, gd.frozen)),
+    "groups": lambda tx: gd.groups(tx, (SCALARS, gd.frozen)),
     "with_ema": lambda tx: gd.with_ema(tx, 0.9),
     "with_swa": lambda tx: gd.with_swa(tx, 1),
     "with_polynomial_averaging": gd.with_polynomial_averaging,
@@ -42,27 +42,20 @@ BASES = {
     "schedule_free": gd.schedule_free_adamw(0.1),
     "clipped": gd.chain(gd.clip_by_global_norm(1.0), gd.adam(0.1)),
 }
-QUICK = {"adamw", "adafactor"}  # with all wrappers; the other pairs are for those who wait
-PROMISES = [
-    "keeps_its_state",
-    "agrees_with_jit",
-    "stays_finite",
-    "scans",
-    "saves_and_restores",
-    "survives_donation",
-    "takes_any_tree",
-]
+QUICK = {"adamw"}  # with all wrappers; the other pairs are for those who wait
+PROMISES = ["keeps_its_state", "agrees_with_jit", "stays_finite", "scans", "saves_and_restores"]
+OF_ONE_BASE = ["survives_donation", "takes_any_tree", "is_placed_like_parameters"]
 
 
-def pairs():
+def cases():
     for wrapper in WRAPPERS:
         for base in BASES:
             marks = [] if base in QUICK else [pytest.mark.slow]
-            yield pytest.param(wrapper, base, marks=marks, id=f"{wrapper}-{base}")
+            for promise in PROMISES + (OF_ONE_BASE if base in QUICK else []):
+                yield pytest.param(promise, wrapper, base, marks=marks)
 
 
-@pytest.mark.parametrize("promise", PROMISES)
-@pytest.mark.parametrize("wrapper, base", pairs())
+@pytest.mark.parametrize("promise, wrapper, base", list(cases()))
 def test_promise(promise, wrapper, base):
     tx = WRAPPERS[wrapper](BASES[base])
     extra = {"value": jnp.asarray(1.0)} if "value" in tx.extra_args else {}

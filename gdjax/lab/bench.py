@@ -23,6 +23,7 @@ __all__ = [
     "clocked",
     "compare",
     "cost",
+    "few_bits",
     "markdown",
     "pairs",
     "tables",
@@ -221,6 +222,23 @@ def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
                 for name, m in measured
             ],
         )
+    yield few_bits()
+
+
+def few_bits() -> tuple[list[str], list[list[str]]]:
+    """What it costs to keep AdamW's moments in few bits: bytes, and time beside plain AdamW."""
+    params, plain, rows = large_tree(2048), gd.adamw(RATE), []
+    size = sum(x.size for x in jax.tree.leaves(params))
+    for format in ("8bit", "8bit-linear", "8bit-companded", "bf16"):
+        tx = gd.store(plain, format)
+        kept = gd.state.nbytes(jax.eval_shape(tx.init, params)) / size
+        times = compare(Pairing(format, _compiled(tx, params), _compiled(plain, params)), 11)
+        longer = f"{1 / times['ratio']:.1f}"
+        milliseconds = f"{times['gdjax']:.2g}", f"{times['optax']:.2g}"
+        temporary = f"{cost(tx).temporary:.1f}"
+        rows.append([f'store(adamw, "{format}")', f"{kept:.2f}", temporary, *milliseconds, longer])
+    head = ["State in few bits, 8 million parameters", "bytes of state", "temporary", "ms"]
+    return [*head, "adamw, ms", "times as long"], rows
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
