@@ -97,6 +97,9 @@ KINDS = gd.chain(
     gd.add_noise(0.1, 0.5, key=3),
     gd.adam(RATE, mu_dtype=jnp.bfloat16),
     gd.masked(gd.trace(0.9), "matrices", outside="pass"),
+    gd.store(
+        gd.chain(gd.scale_by_rms(), gd.trace(0.5)), {"nu": "8bit", "trace": "bf16"}, min_size=3
+    ),
 )
 
 
@@ -198,6 +201,31 @@ class TestChanged:
                 gd.state.from_dict(new, PARAMS, saved)
             else:
                 raise ValueError("from_dict: the same names, strict=False")
+
+    def test_into_few_bits_and_back(self):
+        saved, state = moved(PLAIN)
+        few = gd.store(PLAIN, "8bit", min_size=3)
+        stored, report = gd.state.from_dict(few, PARAMS, saved, strict=False)
+        mu = "scale_by_adam/mu/dense/kernel"
+        assert report.kept[mu] == mu and report.new == ("store/step",)
+        assert report.changed[mu] == "float32 (4, 3) to 8bit (4, 3)"
+        kept = gd.state.find(stored, "mu")["dense"]["kernel"]
+        np.testing.assert_allclose(kept.value(), state[0].mu["dense"]["kernel"], rtol=0.02)
+
+        again = gd.state.to_dict(few, stored)
+        assert f"{mu}/codes" in again and mu not in again
+        same, report = gd.state.from_dict(few, PARAMS, again)
+        jax.tree.map(np.testing.assert_array_equal, same, stored)
+        assert not report.changed and not report.dropped
+
+        back, report = gd.state.from_dict(PLAIN, PARAMS, again, strict=False)
+        np.testing.assert_array_equal(back[0].mu["dense"]["kernel"], kept.value())
+        assert report.changed[mu] == "8bit (4, 3) to float32 (4, 3)"
+        with pytest.raises(ValueError, match="from_dict: .*8bit .*strict=False"):
+            gd.state.from_dict(PLAIN, PARAMS, again)
+        damaged = {**again, f"{mu}/scale": np.ones(7)}
+        with pytest.raises(ValueError, match=f"{mu!r} must be in few bits as its form says"):
+            gd.state.from_dict(few, PARAMS, damaged)
 
     def test_and_back(self):
         """Out of groups into one optimizer."""
@@ -316,6 +344,13 @@ class TestReset:
         np.testing.assert_array_equal(mu["dense"]["kernel"], before["dense"]["kernel"])
         everything = gd.state.reset(PLAIN, state, PARAMS)
         assert all(not np.any(x) for x in jax.tree.leaves(everything[0].nu))
+
+    def test_in_few_bits(self):
+        tx = gd.store(PLAIN, "8bit", min_size=3)
+        _, state = moved(tx)
+        rows = {"dense/kernel": jnp.array([True, False, False, True])}
+        nu = gd.state.find(gd.state.reset(tx, state, PARAMS, rows), "nu")["dense"]["kernel"].value()
+        assert not np.any(nu[jnp.array([0, 3])]) and np.all(nu[1:3])
 
     def test_by_rows(self):
         _, state = moved(PLAIN)

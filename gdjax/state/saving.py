@@ -183,7 +183,8 @@ class _Source:
         if name not in self.forms:
             return self.saved[name]
         try:
-            return Stored.build(self.forms[name], [jnp.asarray(self.saved[part]) for part in parts])
+            arrays = [_known(self.saved[part], jnp.zeros([], jnp.bfloat16)) for part in parts]
+            return Stored.build(self.forms[name], [jnp.asarray(x) for x in arrays])
         except (TypeError, ValueError, KeyError) as error:
             errors.fail("from_dict", f"{name!r} must be in few bits as its form says", str(error))
 
