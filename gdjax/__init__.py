@@ -126,7 +126,7 @@ from gdjax.wrappers.store import *
 
 def __getattr__(name: str):
     """Loads the roof when it is looked at, not with the library."""
-    if name in ("contract", "lab", "plots"):
+    if name in ("contract", "lab", "plots", "sharding"):
         import importlib
 
         return importlib.import_module(f"gdjax.{name}")

@@ -56,7 +56,7 @@ def factors_like(params: Any, least: int, factored: bool = True) -> tuple[Any, A
 
     def without(p: jax.Array, which: int) -> jax.Array | None:
         axes = axes_of(p)
-        return None if axes is None else jnp.zeros_like(jnp.take(p, 0, axes[which]))
+        return None if axes is None else jnp.sum(p, axes[which])  # zeros, placed as p is
 
     rows = jax.tree.map(lambda p: without(p, 1), squares)
     columns = jax.tree.map(lambda p: without(p, 0), squares)

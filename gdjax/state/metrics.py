@@ -17,9 +17,9 @@ def metrics(state: Any) -> dict[str, jax.Array]:
 
     Under its name where one part of the state has it (`skipped`); where more do, with what tells
     them apart before it: your names of groups and stages (`bias/learning_rate`), the kind of state
-    (`SkipSpikes/skipped`), or else the path (`0/learning_rate`). They are in the state as they are, so reading them adds nothing to a
-    compiled step, and what is not read is not computed once more. Numbers that do not move are in
-    `hyperparams`.
+    (`SkipSpikes/skipped`), or else the path (`0/learning_rate`). They are in the state as they are,
+    so reading them adds nothing to a compiled step, and what is not read is not computed once more.
+    Numbers that do not move are in `hyperparams`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.clip_by_global_norm(1.0), gd.sgd(gd.linear_to_zero(0.5, 10)))

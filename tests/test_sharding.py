@@ -1,0 +1,123 @@
+"""State on a mesh: every array of it lies where its parameter does."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import gdjax as gd
+
+MESH = jax.sharding.Mesh(np.asarray(jax.devices()).reshape(4, 2), ("data", "model"))
+SPECS = {
+    "w": P("data", "model"),
+    "square": P(None, "model"),
+    "stack": P(None, None, ("data", "model")),
+    "b": P("model"),
+    "gain": P(),
+}
+SHAPES = {"w": (256, 128), "square": (128, 128), "stack": (3, 128, 256), "b": (128,), "gain": ()}
+PARAMS = {
+    name: jax.device_put(jnp.ones(SHAPES[name]), NamedSharding(MESH, spec))
+    for name, spec in SPECS.items()
+}
+
+
+def specs(tx, field, params=PARAMS):
+    found = gd.state.find(gd.sharding.state(tx, params), field)
+    return jax.tree.map(lambda at: at.spec, found)
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gd.adamw(gd.linear_to_zero(0.1, 10)),
+        gd.lion(0.1),
+        gd.adafactor(0.1),
+        gd.came(0.1),
+        gd.sm3(0.1),
+        gd.muon(
+            0.1,
+            muon_weight_dimension_numbers=lambda p: {
+                name: gd.MuonDimensionNumbers() if name in ("w", "square") else None for name in p
+            },
+        ),
+        gd.schedule_free_adamw(0.1),
+        gd.accumulate(gd.groups(gd.adamw(0.1), ("b", gd.frozen)), 2),
+        gd.with_ema(gd.skip_spikes(gd.masked(gd.adam(0.1), "matrices"), loss=None), 0.9),
+        gd.store(gd.adamw(0.1)),
+        gd.chain(gd.clip_by_global_norm(1.0), gd.trace(0.9)),
+    ],
+    ids=lambda tx: tx.name,
+)
+def test_made_where_it_belongs_and_stays_there(tx):
+    placed = gd.sharding.state(tx, PARAMS)
+    state = jax.jit(tx.init, out_shardings=placed)(PARAMS)
+    _, after = jax.jit(tx.update)(PARAMS, state, PARAMS)
+    for at, before, now in zip(*map(jax.tree.leaves, (placed, state, after))):
+        assert before.sharding == at and now.sharding.is_equivalent_to(at, now.ndim)
+    largest = max(jax.tree.leaves(state), key=lambda x: x.size)
+    assert len({str(s.index) for s in largest.addressable_shards}) == 8  # on all devices, in parts
+
+
+def test_moments_are_placed_as_parameters():
+    assert specs(gd.adamw(0.1), "nu") == SPECS
+    assert specs(gd.adamw(0.1), "count") == P()
+    halves = gd.with_master_weights(gd.sgd(0.1))
+    params = jax.tree.map(
+        lambda p: jax.ShapeDtypeStruct(p.shape, jnp.bfloat16, sharding=p.sharding), PARAMS
+    )
+    assert specs(halves, "master", params) == SPECS
+
+
+def test_factors_keep_their_axis():
+    """Of square matrices too, where the shape alone does not tell it."""
+    row, column, whole = (specs(gd.adafactor(0.1), name) for name in ("v_row", "v_col", "v"))
+    assert (row["w"], column["w"]) == (P("model"), P("data"))
+    assert (row["square"], column["square"]) == (P(None), P("model"))
+    assert (row["stack"], column["stack"]) == (P(None, None), P(None, ("data", "model")))
+    assert whole["b"] == P("model") and whole["w"] is None
+    assert specs(gd.sm3(0.1), "mu")["stack"] == (P(None), P(None), P(("data", "model")))
+
+
+def test_memories_have_an_axis_in_front():
+    tx = gd.scale_by_lbfgs(3)
+    assert specs(tx, "diff_params_memory")["w"] == P(None, "data", "model")
+    assert specs(tx, "weights_memory") == P()
+
+
+def test_scales_of_few_bits_lie_with_whole_blocks():
+    held = gd.state.find(gd.sharding.state(gd.store(gd.adam(0.1)), PARAMS), "mu")
+    codes, scale = jax.tree.leaves(held["w"])
+    assert codes.spec == P("data", "model") and scale.spec == P("data", None)
+
+
+def test_what_is_not_placed_is_on_all_devices():
+    params = {"w": PARAMS["w"], "new": jnp.ones(8)}
+    assert specs(gd.trace(0.9), "trace", params) == {"w": SPECS["w"], "new": P(None)}
+    alone = gd.sharding.state(gd.trace(0.9), {"w": jnp.ones((8, 2))}, MESH)
+    assert alone.trace["w"] == NamedSharding(MESH, P(None, None))
+
+
+def test_says_what_is_wrong():
+    with pytest.raises(ValueError, match="on one mesh .*got 0 meshes.*device_put"):
+        gd.sharding.state(gd.adam(0.1), {"w": jnp.ones(3)})
+
+
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+@pytest.mark.parametrize("tx", [gd.adamw(0.1), gd.adafactor(0.1)], ids=["adamw", "adafactor"])
+def test_both_kinds_of_axes(tx, kind):
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=2 * (jax.sharding.AxisType[kind],))
+    at = NamedSharding(mesh, P("data", "model"))
+    params = {"w": jax.device_put(jnp.ones((256, 128)), at)}
+    placed = gd.sharding.state(tx, params)
+    state = jax.jit(tx.init, out_shardings=placed)(params)
+    updates, state = jax.jit(tx.update)(params, state, params)
+    assert updates["w"].sharding.is_equivalent_to(at, 2)
+    for want, now in zip(*map(jax.tree.leaves, (placed, state))):
+        assert now.sharding.is_equivalent_to(want, now.ndim)
+    alone = tx.update(*map(jax.device_get, (params, tx.init(params), params)))[0]
+    np.testing.assert_allclose(updates["w"], alone["w"], rtol=1e-6)
