@@ -12,6 +12,7 @@ from gdjax.core import errors, linalg, numerics, tree
 from gdjax.core.base import EmptyState, transformation
 from gdjax.core.chain import chain
 from gdjax.core.numerics import debias, ema, increment, zero_count
+from gdjax.core.polar import POLYNOMIALS, STANDARD, polynomials
 from gdjax.core.ranges import Decay, NonNegative
 from gdjax.optimizers.adam import adamw
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -22,18 +23,6 @@ if TYPE_CHECKING:
     import chex
 
 __all__ = ["MuonDimensionNumbers", "MuonState", "muon", "scale_by_muon", "scale_by_shape"]
-
-STANDARD = (3.4445, -4.7750, 2.0315)
-COEFFICIENTS = {
-    "standard": STANDARD,
-    "dion": (
-        (4.0848, -6.8946, 2.9270),
-        (3.9505, -6.3029, 2.6377),
-        (3.7418, -5.5913, 2.3037),
-        (2.8769, -3.1427, 1.2046),
-        (2.8366, -3.0525, 1.2012),
-    ),
-}
 
 
 class MuonDimensionNumbers(NamedTuple):
@@ -112,8 +101,9 @@ def scale_by_muon(
     Vectors and scalars are matrices of one column: u is about m̂/‖m̂‖.
 
     Args:
-        ns_coeffs: (a, b, c); or a triple for each step, then `ns_steps` is not used; or
-            "standard" or "dion". The standard ones leave singular values between 0.7 and 1.2.
+        ns_coeffs: (a, b, c); or a triple for each step, then `ns_steps` is not used; or the name
+            of some: "standard", which leaves singular values between 0.7 and 1.2, "dion" (five
+            steps), "classical", "polar_express" (8 steps leave nothing to wish), "deepseek" (10).
         ns_steps: Number of steps.
         beta: β in [0, 1).
         eps: In the units of the gradient.
@@ -165,10 +155,10 @@ def scale_by_muon(
 
 def _coefficients(given: Any, steps: int) -> list[tuple[float, ...]]:
     if isinstance(given, str):
-        if given not in COEFFICIENTS:
-            must = f"ns_coeffs must be numbers or one of {', '.join(COEFFICIENTS)}"
+        if given not in POLYNOMIALS:
+            must = f"ns_coeffs must be numbers or one of {', '.join(POLYNOMIALS)}"
             errors.fail("scale_by_muon", must, given)
-        given = COEFFICIENTS[given]
+        given = polynomials(given, steps)
     triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
     if not all(len(triple) == 3 for triple in triples):
         errors.fail("scale_by_muon", "ns_coeffs must be triples (a, b, c)", given)
