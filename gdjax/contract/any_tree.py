@@ -24,12 +24,14 @@ from gdjax.core import numerics
 from gdjax.core.base import apply_updates
 from gdjax.core.chain import chain
 from gdjax.core.config import build
+from gdjax.wrappers.masking import MaskedState, masked
 
 __all__ = [
     "descends",
     "is_differentiable",
     "is_placed_like_parameters",
     "keeps_double_precision",
+    "may_be_masked",
     "names_the_wrong_leaf",
     "stays_finite",
     "takes_abstract_parameters",
@@ -63,6 +65,20 @@ def takes_any_tree(subject: Subject) -> None:
 
 def _kinds(value: Any) -> Any:
     return jax.tree.structure(value), [(jnp.shape(x), x.dtype) for x in jax.tree.leaves(value)]
+
+
+@promise
+def may_be_masked(subject: Subject) -> None:
+    """Masked everywhere it is itself; masked nowhere it keeps no array for any parameter."""
+    if subject.batch:
+        return  # the updates of a mask have no axis of examples
+    params = example_params()
+    everywhere = run(subject, 2, tx=masked(subject.tx, True))
+    updates, state = run(subject, 2)
+    chex.assert_trees_all_close(everywhere, (updates, MaskedState(state)), rtol=1e-6, atol=1e-7)
+    nowhere = jax.eval_shape(masked(subject.tx, False).init, params)
+    shapes = {jnp.shape(p) for p in jax.tree.leaves(params)} - {()}
+    assert not [x for x in jax.tree.leaves(nowhere) if x.shape in shapes], nowhere
 
 
 @promise
