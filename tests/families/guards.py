@@ -18,6 +18,7 @@ ROWS = [
     Row(
         gd.loss_scale(gd.sgd(0.1, 0.9), 1.0, growth_interval=1, growth_factor=1.5),
         label="loss_scale-sgd",
+        descends=False,  # the promise's gradients are not scaled, so the rate falls as s grows
     ),
 ]
 
