@@ -14,6 +14,7 @@ from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
 from gdjax.wrappers.branches import call_step, step_over, update_over
 from gdjax.wrappers.conditional import all_finite
+from gdjax.wrappers.held import held
 from gdjax.wrappers.named_extra import needing
 from gdjax.wrappers.trained import trained
 
@@ -213,11 +214,7 @@ def did_step(state: Any) -> jax.Array:
     Raises:
         ValueError: There is no such state in it, or more than one.
     """
-    is_one = lambda node: isinstance(node, MultiStepsState)
-    found = [node for node in jax.tree.leaves(state, is_leaf=is_one) if is_one(node)]
-    if len(found) != 1:
-        errors.fail("did_step", "state must hold one state of accumulate", f"{len(found)} of them")
-    (one,) = found
+    one = held("did_step", state, MultiStepsState, "accumulate")
     return (one.mini_step == 0) & (one.gradient_step > 0) & ~one.skip_state.last
 
 

@@ -14,6 +14,7 @@ from gdjax.core.numerics import increment, zero_count
 from gdjax.core.ranges import Positive
 from gdjax.wrappers.branches import call_step, step_if, update_if
 from gdjax.wrappers.conditional import all_finite
+from gdjax.wrappers.held import held
 
 if TYPE_CHECKING:
     import chex
@@ -139,10 +140,4 @@ def loss_scale_of(state: Any) -> jax.Array:
     Raises:
         ValueError: There is no such state in it, or more than one.
     """
-    is_one = lambda node: isinstance(node, LossScaleState)
-    found = [node for node in jax.tree.leaves(state, is_leaf=is_one) if is_one(node)]
-    if len(found) != 1:
-        errors.fail(
-            "loss_scale_of", "state must hold one state of loss_scale", f"{len(found)} of them"
-        )
-    return found[0].scale
+    return held("loss_scale_of", state, LossScaleState, "loss_scale").scale
