@@ -323,3 +323,15 @@ def test_training_in_float16_needs_it():
     inner = gd.sgd(1e8)
     assert not end(inner).any()
     np.testing.assert_allclose(end(gd.loss_scale(inner)).astype(float), target, rtol=2e-3)
+
+
+def test_means_of_a_ring_that_is_not_full():
+    """What is not filled counts nothing: in the mean, and in the deviation that judges."""
+    tx, params = gd.skip_spikes(gd.sgd(0.1), 3.0, None, window=8), jnp.ones(1)
+    state = tx.init(params)
+    for loss in (1.0, 3.0):
+        _, state = tx.step(jnp.ones(1), state, params, value=jnp.asarray(loss))
+    assert gd.state.metrics(state)["loss_mean"] == 2.0
+    for loss, taken in ((4.9, True), (5.9, False)):  # 2 + 3·1 = 5
+        _, after = tx.step(jnp.ones(1), state, params, value=jnp.asarray(loss))
+        assert (after.reason == 0) == taken, loss
