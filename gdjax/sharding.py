@@ -10,7 +10,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdjax.core import errors
-from gdjax.state.names import is_stored, named_leaves, parameter_of, words
+from gdjax.core.codes import is_stored
+from gdjax.state.names import named_leaves, parameter_of, words
 
 __all__ = ["state"]
 

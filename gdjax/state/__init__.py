@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.base import GradientTransformation
 from gdjax.state.find import find, find_all, nbytes, replace
 from gdjax.state.hyperparams import hyperparams, set_hyperparams
 from gdjax.state.metrics import metrics
 from gdjax.state.reset import reset
 from gdjax.state.saving import Report, from_dict, to_dict
+from gdjax.wrappers.branches import call_evaluate
 
 __all__ = [
     "Report",
@@ -40,4 +40,4 @@ def eval_params(tx: Any, state: Any, params: Any) -> Any:
         state: Its state.
         params: The parameters that are trained.
     """
-    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
+    return call_evaluate(tx, state, params)

@@ -15,11 +15,11 @@ import jax
 import numpy as np
 
 from gdjax.core.base import GradientTransformation
-from gdjax.core.codes import Stored
+from gdjax.core.codes import is_stored
 from gdjax.core.extra import called
 from gdjax.core.tree import differentiable
 
-__all__ = ["Name", "is_stored", "named_leaves", "parameter_of", "words"]
+__all__ = ["Name", "named_leaves", "parameter_of", "words"]
 
 
 class Name(NamedTuple):
@@ -35,11 +35,6 @@ class Name(NamedTuple):
         """Written with slashes."""
         owner = f"{self.owner}_{self.number}" if self.number else self.owner
         return "/".join((*self.prefix, owner, *self.path))
-
-
-def is_stored(x: Any) -> bool:
-    """An array in few bits has one name, not one for each of its parts."""
-    return isinstance(x, Stored)
 
 
 class _Place:

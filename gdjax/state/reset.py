@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core import errors
+from gdjax.core.codes import is_stored
 from gdjax.params import select
-from gdjax.state.names import is_stored, named_leaves, parameter_of, words
+from gdjax.state.names import named_leaves, parameter_of, words
 
 __all__ = ["reset"]
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core import errors
-from gdjax.core.codes import Stored
-from gdjax.state.names import Name, is_stored, named_leaves
+from gdjax.core.codes import Stored, is_stored
+from gdjax.state.names import Name, named_leaves
 
 __all__ = ["Report", "from_dict", "to_dict"]
 
@@ -91,7 +91,8 @@ def from_dict(
     fresh = tx.init(params)
     entries = named_leaves(tx, fresh)
     leaves = [source.restore(name, leaf) for name, leaf in entries]
-    dropped = tuple(name for name in source.names if name not in source.used)
+    used = set(source.kept.values())
+    dropped = tuple(name for name in source.names if name not in used)
     if strict and dropped:
         hint = errors.nearest(dropped[0], (str(name) for name, _ in entries))
         must = f"saved must hold what the state has, and nothing else; not {dropped[0]!r}"
@@ -125,14 +126,13 @@ def _judge(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Source:
-    """What was saved, and what of it has been used."""
+    """What was saved, and what became of it."""
 
     def __init__(self, saved: Mapping[str, Any], forms: dict[str, Any], strict: bool) -> None:
         self.saved, self.forms, self.strict = saved, forms, strict
         inside = tuple(f"{name}/" for name in forms)
         plain = [name for name in saved if name != ABOUT and not name.startswith(inside or ("\0",))]
         self.names = [*plain, *forms]
-        self.used: set[str] = set()
         self.kept: dict[str, str] = {}
         self.changed: dict[str, str] = {}
         self.new: list[str] = []
@@ -156,7 +156,6 @@ class _Source:
                 errors.fail("from_dict", must, _words(there), instead=LOOSE)
             self.new.append(str(name))
             return leaf
-        self.used.add(theirs)
         self.kept[str(name)] = theirs
         if there != here:
             self.changed[str(name)] = f"{_words(there)} to {_words(here)}"
@@ -176,14 +175,14 @@ class _Source:
     def read(self, name: str) -> Any:
         """What was saved under a name: an array, or one in few bits."""
         parts = [name] if name not in self.forms else [f"{name}/{p}" for p in Stored.parts]
-        for part in parts:
-            value = self.saved[part] if part in self.saved else None
+        values = [self.saved[part] if part in self.saved else None for part in parts]  # read once
+        for part, value in zip(parts, values):
             if not hasattr(value, "dtype") or not hasattr(value, "shape"):
                 errors.fail("from_dict", f"{part!r} must be an array", type(value).__name__)
         if name not in self.forms:
-            return self.saved[name]
+            return values[0]
         try:
-            arrays = [_known(self.saved[part], jnp.zeros([], jnp.bfloat16)) for part in parts]
+            arrays = [_known(value, jnp.zeros([], jnp.bfloat16)) for value in values]
             return Stored.build(self.forms[name], [jnp.asarray(x) for x in arrays])
         except (TypeError, ValueError, KeyError) as error:
             errors.fail("from_dict", f"{name!r} must be in few bits as its form says", str(error))

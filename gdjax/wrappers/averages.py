@@ -14,7 +14,7 @@ from gdjax.core.base import GradientTransformation, Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, weak, zero_count
 from gdjax.core.ranges import Decay, NonNegative
-from gdjax.wrappers.branches import call_step
+from gdjax.wrappers.branches import call_evaluate, call_step
 from gdjax.wrappers.narrow import is_narrow, nearest
 from gdjax.wrappers.trained import trained
 
@@ -178,9 +178,9 @@ def _averaging(
         return AverageState(zero_count(), weight, average, inner.init(params))
 
     def advance(state: Any, params: Any, inner_state: Any, after: Any) -> Any:
-        now, count, flags = _point(inner, inner_state, after), increment(state.count), []
+        now, count, flags = call_evaluate(inner, inner_state, after), increment(state.count), []
         if _may_rest(inner, state.inner_state):
-            flags = [_differ(_point(inner, state.inner_state, params), now)]
+            flags = [_differ(call_evaluate(inner, state.inner_state, params), now)]
             count = jnp.where(flags[0], count, state.count)
         due, weight, part = share(count, state.weight)
         flags += [] if due is None else [due]
@@ -211,16 +211,11 @@ def _averaging(
             return p if mean is None else jnp.where(begun, numerics.like(mean, p), p)
 
         begun = state.weight > 0
-        here = _point(inner, state.inner_state, params)
+        here = call_evaluate(inner, state.inner_state, params)
         return jax.tree.map(pick, state.average, here, is_leaf=lambda x: x is None)
 
     parts = lambda state: [("inner", inner, state.inner_state)]
     return Pair(init, update, step, parts, evaluate)
-
-
-def _point(tx: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate at."""
-    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
 
 
 def _may_rest(tx: Any, state: Any) -> bool:

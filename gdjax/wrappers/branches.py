@@ -13,7 +13,7 @@ from gdjax.core.base import GradientTransformation, apply_updates
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import like
 
-__all__ = ["call_step", "step_if", "step_over", "update_if", "update_over"]
+__all__ = ["call_evaluate", "call_step", "step_if", "step_over", "update_if", "update_over"]
 
 
 def call_step(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
@@ -22,6 +22,11 @@ def call_step(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, A
         return tx.step(updates, state, params, **extra)
     updates, state = call_update(tx, updates, state, params, extra)
     return apply_updates(params, updates), state
+
+
+def call_evaluate(tx: Any, state: Any, params: Any) -> Any:
+    """The parameters to evaluate at, of a transformation of any origin; often params."""
+    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
 
 
 def update_if(

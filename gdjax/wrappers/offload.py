@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from gdjax.core import errors
-from gdjax.core.base import GradientTransformation, Pair, transformation
+from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
-from gdjax.wrappers.branches import call_step
+from gdjax.wrappers.branches import call_evaluate, call_step
 
 __all__ = ["OffloadState", "offload"]
 
@@ -69,14 +69,10 @@ def offload(inner: Any, min_size: int = 4096):
         return params, far(after)
 
     def evaluate(state, params):
-        return inner.evaluate(near(state), params) if _ours(inner) else params
+        return call_evaluate(inner, near(state), params)
 
     parts = lambda state: [("inner", inner, state.inner_state)]
     return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
-
-
-def _ours(tx: Any) -> bool:
-    return isinstance(tx, GradientTransformation)
 
 
 def _is_apart() -> bool:

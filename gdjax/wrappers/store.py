@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core import errors
-from gdjax.core.base import GradientTransformation, Pair, transformation
-from gdjax.core.codes import Stored, check_format, mix
+from gdjax.core.base import Pair, transformation
+from gdjax.core.codes import Stored, check_format, is_stored, mix
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
-from gdjax.wrappers.branches import call_step
+from gdjax.wrappers.branches import call_evaluate, call_step
 
 if TYPE_CHECKING:
     import chex
@@ -142,7 +142,7 @@ def store(
         return named[field], square
 
     def pack(x: Any, to: str, square: bool) -> Any:
-        if _is_stored(x) or not _is_real(x) or np.size(x) < min_size:
+        if is_stored(x) or not _is_real(x) or np.size(x) < min_size:
             return x
         return Stored.of(x, to, square=square, block=block)
 
@@ -155,7 +155,7 @@ def store(
             return (
                 None
                 if kind is None
-                else jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=_is_stored)
+                else jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_stored)
             )
 
         packed = _fields(inner.init(params), field)
@@ -170,7 +170,7 @@ def store(
     def repack(after: Any, state: Any) -> Any:
         seeds = _seeds(state.step)
         one = lambda old, new: old.like(new, next(seeds)) if isinstance(old, Stored) else new
-        packed = jax.tree.map(one, state.inner_state, after, is_leaf=_is_stored)
+        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_stored)
         return StoreState(increment(state.step), packed)
 
     def update(updates, state, params=None, **extra):
@@ -183,9 +183,7 @@ def store(
         return params, repack(after, state)
 
     def evaluate(state, params):
-        if not isinstance(inner, GradientTransformation):
-            return params
-        return inner.evaluate(_unpack(state.inner_state), params)
+        return call_evaluate(inner, _unpack(state.inner_state), params)
 
     parts = lambda state: [("inner", inner, state.inner_state)]
     return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
@@ -212,7 +210,7 @@ def _fields(node: Any, change: Callable[[Any, str, Any], Any]) -> Any:
 
 def _unpack(state: Any) -> Any:
     one = lambda x: x.value() if isinstance(x, Stored) else x
-    return jax.tree.map(one, state, is_leaf=_is_stored)
+    return jax.tree.map(one, state, is_leaf=is_stored)
 
 
 def _seeds(step: jax.Array) -> Iterator[jax.Array]:
@@ -225,7 +223,3 @@ def _seeds(step: jax.Array) -> Iterator[jax.Array]:
 
 def _is_real(x: Any) -> bool:
     return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
-
-
-def _is_stored(x: Any) -> bool:
-    return isinstance(x, Stored)
