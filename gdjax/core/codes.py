@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec, get_abstract_mesh
 
-from gdjax.core import errors, numerics
+from gdjax.core import dealing, errors, numerics
 from gdjax.core.maps import MAPS, code_of, number_of
 
 __all__ = ["FORMATS", "Kind", "Stored", "block_shape", "check_format", "is_stored", "mix"]
@@ -198,11 +200,17 @@ def _scales(x: jax.Array, kind: Kind) -> jax.Array:
     The dynamic map has a code for 1 and none for −1: there it takes the sign of its entry.
     """
     sides = (1,) * (x.ndim - len(kind.block)) + kind.block
+    where = dealing.place(x)
+    if where is not None:  # axes stay split whose shards have whole blocks
+        whole = [n % (side * _shards(names)) == 0 for n, side, names in zip(x.shape, sides, where)]
+        where = [names if w else () for names, w in zip(where, whole)]
+        x = dealing.put(x, where)
     ends = [-n % side for n, side in zip(x.shape, sides)]
     if any(ends):
         x = jnp.pad(x, [(0, end) for end in ends])
     parts = [m for n, side in zip(x.shape, sides) for m in (n // side, side)]
-    boxes, inside = x.reshape(parts), tuple(range(1, 2 * x.ndim, 2))
+    boxes = _reshaped(x, parts, where and [names for one in where for names in (one, ())])
+    inside = tuple(range(1, 2 * x.ndim, 2))
     high = jnp.max(boxes, axis=inside, initial=0)
     if kind.square:
         return jnp.where(jnp.isfinite(high), high, jnp.nan)
@@ -216,11 +224,24 @@ def _spread(scale: jax.Array, block: tuple[int, ...], shape: tuple[int, ...]) ->
     """The scale of each entry, in the shape of the array, or one that is broadcast to it."""
     sides = (1,) * (len(shape) - len(block)) + block
     sides = tuple(1 if m == 1 else side for m, side in zip(scale.shape, sides))
-    apart = scale.reshape([k for m in scale.shape for k in (m, 1)])
-    boxes = jnp.broadcast_to(apart, [k for pair in zip(scale.shape, sides) for k in pair])
-    whole = boxes.reshape([m * side for m, side in zip(scale.shape, sides)])
+    boxes = jnp.expand_dims(scale, tuple(range(1, 2 * scale.ndim, 2)))
+    boxes = jnp.broadcast_to(boxes, [k for pair in zip(scale.shape, sides) for k in pair])
+    where = dealing.place(scale)
+    whole = _reshaped(boxes, [m * side for m, side in zip(scale.shape, sides)], where)
     spread = whole[tuple(slice(0, n) for n in shape)]
     return jnp.broadcast_to(spread, shape)
+
+
+def _reshaped(x: jax.Array, shape: Sequence[int], where: Any) -> jax.Array:
+    """The array in another shape, and in this place, where JAX knows of places."""
+    if where is None:
+        return x.reshape(shape)
+    spec = PartitionSpec(*(names or None for names in where))
+    return jax.lax.reshape(x, shape, out_sharding=spec)
+
+
+def _shards(names: tuple[str, ...]) -> int:
+    return math.prod(get_abstract_mesh().shape[name] for name in names)
 
 
 def _rounded(x: jax.Array, seed: Any) -> jax.Array:

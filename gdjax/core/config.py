@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from gdjax.core import errors
 from gdjax.core.ranges import is_array, is_known
@@ -22,7 +23,7 @@ from gdjax.core.values import as_dtype, show
 __all__ = ["build", "spec"]
 
 # How values are written that JSON has no word for; none of these names a factory.
-_TAGS = ("array", "complex", "dict", "dtype", "function", "tuple")
+_TAGS = ("array", "complex", "dict", "dtype", "function", "partition_spec", "tuple")
 
 
 def spec(value: Any) -> Any:
@@ -43,6 +44,8 @@ def spec(value: Any) -> Any:
         return {"complex": [value.real, value.imag]}
     if isinstance(value, list):
         return [spec(v) for v in value]
+    if isinstance(value, PartitionSpec):
+        return {"partition_spec": [spec(v) for v in value]}
     if type(value) is tuple:
         return {"tuple": [spec(v) for v in value]}
     if isinstance(value, dict):
@@ -137,6 +140,8 @@ def build(data: Any) -> Any:
 def _tagged(name: str, given: Any) -> Any:
     if name == "complex":
         return complex(*given)
+    if name == "partition_spec":
+        return PartitionSpec(*map(build, given))
     if name == "tuple":
         return tuple(build(v) for v in given)
     if name == "dict":

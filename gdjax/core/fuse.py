@@ -53,7 +53,7 @@ class Call:
 
     def apply(self, row: tuple[Any, ...]) -> list[jax.Array]:
         """The rule on arrays: of one precision inside, state in its own dtype outside."""
-        out = self.leaf(*_of_one_precision(row))
+        out = self.leaf(*of_one_precision(row))
         out = out if isinstance(out, tuple) and self.kept > 1 else (out,)
         if len(out) != self.kept:
             must = f"leaf must return {self.kept} arrays, as many as trees go in"
@@ -91,7 +91,7 @@ def _inexact(dtype: Any) -> bool:
     return jax.dtypes.issubdtype(dtype, np.inexact)
 
 
-def _of_one_precision(row: tuple[Any, ...]) -> Any:
+def of_one_precision(row: tuple[Any, ...]) -> Any:
     """Casts the arrays of one leaf to the widest of them, float32 at least; complex stays so."""
     leaves, treedef = jax.tree.flatten(row)
     floats = [x if hasattr(x, "dtype") else jnp.asarray(x) for x in leaves if differentiable(x)]

@@ -1,58 +1,17 @@
-"""Matrices in arrays: an array as a stack [..., m, n] of wide ones, and their polar factors."""
+"""Polar factors of matrices [..., m, n] by polynomials or exactly, and leading singular vectors."""
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core import numerics
 
-__all__ = ["SCALINGS", "leading_vectors", "newton_schulz", "polar_factor", "shape_of", "wide_stack"]
-
-Axes = int | Sequence[int]
-
-
-def _split(ndim: int, rows: Axes, columns: Axes) -> tuple[list[int], list[int], list[int]]:
-    """Axes counted from the front: those of the stack, of the rows, of the columns."""
-    sides = [[axes] if isinstance(axes, int) else list(axes) for axes in (rows, columns)]
-    first, second = ([axis + ndim if axis < 0 else axis for axis in side] for side in sides)
-    taken = first + second
-    if len(set(taken)) != len(taken) or not all(0 <= axis < ndim for axis in taken):
-        raise ValueError(f"axes {rows} and {columns} are not two sides of {ndim} axes")
-    return [axis for axis in range(ndim) if axis not in taken], first, second
-
-
-def shape_of(shape: tuple[int, ...], rows: Axes, columns: Axes) -> tuple[int, int]:
-    """Rows and columns of the matrices that an array of a shape holds."""
-    _, first, second = _split(len(shape), rows, columns)
-    return math.prod(shape[axis] for axis in first), math.prod(shape[axis] for axis in second)
-
-
-def wide_stack(
-    x: jax.Array, rows: Axes = 0, columns: Axes = 1
-) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
-    """The matrices in an array as [..., short side, long side], and the way back.
-
-    Args:
-        x: Of any shape.
-        rows: The axes that together are the rows.
-        columns: The axes that together are the columns; axes of neither side number matrices.
-    """
-    batch, first, second = _split(x.ndim, rows, columns)
-    m, n = shape_of(x.shape, rows, columns)
-    if m > n:
-        first, second, m, n = second, first, n, m
-    order = batch + first + second
-    shape = [x.shape[axis] for axis in order]
-    back = [order.index(axis) for axis in range(x.ndim)]
-
-    def restore(stack: jax.Array) -> jax.Array:
-        return stack.reshape(shape).transpose(back)
-
-    return x.transpose(order).reshape(*shape[: len(batch)], m, n), restore
+__all__ = ["SCALINGS", "leading_vectors", "newton_schulz", "polar_factor"]
 
 
 def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
@@ -97,20 +56,81 @@ SCALINGS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def polar_factor(
-    x: jax.Array, coefficients: Sequence[Sequence[float]], eps: float = 0.0, scaling="frobenius"
+    x: jax.Array, how: Any, eps: float = 0.0, scaling: str = "frobenius", gram: bool = False
 ) -> jax.Array:
-    """Approximates U·Vᵀ of x = U·S·Vᵀ, the nearest matrix with orthonormal rows; 0 of 0.
+    """U·Vᵀ of x = U·S·Vᵀ, the nearest matrix with orthonormal rows or columns; 0 of 0.
 
     Args:
-        x: [..., m, n], best with m ≤ n.
-        coefficients: See `newton_schulz`.
-        eps: Added to the Frobenius norm that x is first divided by.
+        x: [..., m, n].
+        how: Triples of a polynomial for each step, see `newton_schulz`; or `svd`, `qdwh`: exact.
+        eps: Added to the Frobenius norm that x is first divided by; not for exact ones.
         scaling: One of `SCALINGS`; all but the first take a product of matrices more.
+        gram: Whether the polynomials are formed of x·xᵀ alone where that is less work.
     """
-    size = numerics.norm(x, (-2, -1), keepdims=True) + eps
-    return newton_schulz(
-        SCALINGS[scaling](numerics.safe_divide(x, size.astype(x.dtype))), coefficients
-    )
+    m, n = x.shape[-2:]
+    if m > n:
+        return polar_factor(x.mT.conj(), how, eps, scaling, gram).mT.conj()
+    size = numerics.norm(x, (-2, -1), keepdims=True)
+    if isinstance(how, str):  # of a matrix of norm 1, which cannot overflow
+        return _exact(numerics.safe_divide(x, size.astype(x.dtype)), how)
+    x = numerics.safe_divide(x, (size + eps).astype(x.dtype))
+    run = gram_newton_schulz if gram and n >= 2 * m else newton_schulz
+    return run(SCALINGS[scaling](x), how)
+
+
+def gram_newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
+    """`newton_schulz` with steps on the small matrix R = x·xᵀ: x ← q(R)·x, R ← p(R)²·R.
+
+    Three steps go together and then R is formed anew: its rounding errors grow as x does.
+    """
+    for start in range(0, len(coefficients), 3):
+        steps = coefficients[start : start + 3]
+        gram, product = x @ x.mT.conj(), None
+        for k, (a, b, c) in enumerate(steps):
+            square = gram @ gram
+            p = b * gram + c * square  # and a on the diagonal
+            product = (
+                a * jnp.eye(p.shape[-1], dtype=p.dtype) + p if k == 0 else a * product + p @ product
+            )
+            if k + 1 < len(steps):
+                half = a * gram + p @ gram
+                gram = a * half + half @ p
+        x = product @ x
+    return x
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _exact(x: jax.Array, how: str) -> jax.Array:
+    if how == "svd":
+        u, s, vt = _svd(x)
+        return jnp.where((s > 0)[..., None, :], u, 0) @ vt
+    one = lambda y: jax.lax.linalg.qdwh(y, is_hermitian=False)[0]
+    for _ in x.shape[:-2]:
+        one = jax.vmap(one)
+    nothing = jnp.all(x == 0, (-2, -1), keepdims=True)
+    tall = jnp.where(nothing, jnp.eye(*x.shape[-2:], dtype=x.dtype), x).mT.conj()
+    return jnp.where(nothing, 0, one(tall).mT.conj())
+
+
+def _svd(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Singular values that are nothing but rounding are 0."""
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    least = s[..., :1] * max(x.shape[-2:]) * jnp.finfo(s.dtype).eps
+    return u, jnp.where(s > least, s, 0), vt
+
+
+@_exact.defjvp
+def _exact_jvp(how: str, primals: tuple, tangents: tuple) -> tuple:
+    """The derivative, which is 0 in directions whose singular values are 0."""
+    (x,), (dx,) = primals, tangents
+    u, s, vt = _svd(x)
+    turned = u.mT.conj() @ dx
+    inner = turned @ vt.mT.conj()
+    sums = s[..., :, None] + s[..., None, :]
+    both = (s[..., :, None] > 0) & (s[..., None, :] > 0)
+    spin = jnp.where(both, numerics.safe_divide(inner - inner.mT.conj(), sums.astype(x.dtype)), 0)
+    beyond = numerics.safe_divide(turned - inner @ vt, s[..., None].astype(x.dtype))
+    return _exact(x, how), u @ (spin @ vt + beyond)
 
 
 def leading_vectors(x: jax.Array, rank: int) -> jax.Array:

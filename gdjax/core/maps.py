@@ -12,6 +12,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
+
+from gdjax.core import dealing
 
 __all__ = ["MAPS", "book", "code_of", "number_of"]
 
@@ -69,7 +72,10 @@ def _dynamic(first: int) -> np.ndarray:
 def number_of(codes: jax.Array, name: str, square: bool, dtype: np.dtype) -> jax.Array:
     """The numbers that codes stand for."""
     numbers = jnp.asarray(book(name, square).astype(dtype))
-    return numbers.at[codes.astype(jnp.uint32)].get(mode="promise_in_bounds")
+    where = dealing.place(codes)
+    spec = None if where is None else PartitionSpec(*(names or None for names in where))
+    at = numbers.at[codes.astype(jnp.uint32)]
+    return at.get(mode="promise_in_bounds", out_sharding=spec)
 
 
 def code_of(x: jax.Array, name: str, square: bool) -> jax.Array:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gdjax.core import errors
 
-__all__ = ["POLYNOMIALS", "STANDARD", "Triple", "apply", "polar_express", "polynomials"]
+__all__ = [
+    "EXACT",
+    "POLYNOMIALS",
+    "STANDARD",
+    "Triple",
+    "apply",
+    "polar_express",
+    "polar_steps",
+    "polynomials",
+]
 
 Triple = tuple[float, float, float]
 STANDARD: Triple = (3.4445, -4.7750, 2.0315)
@@ -25,6 +34,7 @@ SEARCHED: tuple[Triple, ...] = (
 CLASSICAL: Triple = (1.875, -1.25, 0.375)  # p(1) = 1, p′(1) = p″(1) = 0
 POLISH: Triple = (2.0, -1.5, 0.5)  # p(1) = 1, p′(1) = 0, and twice as steep at 0
 
+EXACT = ("svd", "qdwh")
 POLYNOMIALS = ("standard", "dion", "classical", "polar_express", "deepseek")
 
 
@@ -55,6 +65,28 @@ def polynomials(name: str, steps: int) -> tuple[Triple, ...]:
         return (STANDARD,) * (steps - 2) + (POLISH,) * 2
     hint = errors.nearest(str(name), POLYNOMIALS)
     errors.fail("polynomials", "the name must be one of the polynomials", name, instead=hint)
+
+
+def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
+    """What `linalg.polar_factor` takes: the name of an exact way, or triples.
+
+    Args:
+        where: Who asks, for messages.
+        name: Its argument.
+        given: A triple for all steps, a triple for each, or a name.
+        steps: How many, if the triples do not say it.
+    """
+    if isinstance(given, str):
+        if given in EXACT:
+            return given
+        if given not in POLYNOMIALS:
+            must = f"{name} must be numbers or one of {', '.join(POLYNOMIALS + EXACT)}"
+            errors.fail(where, must, given)
+        given = polynomials(given, steps)
+    triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
+    if not all(len(triple) == 3 for triple in triples):
+        errors.fail(where, f"{name} must be triples (a, b, c)", given)
+    return tuple(tuple(map(float, triple)) for triple in triples)
 
 
 @functools.cache

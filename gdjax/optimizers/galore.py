@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gdjax.core import errors, linalg, numerics, tree
+from gdjax.core import dealing, errors, linalg, numerics, tree
 from gdjax.core.base import Pair, transformation
 from gdjax.core.chain import chain
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
 from gdjax.core.ranges import Hyperparam, NonNegative
+from gdjax.matrices import axes_of
 from gdjax.optimizers.adam import scale_by_adam
-from gdjax.optimizers.muon import numbers_of
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 
@@ -40,14 +41,25 @@ class GaLoreState(NamedTuple):
     projector: chex.ArrayTree  # [..., short side, rank] for a matrix, None for what is none
 
 
+class _Wide(NamedTuple):
+    """An array as a stack of matrices with the short side first, and back."""
+
+    axes: Any
+    turned: bool
+
+    def stack(self, x: Any) -> Any:
+        stack = dealing.on_all(self.axes.stack(jnp.asarray(x)))
+        return stack.mT if self.turned else stack
+
+    def unstack(self, stack: Any, like: Any) -> Any:
+        return self.axes.unstack(stack.mT if self.turned else stack, like)
+
+
 def _stacks(updates: Any, numbers: Any) -> tuple[list[Any], list[Any], Any]:
-    """The leaves, matrices as stacks with the short side first; the ways back; the structure."""
-    leaves, found, treedef = numbers_of(numbers, updates)
-    pairs = [
-        (x, None) if n is None else linalg.wide_stack(jnp.asarray(x), *n)
-        for x, n in zip(leaves, found)
-    ]
-    return [x for x, _ in pairs], [way for _, way in pairs], treedef
+    """The leaves, matrices as stacks with the short side first; the ways; the structure."""
+    leaves, found, treedef = axes_of(updates, numbers, "scale_by_galore")
+    ways = [None if a is None else _Wide(a, a.sides[0] > a.sides[1]) for a in found]
+    return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
 
 
 @transformation
@@ -110,11 +122,15 @@ def scale_by_galore(
         _, projector = tree.evolve(refresh, (stacks, state.projector))
         project = lambda g, p: g if p is None else p.mT.conj() @ g
         projected = tree.map(project, stacks, projector)
-        inner = call_update(base, projected, state.base_optimizer_state, None, extra)
+        before = state.base_optimizer_state
+        inner = call_update(base, projected, jax.tree.map(dealing.on_all, before), None, extra)
         lead_back = lambda n, p: n if p is None else scale * (p @ n)
         out = treedef.flatten_up_to(tree.map(lead_back, inner[0], projector))
-        out = [u if way is None or u is None else way(u) for way, u in zip(ways, out)]
-        state = GaLoreState(increment(state.count), inner[1], projector)
+        likes = treedef.flatten_up_to(updates)
+        rows = zip(ways, out, likes)
+        out = [u if way is None or u is None else way.unstack(u, x) for way, u, x in rows]
+        after = jax.tree.map(dealing.put_like, inner[1], before)
+        state = GaLoreState(increment(state.count), after, projector)
         return treedef.unflatten(out), state
 
     def parts(state):

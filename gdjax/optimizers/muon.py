@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from gdjax import matrices
 from gdjax.core import errors, linalg, numerics, tree
 from gdjax.core.base import EmptyState, transformation
 from gdjax.core.chain import chain
 from gdjax.core.numerics import debias, ema, increment, zero_count
-from gdjax.core.polar import POLYNOMIALS, STANDARD, polynomials
+from gdjax.core.polar import STANDARD, polar_steps
 from gdjax.core.ranges import Decay, NonNegative
+from gdjax.matrices import is_matrix
 from gdjax.optimizers.adam import adamw
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
@@ -39,43 +41,23 @@ class MuonState(NamedTuple):
     mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
 
 
-def numbers_of(numbers: Any, params: Any) -> tuple[list[Any], list[Any], Any]:
-    """The leaves, for each the dimension numbers or None, and the structure.
+def with_adamw(matrix_axes: Any, others: Any, **matrices: Any) -> Any:
+    """One transformation for matrices between hidden layers, another for all else.
 
-    `numbers` are such numbers for all, a tree of them like the parameters, a function that makes
-    one of the parameters, or None: then what has two axes is a matrix.
+    Args:
+        matrix_axes: See `gdjax.matrices`; None for what has two axes, without embeddings and heads
+            as they are called: `.*embed.*`, `wte`, `head`, `lm_head` and so on.
+        others: For all else.
+        **matrices: For matrices, by its name.
     """
-    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
-    if callable(numbers):
-        numbers = numbers(params)
-    if numbers is None:
-        matrix = lambda x: x is not None and jnp.ndim(x) == 2
-        found = [MuonDimensionNumbers() if matrix(x) else None for x in leaves]
-    elif hasattr(numbers, "reduction_axis"):
-        found = [numbers] * len(leaves)
-    else:
-        found = treedef.flatten_up_to(numbers)
-    fitting = [n if tree.differentiable(x) else None for x, n in zip(leaves, found)]
-    return leaves, fitting, treedef
+    (name,) = matrices
 
+    def label(params):
+        return jax.tree.map(
+            lambda matrix: name if matrix else "adam", is_matrix(params, matrix_axes, name)
+        )
 
-def _by_matrix(leaf: Callable[..., Any], updates: Any, params: Any, numbers: Any) -> Any:
-    """Applies a rule of an array and its dimension numbers; a vector is a matrix of one column."""
-    found = numbers_of(numbers, updates if params is None else params)[1]
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=lambda x: x is None)
-
-    def one(g: Any, n: Any) -> Any:
-        if not tree.differentiable(g):
-            return g
-        g = numerics.wide(g)
-        if n is None and g.ndim > 1:
-            must = "an array of more than two axes must have dimension numbers"
-            errors.fail("scale_by_muon", must, f"shape {g.shape}")
-        if n is None:
-            return leaf(g.reshape(-1, 1), MuonDimensionNumbers()).reshape(g.shape)
-        return leaf(g, n)
-
-    return treedef.unflatten([one(g, n) for g, n in zip(leaves, found)])
+    return partition(label, **matrices, adam=others)
 
 
 @transformation
@@ -103,7 +85,8 @@ def scale_by_muon(
     Args:
         ns_coeffs: (a, b, c); or a triple for each step, then `ns_steps` is not used; or the name
             of some: "standard", which leaves singular values between 0.7 and 1.2, "dion" (five
-            steps), "classical", "polar_express" (8 steps leave nothing to wish), "deepseek" (10).
+            steps), "classical", "polar_express" (8 steps leave nothing to wish), "deepseek" (10);
+            or "svd" or "qdwh", exact.
         ns_steps: Number of steps.
         beta: β in [0, 1).
         eps: In the units of the gradient.
@@ -112,8 +95,8 @@ def scale_by_muon(
         adaptive: Scales u by the nuclear norm of m̂, so that it is as long as gradients are.
         preconditioning: How X₀ is scaled: by its "frobenius", "spectral" or "schatten" (4) norm,
             or its rows by "aol".
-        weight_dimension_numbers: `MuonDimensionNumbers` of all, a tree of them, or a function
-            that makes one of the parameters; None for matrices of two axes.
+        weight_dimension_numbers: Which axes are the sides of matrices: see `gdjax.matrices`, or
+            `MuonDimensionNumbers` of all, a tree of them, or a function that makes one.
 
     Raises:
         ValueError: No such coefficients or preconditioning; an array of more than two axes
@@ -122,18 +105,14 @@ def scale_by_muon(
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
     """
-    steps = _coefficients(ns_coeffs, ns_steps)
+    steps = polar_steps("scale_by_muon", "ns_coeffs", ns_coeffs, ns_steps)
     if preconditioning not in linalg.SCALINGS:
         must = f"preconditioning must be one of {', '.join(linalg.SCALINGS)}"
         errors.fail("scale_by_muon", must, preconditioning)
 
-    def orthogonal(m, numbers):
-        x, restore = linalg.wide_stack(m, *numbers)
-        u = linalg.polar_factor(x, steps, eps, preconditioning)
-        if adaptive:
-            dual = jnp.sum(jnp.real(jnp.conj(x) * u), (-2, -1), keepdims=True)
-            u = u * dual.astype(u.dtype)
-        return restore(u)
+    def orthogonal(m):
+        u = linalg.polar_factor(m, steps, eps, preconditioning)
+        return u * jnp.sum(jnp.real(jnp.conj(m) * u)).astype(u.dtype) if adaptive else u
 
     def init(params):
         return MuonState(zero_count(), tree.moment_like(params, mu_dtype))
@@ -147,29 +126,24 @@ def scale_by_muon(
             return (ema(m, g, beta) if nesterov else m) / c, m
 
         means, mu = tree.evolve(leaf, (updates, state.mu))
-        updates = _by_matrix(orthogonal, means, params, weight_dimension_numbers)
+        axes = weight_dimension_numbers
+        updates = matrices.map(orthogonal, means, axes=axes, where="scale_by_muon")
         return updates, MuonState(t, mu)
 
     return init, update
 
 
-def _coefficients(given: Any, steps: int) -> list[tuple[float, ...]]:
-    if isinstance(given, str):
-        if given not in POLYNOMIALS:
-            must = f"ns_coeffs must be numbers or one of {', '.join(POLYNOMIALS)}"
-            errors.fail("scale_by_muon", must, given)
-        given = polynomials(given, steps)
-    triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
-    if not all(len(triple) == 3 for triple in triples):
-        errors.fail("scale_by_muon", "ns_coeffs must be triples (a, b, c)", given)
-    return [tuple(map(float, triple)) for triple in triples]
-
-
 @transformation
-def scale_by_shape(weight_dimension_numbers: Any = None, consistent_rms: NonNegative | None = None):
+def scale_by_shape(
+    weight_dimension_numbers: Any = None,
+    consistent_rms: NonNegative | None = None,
+    *,
+    shape_factor: str = "wide",
+):
     """Scales orthogonal updates of matrices [in, out] to change outputs, or entries, alike.
 
-        u = g · √max(1, out/in)           outputs change alike: the default
+        u = g · √max(1, out/in)           outputs change alike: "wide", the default
+        u = g · √(out/in)                 of narrow matrices too: "spectral"
         u = g · r·√max(in, out)           entries of root mean square r, as with AdamW for r = 0.2
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -179,21 +153,32 @@ def scale_by_shape(weight_dimension_numbers: Any = None, consistent_rms: NonNega
 
     Args:
         weight_dimension_numbers: As in `scale_by_muon`.
-        consistent_rms: r ≥ 0.
+        consistent_rms: r ≥ 0; then `shape_factor` is not used.
+        shape_factor: "wide" or "spectral".
+
+    Raises:
+        ValueError: No such factor; an array of more than two axes without dimension numbers.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/; Liu et al., Muon is scalable for LLM training,
         2025, https://arxiv.org/abs/2502.16982
     """
+    if shape_factor not in ("wide", "spectral"):
+        errors.fail("scale_by_shape", "shape_factor must be 'wide' or 'spectral'", shape_factor)
 
-    def leaf(g, numbers):
-        rows, columns = linalg.shape_of(g.shape, *numbers)
-        if consistent_rms is None:
-            return g * max(1, columns / max(rows, 1)) ** 0.5
-        return consistent_rms * g * max(rows, columns) ** 0.5
+    def leaf(g, sides):
+        if sides is None:
+            return g
+        g, (rows, columns) = numerics.wide(g), sides
+        if consistent_rms is not None:
+            return consistent_rms * g * max(rows, columns) ** 0.5
+        ratio = columns / max(rows, 1)
+        return g * (max(1, ratio) if shape_factor == "wide" else ratio) ** 0.5
 
     def update(updates, state, params=None, **extra):
-        return _by_matrix(leaf, updates, params, weight_dimension_numbers), state
+        sides = matrices.sides(updates, weight_dimension_numbers, "scale_by_shape")
+        is_none = lambda x: x is None
+        return jax.tree.map(leaf, updates, sides, is_leaf=is_none), state
 
     return lambda params: EmptyState(), update
 
@@ -224,8 +209,8 @@ def muon(
 
         W ← W − η·(√max(1, out/in)·U·Vᵀ + λW),    U·S·Vᵀ = mean gradient
 
-    Embeddings and the last layer, matrices too, do better with AdamW: leave them out by
-    `muon_weight_dimension_numbers`.
+    Embeddings and the last layer, matrices too, do better with AdamW. They are known by how they
+    are called (`.*embed.*`, `wte`, `head`, `lm_head` and so on); or say all by `matrix_axes`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
@@ -251,9 +236,9 @@ def muon(
         adam_eps_root: Added under AdamW's root.
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        muon_weight_dimension_numbers: `MuonDimensionNumbers` of each matrix, None for what is
-            left to AdamW: a tree like the parameters, or a function that makes it of them. None
-            for what has two axes.
+        muon_weight_dimension_numbers: Which axes of what are the sides of matrices; what has none
+            is left to AdamW. See `gdjax.matrices`, or `MuonDimensionNumbers`: a tree of them, or a
+            function that makes one of the parameters.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
 
     Raises:
@@ -263,7 +248,7 @@ def muon(
         https://kellerjordan.github.io/posts/muon/
     """
     numbers = muon_weight_dimension_numbers
-    matrices = chain(
+    hidden = chain(
         scale_by_muon(
             ns_coeffs,
             ns_steps,
@@ -290,8 +275,4 @@ def muon(
         weight_decay_mask,
     )
 
-    def label(params):
-        _, found, treedef = numbers_of(numbers, params)
-        return treedef.unflatten(["adam" if n is None else "muon" for n in found])
-
-    return partition(label, muon=matrices, adam=others)
+    return with_adamw(numbers, others, muon=hidden)

@@ -8,6 +8,7 @@ from typing import Any
 from gdjax.compat.optax.different import key_or_seed as _key_or_seed
 from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.core.chain import chain as _chain
+from gdjax.matrices import axes_of as _axes_of
 from gdjax.optimizers import adam as _adam
 from gdjax.optimizers import ademamix as _ademamix
 from gdjax.optimizers import muon as _muon
@@ -80,8 +81,8 @@ def sophia(
 
 
 def _labels(numbers: Any, params: Any) -> Any:
-    _, found, treedef = _muon.numbers_of(numbers, params)
-    return treedef.unflatten(["adam" if n is None else "muon" for n in found])
+    _, found, treedef = _axes_of(params, numbers, "optax.contrib.muon")
+    return treedef.unflatten(["adam" if a is None else "muon" for a in found])
 
 
 def muon(

@@ -1,0 +1,39 @@
+"""A matrix cut into blocks of one shape."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["Cut"]
+
+
+class Cut(NamedTuple):
+    """How a matrix [m, n] is cut into blocks of equal shape, zeros added where it does not fit."""
+
+    shape: tuple[int, int]  # m, n
+    count: tuple[int, int]  # a, b: blocks along each side
+    sides: tuple[int, int]  # p, q: of a block
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], block_size: int | None) -> Cut:
+        """As few blocks as there may be, as equal as they can."""
+        if block_size is None:
+            return cls(shape, (1, 1), shape)
+        m, n = shape
+        a, b = (max(1, math.ceil(side / block_size)) for side in shape)
+        return cls(shape, (a, b), (math.ceil(m / a), math.ceil(n / b)))
+
+    def blocks(self, x: jax.Array) -> jax.Array:
+        """[m, n] as [a, b, p, q]."""
+        (m, n), (a, b), (p, q) = self
+        x = jnp.pad(x, ((0, a * p - m), (0, b * q - n)))
+        return x.reshape(a, p, b, q).transpose(0, 2, 1, 3)
+
+    def whole(self, blocks: jax.Array) -> jax.Array:
+        """[a, b, p, q] as [m, n]."""
+        (m, n), (a, b), (p, q) = self
+        return blocks.transpose(0, 2, 1, 3).reshape(a * p, b * q)[:m, :n]
