@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import gdjax as gd
+from gdjax import contract
+from gdjax.contract import on_mesh
 
 MESH = jax.sharding.Mesh(np.asarray(jax.devices()).reshape(4, 2), ("data", "model"))
 SPECS = {
@@ -95,6 +99,34 @@ def test_scales_of_few_bits_lie_with_whole_blocks():
     assert codes.spec == P("data", "model") and scale.spec == P("data", None)
 
 
+def test_what_follows_an_axis_twice_is_split_once():
+    """Preconditioners of the sides [m, m] and [n, n], of a stack too, and of blocks."""
+    params = {name: PARAMS[name] for name in ("w", "square")}
+    for tx, field in ((gd.scale_by_soap(), "statistics"), (gd.scale_by_kron(), "factors")):
+        assert specs(tx, field, params) == {
+            "square": (P(None, None), P("model", None)),
+            "w": (P("data", None), P("model", None)),
+        }
+    turned = specs(gd.scale_by_soap(matrix_axes="out in"), "statistics", params)
+    assert turned["w"] == (P("model", None), P("data", None))
+    layers = NamedSharding(MESH, P("data", None, "model"))
+    stack = {"w": jax.ShapeDtypeStruct((4, 24, 16), jnp.float32, sharding=layers)}
+    left, right = specs(gd.scale_by_soap(matrix_axes="n in out"), "statistics", stack)["w"]
+    assert (left, right) == (P("data", None, None), P("data", "model", None))
+    heads = {"w": jax.ShapeDtypeStruct((64, 3 * 8 * 5), jnp.float32, sharding=PARAMS["w"].sharding)}
+    left, right = specs(gd.scale_by_soap(matrix_axes="in (3 8 out)"), "statistics", heads)["w"]
+    assert left == P(None, None, "data", None) and len(right) == 4 and "data" not in right
+
+
+def test_blocks_lie_where_whole_ones_do():
+    tx = gd.scale_by_shampoo(block_size=32)  # w is [8·32, 4·32]
+    for side in specs(tx, "statistics", {"w": PARAMS["w"]})["w"]:
+        assert side == P("data", "model", None, None)
+    tx = gd.scale_by_shampoo(block_size=128)  # [2·128, 1·128]: two on four devices do not go
+    left, right = specs(tx, "statistics", {"w": PARAMS["w"]})["w"]
+    assert "data" not in left and right == P(None, None, "model", None)
+
+
 def test_what_is_not_placed_is_on_all_devices():
     params = {"w": PARAMS["w"], "new": jnp.ones(8)}
     assert specs(gd.trace(0.9), "trace", params) == {"w": SPECS["w"], "new": P(None)}
@@ -105,6 +137,45 @@ def test_what_is_not_placed_is_on_all_devices():
 def test_says_what_is_wrong():
     with pytest.raises(ValueError, match="on one mesh .*got 0 meshes.*device_put"):
         gd.sharding.state(gd.adam(0.1), {"w": jnp.ones(3)})
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gd.adamw(0.1),
+        gd.adafactor(0.1, min_dim_size_to_factor=4),
+        gd.chain(gd.clip_by_global_norm(0.1), gd.lamb(0.1)),
+        gd.store(gd.adam(0.1), block=1, min_size=1),
+        gd.apply_if_finite(gd.accumulate(gd.lion(0.1), 2)),
+    ],
+    ids=lambda tx: tx.name,
+)
+def test_the_promise_holds_where_the_compiler_places(tx):
+    """As the contract has it for Explicit axes."""
+    on_mesh.agrees_on(contract.Subject(tx), jax.sharding.AxisType.Auto)
+
+
+class Foreign(NamedTuple):
+    init: Any
+    update: Any
+
+
+def test_the_promise_can_be_broken():
+    """By state that leaves its place, and by numbers that depend on the devices."""
+    on_mesh_now = lambda: not jax.sharding.get_abstract_mesh().empty
+
+    def gathered(updates, state, params=None):
+        if on_mesh_now():
+            return updates, (jax.tree.map(lambda g: jax.sharding.reshard(g, P()), updates),)
+        return updates, (updates,)
+
+    def counting(updates, state, params=None):
+        return jax.tree.map(lambda g: g * (1 + on_mesh_now()), updates), state
+
+    init = lambda params: (jax.tree.map(jnp.zeros_like, params),)
+    for update, message in ((gathered, r"\['b'\].*NamedSharding"), (counting, "not .*equal")):
+        with pytest.raises(AssertionError, match=message):
+            on_mesh.agrees_when_sharded(contract.Subject(Foreign(init, update)))
 
 
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])

@@ -11,7 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gdjax.contract import any_tree, is_data, state_stays  # noqa: F401 - they enter their promises
+from gdjax.contract import (  # noqa: F401 - they enter their promises
+    any_tree,
+    is_data,
+    on_mesh,
+    state_stays,
+)
 from gdjax.contract.subject import PROMISES, Subject
 
 __all__ = ["PROMISES", "Subject", "check"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gdjax.core.base import transformation
 from gdjax.core.chain import chain
 from gdjax.core.ranges import NonNegative
@@ -13,7 +15,7 @@ __all__ = ["fromage"]
 
 
 @transformation
-def fromage(learning_rate: NonNegative, min_norm: NonNegative = 1e-6):
+def fromage(learning_rate: NonNegative, min_norm: NonNegative = 1e-6, *, axis_name: Any = None):
     """Moves each layer by one fraction of its length, and takes back what that lengthens it.
 
         w ← (w − η·‖w‖/‖g‖·g) / √(1 + η²)
@@ -26,6 +28,8 @@ def fromage(learning_rate: NonNegative, min_norm: NonNegative = 1e-6):
     Args:
         learning_rate: η ≥ 0, the fraction of its length that a layer moves.
         min_norm: Both norms count as no smaller than this.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params.
@@ -35,7 +39,7 @@ def fromage(learning_rate: NonNegative, min_norm: NonNegative = 1e-6):
     """
     shrink = (1 + learning_rate**2) ** -0.5
     return chain(
-        scale_by_trust_ratio(min_norm),
+        scale_by_trust_ratio(min_norm, axis_name=axis_name),
         scale_by_learning_rate(learning_rate * shrink),
         decay_weights(learning_rate**2 * shrink**2 / (1 + shrink)),  # 1 − shrink, exact for small η
     )

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics, tree
+from gdjax.core import errors, tree
 from gdjax.core.base import EmptyState, Pair, transformation
 from gdjax.core.chain import chain
 from gdjax.core.ranges import Decay, NonNegative
@@ -15,6 +15,7 @@ from gdjax.optimizers.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights, masked
 from gdjax.transforms.momentum import trace
+from gdjax.transforms.norms import length_of
 
 __all__ = ["lamb", "lars", "scale_by_lars", "scale_by_trust_ratio"]
 
@@ -31,7 +32,11 @@ def _trust(weights: Any, updates: Any, coefficient: Any, eps: Any) -> jax.Array:
 
 @transformation
 def scale_by_trust_ratio(
-    min_norm: NonNegative = 0.0, trust_coefficient: NonNegative = 1.0, eps: NonNegative = 0.0
+    min_norm: NonNegative = 0.0,
+    trust_coefficient: NonNegative = 1.0,
+    eps: NonNegative = 0.0,
+    *,
+    axis_name: Any = None,
 ):
     """Gives the updates of each block the length of its parameters.
 
@@ -46,6 +51,8 @@ def scale_by_trust_ratio(
         min_norm: Both norms count as no smaller than this.
         trust_coefficient: c ≥ 0.
         eps: In the units of the updates.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params.
@@ -55,7 +62,7 @@ def scale_by_trust_ratio(
     """
 
     def leaf(g, p):
-        weights, length = (jnp.maximum(numerics.norm(x), min_norm) for x in (p, g))
+        weights, length = (jnp.maximum(length_of(x, axis_name), min_norm) for x in (p, g))
         return g * _trust(weights, length, trust_coefficient, eps).astype(g.dtype)
 
     def update(updates, state, params=None, **extra):
@@ -72,6 +79,8 @@ def scale_by_lars(
     trust_coefficient: NonNegative = 0.001,
     eps: NonNegative = 0.0,
     trust_ratio_mask: Any = True,
+    *,
+    axis_name: Any = None,
 ):
     """Gives gradient and L2 term of each layer a length in proportion to its weights.
 
@@ -85,6 +94,8 @@ def scale_by_lars(
         trust_coefficient: c ≥ 0.
         eps: In the units of the gradient.
         trust_ratio_mask: Which parameters are scaled, in the same form; others get u = g + βw.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params, or a mask does not fit them.
@@ -97,8 +108,8 @@ def scale_by_lars(
         u = g if decayed is None else g + weight_decay * decayed
         if scaled is None:
             return u
-        w = numerics.norm(scaled)
-        length = numerics.norm(g) if decayed is None else numerics.norm(g) + weight_decay * w
+        w, length = length_of(scaled, axis_name), length_of(g, axis_name)
+        length = length if decayed is None else length + weight_decay * w
         return u * _trust(w, length, trust_coefficient, eps).astype(g.dtype)
 
     def update(updates, state, params=None, **extra):
@@ -120,6 +131,8 @@ def lars(
     trust_ratio_mask: Any = True,
     momentum: Decay = 0.9,
     nesterov: bool = False,
+    *,
+    axis_name: Any = None,
 ):
     """Descends with momentum, at a rate for each layer that follows the size of its weights.
 
@@ -143,6 +156,8 @@ def lars(
             biases and the scales of normalisation.
         momentum: μ in [0, 1).
         nesterov: Looks one step of momentum ahead.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params, or a mask does not fit them.
@@ -151,7 +166,14 @@ def lars(
         https://arxiv.org/abs/1708.03888
     """
     return chain(
-        scale_by_lars(weight_decay, weight_decay_mask, trust_coefficient, eps, trust_ratio_mask),
+        scale_by_lars(
+            weight_decay,
+            weight_decay_mask,
+            trust_coefficient,
+            eps,
+            trust_ratio_mask,
+            axis_name=axis_name,
+        ),
         scale_by_learning_rate(learning_rate),
         trace(momentum, nesterov),
     )
@@ -166,6 +188,8 @@ def lamb(
     eps_root: NonNegative = 0.0,
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
+    *,
+    axis_name: Any = None,
 ):
     """Gives the step of Adam in each layer the length of its weights, times the rate.
 
@@ -185,6 +209,8 @@ def lamb(
         eps_root: Added under the root.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params.
@@ -195,6 +221,6 @@ def lamb(
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),
         add_decayed_weights(weight_decay, mask),
-        scale_by_trust_ratio(),
+        scale_by_trust_ratio(axis_name=axis_name),
         scale_by_learning_rate(learning_rate),
     )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors, numerics, tree
+from gdjax.core import dealing, errors, numerics, tree
 from gdjax.core.base import GradientTransformation, Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
@@ -197,8 +197,9 @@ def _blank(measure: Callable[[Any], Any], params: Any) -> Any:
 
 
 def _take(measure: Callable[[Any], Any], updates: Any, before: Any) -> Any:
-    """What is measured, in the dtypes it has in the state."""
-    return jax.tree.map(lambda x, old: numerics.like(x, old), measure(updates), before)
+    """What is measured, in the dtypes and the places it has in the state."""
+    as_it_was = lambda x, old: dealing.put_like(numerics.like(x, old), old)
+    return jax.tree.map(as_it_was, measure(updates), before)
 
 
 def _measured(state: Any) -> Any:

@@ -29,14 +29,26 @@ def _without_state(params: Any) -> EmptyState:
     return EmptyState()
 
 
-def rms(x: jax.Array) -> jax.Array:
+def length_of(x: jax.Array, axis_name: Any = None) -> jax.Array:
+    """Norm of one array, [], which may be split over axes of `shard_map`."""
+    return numerics.norm(x) if axis_name is None else tree.norm(x, axis_name=axis_name)
+
+
+def _size(x: jax.Array, axis_name: Any) -> int:
+    """How many entries an array has, on all devices together."""
+    return max(x.size, 1) * (1 if axis_name is None else jax.lax.psum(1, axis_name))
+
+
+def rms(x: jax.Array, axis_name: Any = None) -> jax.Array:
     """Root of the mean square of one array, [], finite where it can be; 0 for an empty one."""
-    return numerics.norm(x) * max(x.size, 1) ** -0.5
+    return length_of(x, axis_name) * _size(x, axis_name) ** -0.5
 
 
-def _rms_of_weights(p: jax.Array) -> jax.Array:
+def _rms_of_weights(p: jax.Array, axis_name: Any) -> jax.Array:
     """As `rms`, in one pass: there are no weights whose squares leave the range of float32."""
-    return numerics.safe_sqrt(jnp.sum(numerics.abs_sq(p)) / max(p.size, 1))
+    total = jnp.sum(numerics.abs_sq(p))
+    total = total if axis_name is None else jax.lax.psum(total, axis_name)
+    return numerics.safe_sqrt(total / _size(p, axis_name))
 
 
 def shorten(g: jax.Array, length: jax.Array, bound: Any) -> jax.Array:
@@ -47,7 +59,7 @@ def shorten(g: jax.Array, length: jax.Array, bound: Any) -> jax.Array:
 
 
 @transformation
-def clip_by_block_rms(threshold: NonNegative):
+def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
     """Shortens each block of the updates to a greatest root mean square.
 
         u = g · min(1, d / RMS(g))
@@ -58,19 +70,21 @@ def clip_by_block_rms(threshold: NonNegative):
 
     Args:
         threshold: d ≥ 0, in the units of the updates; 0 makes them zero.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Reference: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost,
         2018, https://arxiv.org/abs/1804.04235
     """
 
     def update(updates, state, params=None, **extra):
-        return tree.map(lambda g: shorten(g, rms(g), threshold), updates), state
+        return tree.map(lambda g: shorten(g, rms(g, axis_name), threshold), updates), state
 
     return Pair(_without_state, update, fuses=True)
 
 
 @transformation
-def scale_by_param_block_rms(min_scale: NonNegative = 1e-3):
+def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: Any = None):
     """Multiplies each block of the updates by the root mean square of its parameters.
 
         u = g · max(ε, RMS(θ))
@@ -84,6 +98,8 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3):
 
     Args:
         min_scale: ε ≥ 0, below which a block does not count as small; in the units of θ.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params.
@@ -91,11 +107,11 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3):
     Reference: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost,
         2018, https://arxiv.org/abs/1804.04235
     """
-    return _by_size("scale_by_param_block_rms", _rms_of_weights, min_scale)
+    return _by_size("scale_by_param_block_rms", _rms_of_weights, min_scale, axis_name)
 
 
 @transformation
-def scale_by_param_block_norm(min_scale: NonNegative = 1e-3):
+def scale_by_param_block_norm(min_scale: NonNegative = 1e-3, *, axis_name: Any = None):
     """Multiplies each block of the updates by the norm of its parameters.
 
         u = g · max(ε, ‖θ‖)
@@ -107,16 +123,18 @@ def scale_by_param_block_norm(min_scale: NonNegative = 1e-3):
 
     Args:
         min_scale: ε ≥ 0, below which a block does not count as small; in the units of θ.
+        axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
+            those of all shards together.
 
     Raises:
         ValueError: `update` was called without params.
     """
-    return _by_size("scale_by_param_block_norm", numerics.norm, min_scale)
+    return _by_size("scale_by_param_block_norm", length_of, min_scale, axis_name)
 
 
-def _by_size(name: str, size: Any, min_scale: Any):
+def _by_size(name: str, size: Any, min_scale: Any, axis_name: Any):
     def leaf(g, p):
-        return g * jnp.maximum(size(p), min_scale).astype(g.dtype)
+        return g * jnp.maximum(size(p, axis_name), min_scale).astype(g.dtype)
 
     def update(updates, state, params=None, **extra):
         errors.need_params(name, params)
@@ -130,7 +148,7 @@ class NormalizeState(NamedTuple):
 
 
 @transformation
-def normalize():
+def normalize(*, axis_name: Any = None):
     """Makes the updates, all leaves as one vector, one unit long.
 
         u = g / ‖g‖,    0 where g is 0
@@ -138,17 +156,23 @@ def normalize():
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.NormalizeState())[0].round(6)
     Array([0.6, 0.8], dtype=float32)
+
+    Args:
+        axis_name: Axes of `shard_map` or `pmap` over which the updates are split: their
+            norm is then that of all shards together.
     """
 
     def update(updates, state, params=None, **extra):
-        length = tree.norm(updates)
+        length = tree.norm(updates, axis_name=axis_name)
         return tree.map(lambda g: safe_divide(g, length.astype(g.dtype)), updates), state
 
     return lambda params: NormalizeState(), update
 
 
 @transformation
-def normalize_by_update_norm(scale_factor: Hyperparam = 1.0, eps: NonNegative = 1e-6):
+def normalize_by_update_norm(
+    scale_factor: Hyperparam = 1.0, eps: NonNegative = 1e-6, *, axis_name: Any = None
+):
     """Divides the updates by their norm, all leaves as one vector, and scales them.
 
         u = s · g / (‖g‖ + eps)
@@ -161,10 +185,12 @@ def normalize_by_update_norm(scale_factor: Hyperparam = 1.0, eps: NonNegative = 
     Args:
         scale_factor: s, the length of u, of either sign.
         eps: In the units of the updates; with eps = 0, u is 0 where g is.
+        axis_name: Axes of `shard_map` or `pmap` over which the updates are split: their
+            norm is then that of all shards together.
     """
 
     def update(updates, state, params=None, **extra):
-        length = tree.norm(updates) + eps
+        length = tree.norm(updates, axis_name=axis_name) + eps
         leaf = lambda g: scale_factor * safe_divide(g, length.astype(g.dtype))
         return tree.map(leaf, updates), state
 

@@ -13,7 +13,7 @@ from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
 from gdjax.wrappers.branches import call_step, step_over, update_over
-from gdjax.wrappers.conditional import all_finite
+from gdjax.wrappers.conditional import all_finite, on_any
 from gdjax.wrappers.held import held
 from gdjax.wrappers.named_extra import needing
 from gdjax.wrappers.trained import trained
@@ -72,7 +72,7 @@ def skip_not_finite(
 
 
 def skip_large_updates(
-    updates: Any, gradient_step: Any, params: Any, max_squared_norm: Any
+    updates: Any, gradient_step: Any, params: Any, max_squared_norm: Any, axis_name: Any = None
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Tells `accumulate` to leave out gradients that are longer than √max_squared_norm, or NaN.
 
@@ -81,6 +81,7 @@ def skip_large_updates(
     >>> tx = gd.accumulate(gd.sgd(0.1), 4, should_skip_update_fn=skip)
     """
     squared = tree.vdot(updates, updates)
+    squared = squared if axis_name is None else jax.lax.psum(squared, axis_name)
     skip = ~(squared <= max_squared_norm)  # so NaN is skipped too
     return skip, {"should_skip": skip, "norm_squared": squared}
 
@@ -94,6 +95,7 @@ def accumulate(
     use_grad_mean: bool = True,
     should_skip_update_fn: Callable[..., Any] | None = skip_not_finite,
     accumulator_dtype: Any = None,
+    axis_name: Any = None,
 ):
     """Averages the gradients of k calls, and lets the inner transformation step at the last.
 
@@ -130,6 +132,8 @@ def accumulate(
         should_skip_update_fn: Takes `(updates, gradient_step, params)` and returns [] bool and a
             dict; where it is True the gradient is left out. None leaves out none.
         accumulator_dtype: Dtype in which ḡ is kept; float32 or wider by default.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
+            device leaves out, all of them do.
 
     Raises:
         ValueError: `every` is no number of 1 or more, nor a schedule; `weight` is no name.
@@ -150,6 +154,7 @@ def accumulate(
         skip = jnp.zeros([], bool)
         if should_skip_update_fn is not None:
             skip, _ = should_skip_update_fn(updates, state.gradient_step, params)
+            skip = skip if axis_name is None else on_any(skip, axis_name)
         before = state.skip_state.weight
         w = jnp.asarray(1 if weight is None else extra[weight]).astype(before.dtype)
         total = before + jnp.where(skip, 0, w)

@@ -122,7 +122,8 @@ def _zeros(nonzero: Any, number: int, to: Any) -> Any:
     """
     if to is None:
         return None
-    return jnp.full(to.shape, jnp.where(nonzero, 1 + number, 0).astype(to.dtype))
+    # Of its type are the shardings of a mesh, and the axes of shard_map along which it differs.
+    return jnp.full_like(to, jnp.where(nonzero, 1 + number, 0), dtype=to.dtype)
 
 
 def _is_none(x: Any) -> bool:

@@ -126,7 +126,7 @@ def conditionally_transform(
 
 
 @transformation
-def apply_if_finite(inner: Any, max_consecutive: int | None = None):
+def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name: Any = None):
     """Leaves out the steps whose gradients hold a NaN or an infinity: no update, no new state.
 
     The state counts them, so a run that only skips is seen. `step` keeps the parameters inside of
@@ -142,6 +142,8 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None):
         inner: What is applied where all gradients are finite.
         max_consecutive: As many are left out one after another; then one that is not finite
             is applied, and the parameters with it are lost. None, the default, never does.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
+            device meets, all of them act on.
 
     Raises:
         ValueError: `max_consecutive` is negative.
@@ -157,7 +159,7 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None):
 
     def judge(updates: Any, state: Any) -> Any:
         """Whether to apply, and the state after it but for the inner one."""
-        finite = all_finite(updates)
+        finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, 0, increment(state.notfinite_count))
         total = jnp.where(finite, state.total_notfinite, increment(state.total_notfinite))
         apply = finite
@@ -180,15 +182,26 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None):
     return Pair(init, update, step, lambda state: [("inner", inner, state.inner_state)])
 
 
-def all_finite(updates: Any) -> jax.Array:
+def all_finite(updates: Any, *, axis_name: Any = None) -> jax.Array:
     """Whether no number of a tree is NaN or infinite, [] bool.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> bool(gd.all_finite({"w": jnp.array([1.0, jnp.inf])}))
     False
+
+    Args:
+        updates: Arrays of any shapes and dtypes.
+        axis_name: Axes of `shard_map` or `pmap` over which they are split; the answer is then that
+            of all shards together, the same on every device.
     """
     flags = [_finite(x) for x in jax.tree.leaves(updates) if tree.differentiable(x)]
-    return jnp.all(jnp.stack(flags)) if flags else jnp.ones([], bool)
+    finite = jnp.all(jnp.stack(flags)) if flags else jnp.ones([], bool)
+    return finite if axis_name is None else ~on_any(~finite, axis_name)
+
+
+def on_any(flag: jax.Array, axis_name: Any) -> jax.Array:
+    """Whether a flag holds on one of the devices along some axes, [] bool."""
+    return jax.lax.pmax(flag.astype(jnp.int32), axis_name) > 0
 
 
 def _finite(x: Any) -> jax.Array:

@@ -46,6 +46,7 @@ def loss_scale(
     growth_interval: int = 2000,
     *,
     min_scale: Positive = 1.0,
+    axis_name: Any = None,
 ):
     """Takes gradients of the scaled loss s·L, and finds an s at which float16 does not overflow.
 
@@ -73,6 +74,8 @@ def loss_scale(
         backoff_factor: Below 1.
         growth_interval: Finite gradients one after another before s grows, 1 or more.
         min_scale: s does not fall below: gradients that are NaN at any scale do not end it.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
+            device meets, all of them act on.
 
     Raises:
         ValueError: `growth_interval` is no integer of 1 or more.
@@ -90,7 +93,7 @@ def loss_scale(
 
     def judge(updates: Any, state: Any) -> Any:
         """Whether to take the step, and the state after it but for the inner one."""
-        finite = all_finite(updates)
+        finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, increment(state.growth_tracker), 0)
         grows = count >= growth_interval
         larger = growth_factor * state.scale

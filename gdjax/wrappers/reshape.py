@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import numerics, tree
+from gdjax.core import dealing, numerics, tree
 from gdjax.core.base import GradientTransformation, Pair, transformation
 from gdjax.core.extra import call_update
 
@@ -66,8 +66,16 @@ def _vector(values: Any, like: Any) -> jax.Array:
     pairs = [(x, jnp.asarray(p)) for x, p in rows if tree.differentiable(p)]
     kinds = [numerics.wide_dtype(jnp.asarray(p if x is None else x).dtype) for x, p in pairs]
     dtype = np.result_type(np.float32, *kinds)
-    flat = [jnp.ravel(jnp.zeros_like(p) if x is None else x).astype(dtype) for x, p in pairs]
+    flat = [
+        jnp.ravel(_on_all(jnp.zeros_like(p) if x is None else x)).astype(dtype) for x, p in pairs
+    ]
     return jnp.concatenate(flat) if flat else jnp.zeros(0, dtype)
+
+
+def _on_all(x: Any) -> Any:
+    """An array on all devices, where its sharding is known: those of a vector must have one."""
+    split = dealing.place(x)
+    return x if split is None else dealing.put(x, [()] * len(split))
 
 
 def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any], Any]) -> Any:
@@ -79,6 +87,7 @@ def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any],
             out.append(x)
             continue
         part = vector[start : start + np.size(p)].reshape(np.shape(p))
+        part = dealing.put_like(part, p)
         start += np.size(p)
         to = None if x is None else dtype(jnp.asarray(x))
         if to is not None and not jnp.issubdtype(to, jnp.complexfloating):

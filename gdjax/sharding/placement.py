@@ -1,0 +1,226 @@
+"""Where the state of a transformation lives on a mesh of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from gdjax.core import errors
+from gdjax.core.base import GradientTransformation
+from gdjax.core.codes import is_stored
+from gdjax.sharding.split import OPEN, Spec, along, names_of
+from gdjax.state.names import named_leaves, parameter_of, words
+
+__all__ = ["state", "state_specs"]
+
+
+def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
+    """A tree of `NamedSharding` like the state: each array is placed as its parameter is.
+
+    An array of state keeps those axes of its parameter that it has: moments all of them, a factor
+    of rows or columns its one, a memory of several steps those behind its own. Which these are is
+    found from shapes: the parameter is made a little longer along each axis, and the array that
+    grows with it follows that axis, be it as long or the number of blocks. One that follows an axis
+    twice is split once. Codes of few bits are placed as the numbers they stand for, their scales
+    where whole blocks lie. Counts and other scalars are on all devices. Under `zero` the place of a
+    parameter is that of its slices.
+
+        init = jax.jit(tx.init, out_shardings=gd.sharding.state(tx, params))
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> mesh = jax.make_mesh((1,), ("data",))
+    >>> along = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data", None))
+    >>> params = {"w": jax.ShapeDtypeStruct((256, 128), jnp.float32, sharding=along)}
+    >>> placed = gd.sharding.state(gd.adafactor(1e-3), params)
+    >>> [gd.state.find(placed, name)["w"].spec for name in ("v_row", "v_col")] == [
+    ...     jax.sharding.PartitionSpec(None), jax.sharding.PartitionSpec("data")]
+    True
+
+    Args:
+        tx: The transformation.
+        params: Its parameters, arrays or `jax.ShapeDtypeStruct`, placed by `NamedSharding`.
+        mesh: Of the parameters; None if one of them is placed on it.
+
+    Raises:
+        ValueError: No parameter is placed on a mesh, or two are placed on different ones.
+    """
+    by_path = {words(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    placed = {path: getattr(leaf, "sharding", None) for path, leaf in by_path.items()}
+    meshes = {at.mesh for at in placed.values() if isinstance(at, NamedSharding)}
+    meshes |= set() if mesh is None else {mesh}
+    if len(meshes) != 1:
+        must = "the parameters must be placed on one mesh by NamedSharding"
+        hint = "Write jax.device_put(params, shardings), or give the mesh."
+        errors.fail("sharding.state", must, f"{len(meshes)} meshes", instead=hint)
+    one: Any = next(iter(meshes))
+    specs = {path: _spec(placed[path], np.ndim(leaf)) for path, leaf in by_path.items()}
+    abstract = jax.eval_shape(tx.init, _shapes(params))
+    found = _places(tx, abstract, params, specs, one)
+    at = [NamedSharding(one, PartitionSpec(*spec or ())) for spec in found]
+    return jax.tree.structure(abstract).unflatten(at)
+
+
+def state_specs(tx: Any, params: Any, where: Sequence[Spec], mesh: Any) -> list[Spec | None]:
+    """For each array of a state its spec, None for what belongs to no parameter.
+
+    Args:
+        tx: The transformation.
+        params: Its parameters.
+        where: The spec of each of their leaves, those that are None too.
+        mesh: Of these specs.
+    """
+    none = lambda x: x is None
+    paths = [words(path) for path, _ in jax.tree_util.tree_leaves_with_path(params, none)]
+    abstract = jax.eval_shape(tx.init, _shapes(params))
+    return _places(tx, abstract, params, dict(zip(paths, where)), mesh)
+
+
+def _spec(at: Any, ndim: int) -> Spec:
+    spec = tuple(at.spec) if isinstance(at, NamedSharding) else ()
+    return spec + (None,) * (ndim - len(spec))
+
+
+def _places(
+    tx: Any, state: Any, params: Any, specs: dict[tuple[str, ...], Spec], mesh: Any
+) -> list[Spec | None]:
+    by_path = {words(path): p for path, p in jax.tree_util.tree_leaves_with_path(params)}
+    shared = _shared(tx, jax.tree.unflatten(*_numbered(state)))
+    followed = _Followed(tx, params)
+    places: list[Spec | None] = []
+    for i, (name, leaf) in enumerate(named_leaves(tx, state)):
+        owner = parameter_of(name, leaf, by_path)
+        if owner is None:
+            places += [None] * len(jax.tree.leaves(leaf))
+            continue
+        shape, spec = np.shape(by_path[owner]), specs[owner]
+        if (axis := shared.get(i)) is not None:
+            spec = _slices(shape, spec, axis, mesh)
+        if is_stored(leaf):
+            places += _of_stored(leaf, spec, mesh)
+        else:
+            kept = followed.axes(str(name), leaf.shape, shape)
+            names = [None if k is None else spec[k] for k in kept]
+            fits = [n % _size(mesh, one) == 0 for n, one in zip(leaf.shape, names)]
+            places.append(tuple(one if fit else None for one, fit in zip(names, fits)))
+    return places
+
+
+def _numbered(state: Any) -> tuple[Any, range]:
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_stored)
+    return treedef, range(len(leaves))
+
+
+def _shared(tx: Any, state: Any) -> dict[int, str]:
+    """Which arrays of a state, by number, are split by `zero`, and over which axis."""
+    if not isinstance(tx, GradientTransformation):
+        return {}
+    if tx.name == "zero":
+        return {i: tx.arguments["axis"] for i in jax.tree.leaves(state)}
+    if tx._machine.moving:
+        state = state.inner_state
+    body = tx._machine.example()
+    if isinstance(body, GradientTransformation):  # it is an alias
+        return _shared(body, state)
+    found: dict[int, str] = {}
+    for _, part, inner in body.parts(state) if body.parts else []:
+        found |= _shared(part, inner)
+    return found
+
+
+def _slices(shape: tuple[int, ...], spec: Spec, axis: str, mesh: Any) -> Spec:
+    """How `zero` splits a parameter, from what it can know of it: of Auto axes nothing."""
+    if axis not in mesh.axis_names:
+        return spec
+    auto = mesh.axis_types[mesh.axis_names.index(axis)] == AxisType.Auto
+    if axis in names_of(spec):
+        return spec
+    split = along(shape, (None,) * len(shape) if auto else spec, axis, mesh.shape[axis])
+    return tuple(axis if new == axis else old for old, new in zip(spec, split or spec))
+
+
+def _shapes(params: Any, grow: Callable[[tuple[int, ...]], Any] = tuple) -> Any:
+    """The parameters without their numbers, and in other shapes where that is asked for."""
+
+    def one(p: Any) -> Any:
+        return jax.ShapeDtypeStruct(tuple(grow(np.shape(p))), jnp.result_type(p))
+
+    return jax.tree.map(one, params)
+
+
+def _a_little(shape: tuple[int, ...]) -> list[int]:
+    return [n + i + 1 for i, n in enumerate(shape)]
+
+
+def _a_little_less(shape: tuple[int, ...]) -> list[int]:
+    """For blocks that one axis fills."""
+    return [max(n - i - 1, 1) for i, n in enumerate(shape)]
+
+
+def _many_times(shape: tuple[int, ...]) -> list[int]:
+    """For rules that take axes apart. The longer of two axes stays the longer."""
+    rank = np.argsort(np.argsort(shape, kind="stable"))
+    return [n * (2, 3, 5, 7, 11, 13, 17, 19)[k % 8] for n, k in zip(shape, rank)]
+
+
+def _follows(n: int, m: int, of: tuple[int, ...], longer: list[int], axis: int) -> bool:
+    """Whether what is n long is as long as an axis, or as it has blocks, and m when it grows."""
+    if n == of[axis]:
+        return m == longer[axis] != n
+    whole = n > 0 and of[axis] > 0 and of[axis] % n == 0 and longer[axis] % of[axis] == 0
+    return whole and m // n == longer[axis] // of[axis] > 1 and m % n == 0
+
+
+class _Followed:
+    """Which axes of a parameter the arrays of a state follow: those with which they grow."""
+
+    def __init__(self, tx: Any, params: Any) -> None:
+        self.tx, self.params = tx, params
+        self.known: dict[Any, dict[str, tuple[int, ...]]] = {}
+
+    def axes(self, name: str, shape: tuple[int, ...], of: tuple[int, ...]) -> list[int | None]:
+        """For each axis of an array of state the axis of its parameter, of this shape, or None."""
+        kept: list[int | None] = [None] * len(shape)
+        for way in (_a_little, _a_little_less, _many_times) if shape else ():
+            if any(k is not None for k in kept):
+                break
+            longer, grown = way(of), self._grown(way).get(name, ())
+            if len(grown) != len(shape):
+                continue
+            for i, (n, m) in enumerate(zip(shape, grown)):
+                found = (
+                    k for k in range(len(of)) if k not in kept and _follows(n, m, of, longer, k)
+                )
+                kept[i] = next(found, None)
+        return kept
+
+    def _grown(self, way: Callable[[tuple[int, ...]], Any]) -> dict[str, tuple[int, ...]]:
+        """The shapes of the arrays of a state, by name; none if parameters cannot be so long."""
+        if way in self.known:
+            return self.known[way]
+        self.known[way] = {}
+        try:
+            state = jax.eval_shape(self.tx.init, _shapes(self.params, way))
+        except (TypeError, ValueError, OverflowError):  # axes that are taken apart, and the like
+            return {}
+        self.known[way] = {str(name): leaf.shape for name, leaf in named_leaves(self.tx, state)}
+        return self.known[way]
+
+
+def _of_stored(leaf: Any, spec: Spec, mesh: Any) -> list[Spec]:
+    """Codes as the numbers; scales along those axes whose shards have whole blocks."""
+    sides = (1,) * (len(leaf.shape) - len(leaf.kind.block)) + leaf.kind.block
+    shards = (_size(mesh, names) for names in spec)
+    whole = [n % (side * k) == 0 for n, side, k in zip(leaf.shape, sides, shards)]
+    kept = [names if keep else None for names, keep in zip(spec, whole)]
+    return [spec, tuple(kept[: leaf.scale.ndim])]
+
+
+def _size(mesh: Any, names: Any) -> int:
+    """How many shards an axis has that is split over these names."""
+    several = names if isinstance(names, tuple) else () if names in (None, OPEN) else (names,)
+    return int(np.prod([mesh.shape[name] for name in several]))

@@ -1,0 +1,202 @@
+"""Arrays split over one axis of the mesh, and whole again: reduce-scatter and all-gather.
+
+The mesh is the one that `jax.set_mesh` sets. Where its axes are Explicit, JAX knows how an array
+is sharded; where they are Auto, the compiler does, and is told about one axis of the array only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh, reshard
+
+from gdjax.core import errors, tree
+
+__all__ = ["OPEN", "Spec", "Split", "along", "devices", "names_of", "put", "reduce_scatter"]
+
+Spec = tuple[Any, ...]  # for each axis of an array what it is split over
+OPEN = PartitionSpec.UNCONSTRAINED  # left to the compiler
+
+
+def devices(axis: str, where: str) -> int:
+    """How many devices the mesh has along an axis; 1 if there is no mesh, or no such axis.
+
+    Raises:
+        ValueError: The axis is one of `shard_map`, inside of which it is called.
+    """
+    mesh = get_abstract_mesh()
+    if mesh.empty or axis not in mesh.axis_names:
+        return 1
+    if _kind(axis) == AxisType.Manual:
+        must = "the arrays must be those of all devices together"
+        hint = f"Call it outside of the shard_map over {axis!r}."
+        errors.fail(where, must, "those of one device", instead=hint)
+    return mesh.shape[axis]
+
+
+def _kind(axis: str) -> AxisType:
+    mesh = get_abstract_mesh()
+    return mesh.axis_types[mesh.axis_names.index(axis)]
+
+
+def along(shape: Sequence[int], spec: Spec, axis: str, n: int) -> Spec | None:
+    """The spec with `axis` at the first axis of an array that n divides and that is not split.
+
+    None if there is none, or if the array is split over `axis` already.
+    """
+    free = [i for i, size in enumerate(shape) if size and size % n == 0 and spec[i] in (None, OPEN)]
+    if axis in names_of(spec) or not free:
+        return None
+    return (*spec[: free[0]], axis, *spec[free[0] + 1 :])
+
+
+def names_of(spec: Spec) -> list[Any]:
+    """The axes of the mesh over which an array is split."""
+    return [name for part in spec for name in (part if isinstance(part, tuple) else (part,))]
+
+
+def known(x: Any, axis: str) -> Spec:
+    """What JAX knows of the sharding of an array, as far as it is free to say it."""
+    if _kind(axis) == AxisType.Auto:
+        return (OPEN,) * np.ndim(x)
+    spec = tuple(jax.typeof(x).sharding.spec)
+    return (*spec, *(None,) * (np.ndim(x) - len(spec)))
+
+
+class Split(NamedTuple):
+    """How the leaves of a tree are split over an axis of the mesh."""
+
+    axis: str
+    specs: list[Spec]  # for each leaf, those that are None too
+    axes: list[int | None]  # the axis that is split, None if it stays as it is
+
+    @classmethod
+    def of(cls, params: Any, axis: str, n: int) -> Split:
+        """How parameters are to be split: arrays alone take part."""
+        found: list[Spec] = []
+        axes: list[int | None] = []
+        for p in jax.tree.leaves(params, is_leaf=_is_none):
+            takes_part = tree.differentiable(p) and hasattr(p, "shape")
+            spec = known(p, axis) if takes_part else (None,) * np.ndim(p)
+            split = along(p.shape, spec, axis, n) if takes_part else None
+            found.append(split or spec)
+            axes.append(None if split is None else split.index(axis))
+        return cls(axis, found, axes)
+
+    def parts(self, value: Any) -> Any:
+        """A tree of such leaves, split: slices, where they were whole."""
+        leaves, treedef = jax.tree.flatten(value, is_leaf=_is_none)
+        if value is None:
+            return None
+        one = lambda x, spec, k: x if x is None or k is None else put(x, spec, self.axis)
+        return treedef.unflatten(map(one, leaves, self.specs, self.axes))
+
+    def whole(self, value: Any) -> Any:
+        """The tree with all leaves on all devices: an all-gather of each that was split."""
+        leaves, treedef = jax.tree.flatten(value, is_leaf=_is_none)
+        split = [i for i, x in enumerate(leaves) if x is not None and self.axes[i] is not None]
+        axes, before = [self.axes[i] for i in split], [self.specs[i] for i in split]
+        after = [tuple(None if part == self.axis else part for part in spec) for spec in before]
+
+        def gather(*parts: jax.Array) -> list[jax.Array]:
+            pairs = zip(parts, axes)
+            return [jax.lax.all_gather(x, self.axis, axis=k, tiled=True) for x, k in pairs]
+
+        parts = [put(leaves[i], self.specs[i], self.axis) for i in split]
+        for i, x in zip(split, _on_each(gather, parts, self.axis, before, after)):
+            leaves[i] = x
+        return treedef.unflatten(leaves)
+
+
+def put(x: Any, spec: Spec, axis: str) -> Any:
+    """An array in its place, on a mesh whose axes are of the kind of this one."""
+    into = jax.lax.with_sharding_constraint if _kind(axis) == AxisType.Auto else reshard
+    return into(x, PartitionSpec(*spec))
+
+
+def reduce_scatter(grads: Any, axis: str = "data") -> Any:
+    """The mean of several gradients, one on each device, of which each device keeps a part.
+
+    It is split as `zero` splits its state: one reduce-scatter, half of what an all-reduce sends.
+    Leaves that cannot be split are on all devices.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> loss = lambda w, x: jnp.mean((x @ w) ** 2)
+    >>> @jax.jit
+    ... def step(w, state, batch):  # batch: [devices, examples, ...]
+    ...     grads = jax.vmap(jax.grad(loss), (None, 0))(w, batch)
+    ...     return tx.step(gd.sharding.reduce_scatter(grads), state, w)
+    >>> tx, w = gd.sharding.zero(gd.sgd(0.5)), jnp.ones(2)
+    >>> step(w, tx.init(w), jnp.array([[[1.0, 0.0]], [[0.0, 3.0]]]))[0]
+    Array([ 0.5, -3.5], dtype=float32)
+
+    Args:
+        grads: In each leaf gradients along an axis in front, as many for each device.
+        axis: Of the mesh that `jax.set_mesh` sets, over which they are split. Without one it is
+            the mean.
+
+    Raises:
+        ValueError: The axis in front cannot be divided among the devices, or it is called inside
+            of a `shard_map` over `axis`.
+    """
+    n = devices(axis, "reduce_scatter")
+    if n == 1:
+        return tree.map(lambda g: jnp.mean(g, 0), grads)
+    leaves, treedef = jax.tree.flatten(grads, is_leaf=_is_none)
+    taken = [i for i, g in enumerate(leaves) if tree.differentiable(g)]
+    before: list[Spec] = []
+    after: list[Spec] = []
+    axes: list[int | None] = []
+    for i in taken:
+        shape = np.shape(leaves[i])
+        if not shape or shape[0] % n:
+            must = f"gradients must have an axis in front that {n} divides, for {axis!r}"
+            errors.fail("reduce_scatter", must, shape)
+        spec = known(leaves[i], axis)[1:]
+        split = along(shape[1:], spec, axis, n)
+        before.append((axis, *spec))
+        after.append(split or spec)
+        axes.append(None if split is None else split.index(axis))
+
+    def scatter(*parts: jax.Array) -> list[jax.Array]:
+        return [_sum(x, axis, k) for x, k in zip(parts, axes)]
+
+    # Divided first: then no sum leaves the range.
+    parts = [put(leaves[i] / leaves[i].shape[0], spec, axis) for i, spec in zip(taken, before)]
+    for i, x in zip(taken, _on_each(scatter, parts, axis, before, after)):
+        leaves[i] = x
+    return treedef.unflatten(leaves)
+
+
+def _sum(x: jax.Array, axis: str, k: int | None) -> jax.Array:
+    x = jnp.sum(x, 0)
+    if k is None:
+        return jax.lax.psum(x, axis)
+    return jax.lax.psum_scatter(x, axis, scatter_dimension=k, tiled=True)
+
+
+def _on_each(
+    function: Callable[..., Any],
+    arrays: Sequence[jax.Array],
+    axis: str,
+    before: Sequence[Spec],
+    after: Sequence[Spec],
+) -> Sequence[jax.Array]:
+    """Applies a function of the parts that one device has."""
+    if not arrays:
+        return []
+    mesh = get_abstract_mesh()
+    kinds = zip(mesh.axis_names, mesh.axis_types)
+    named = {axis} | {name for name, kind in kinds if kind == _kind(axis) == AxisType.Explicit}
+    spec = lambda names: PartitionSpec(*(None if part is OPEN else part for part in names))
+    ins, outs = tuple(map(spec, before)), list(map(spec, after))
+    run = jax.shard_map(function, in_specs=ins, out_specs=outs, axis_names=named, check_vma=False)
+    return jax.jit(run)(*arrays)  # outside of a program shard_map cannot leave axes out
+
+
+def _is_none(x: Any) -> bool:
+    return x is None

@@ -1,0 +1,70 @@
+"""Grafting: the direction of one transformation, the length of another."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+
+from gdjax import matrices
+from gdjax.core import numerics, tree
+from gdjax.core.base import Pair, transformation
+from gdjax.core.extra import call_update
+
+__all__ = ["GraftState", "graft"]
+
+
+class GraftState(NamedTuple):
+    """State of `graft`."""
+
+    direction: Any  # of the transformation that gives directions
+    magnitude: Any  # of the one that gives lengths
+
+
+@transformation
+def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
+    """Goes where one transformation goes, as far as another does, array by array.
+
+        u = d · ‖m‖ / ‖d‖    d of `direction`, m of `magnitude`, both of the same gradients
+
+    So a rate that was found for one serves the other. Where d is 0, u is 0.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.graft(gd.identity(), gd.scale_by_sign())  # ‖sign(g)‖ of two entries is √2
+    >>> g = jnp.array([3.0, 4.0])
+    >>> [round(float(u), 4) for u in tx.update(g, tx.init(g))[0]]
+    [0.8485, 1.1314]
+
+    Args:
+        direction: Any transformation.
+        magnitude: Any transformation.
+        matrix_axes: Where arrays hold several matrices, each has a length of its own; see
+            `gdjax.matrices`. None for one length an array.
+
+    Reference: Agarwal et al., Disentangling adaptive gradient methods from learning rates, 2020,
+        https://arxiv.org/abs/2002.11803
+    """
+
+    def leaf(d: jax.Array, m: jax.Array) -> jax.Array:
+        unit = numerics.safe_divide(d, numerics.norm(d).astype(d.dtype))
+        return unit * numerics.norm(m).astype(d.dtype)
+
+    def init(params):
+        return GraftState(direction.init(params), magnitude.init(params))
+
+    def update(updates, state, params=None, **extra):
+        ds, first = call_update(direction, updates, state.direction, params, extra)
+        ms, second = call_update(magnitude, updates, state.magnitude, params, extra)
+        if matrix_axes is None:
+            out = tree.map(leaf, ds, ms)
+        else:
+            out = matrices.map(leaf, ds, ms, axes=matrix_axes, where="graft")
+        return out, GraftState(first, second)
+
+    def parts(state):
+        return [
+            ("direction", direction, state.direction),
+            ("magnitude", magnitude, state.magnitude),
+        ]
+
+    return Pair(init, update, parts=parts)

@@ -1,0 +1,118 @@
+"""Inside of `shard_map`, where a device sees its shards alone: the numbers of whole arrays."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+import gdjax as gd
+
+MESH = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+RNG = np.random.default_rng(0)
+PARAMS = {"w": np.float32(RNG.standard_normal((16, 3))), "b": np.float32(RNG.standard_normal(8))}
+GRADS = [jax.tree.map(lambda p: np.float32(RNG.standard_normal(p.shape)), PARAMS) for _ in range(3)]
+SPECS = {"w": P("d"), "b": P("d")}
+
+
+def run(tx, grads, method="update"):
+    """Parameters and state after some steps."""
+    params, state = PARAMS, tx.init(PARAMS)
+    for g in grads:
+        out, state = getattr(tx, method)(g, state, params)
+        params = gd.apply_updates(params, out) if method == "update" else out
+    return params, state
+
+
+def run_in_shards(tx, grads, method="update"):
+    """The same in one program of all devices; the state is judged to be the same on all."""
+    placed = gd.sharding.state(tx, jax.device_put(PARAMS, jax.NamedSharding(MESH, P("d"))))
+    specs = jax.tree.map(lambda at: at.spec, placed)
+
+    def shards(params, state, grads):
+        for g in grads:
+            out, state = getattr(tx, method)(g, state, params)
+            params = gd.apply_updates(params, out) if method == "update" else out
+        return params, state
+
+    whole = jax.shard_map(
+        shards,
+        mesh=MESH,
+        in_specs=(SPECS, specs, [SPECS] * len(grads)),
+        out_specs=(SPECS, specs),
+    )
+    return jax.jit(whole)(PARAMS, tx.init(PARAMS), grads)
+
+
+def same(ours, theirs):
+    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-6)
+
+
+OVER = {"axis_name": "d"}
+SIZES = [
+    gd.scale_by_trust_ratio(0.01, 0.1, 1e-6, **OVER),
+    gd.scale_by_lars(0.1, trust_coefficient=0.1, eps=1e-3, **OVER),
+    gd.lars(0.5, 0.1, trust_coefficient=0.1, **OVER),
+    gd.lamb(0.1, weight_decay=0.1, **OVER),
+    gd.fromage(0.1, **OVER),
+    gd.clip_by_block_rms(0.1, **OVER),
+    gd.scale_by_param_block_rms(0.01, **OVER),
+    gd.scale_by_param_block_norm(0.01, **OVER),
+    gd.normalize(**OVER),
+    gd.normalize_by_update_norm(0.5, 0.1, **OVER),
+    gd.clip_by_global_norm(0.1, **OVER),
+]
+
+
+@pytest.mark.parametrize("tx", SIZES, ids=lambda tx: tx.name)
+def test_sizes_are_those_of_whole_arrays(tx):
+    alone = tx.replace(axis_name=None)
+    expected, ours = run(alone, GRADS[:2]), run_in_shards(tx, GRADS[:2])
+    same(ours, expected)
+    with pytest.raises((AssertionError, ValueError)):  # of one shard they are others
+        same(run_in_shards(alone, GRADS[:2])[0], expected[0])
+
+
+def broken(entry):
+    """The second gradient is not finite in one entry, which one device alone sees."""
+    second = {**GRADS[1], "w": GRADS[1]["w"].copy()}
+    second["w"][5, 1] = entry
+    return [GRADS[0], second, GRADS[2]]
+
+
+GUARDS = [
+    gd.apply_if_finite(gd.adam(0.1), **OVER),
+    gd.loss_scale(gd.adam(0.1), 4.0, growth_interval=2, **OVER),
+    gd.accumulate(gd.adam(0.1), 2, **OVER),
+    gd.skip_spikes(gd.adam(0.1), loss=None, **OVER),
+]
+
+
+@pytest.mark.parametrize("method", ["update", "step"])
+@pytest.mark.parametrize("tx", GUARDS, ids=lambda tx: tx.name)
+def test_what_one_device_meets_all_of_them_act_on(tx, method):
+    grads = broken(np.inf if method == "update" else np.nan)
+    expected = run(tx.replace(axis_name=None), grads, method)
+    same(run_in_shards(tx, grads, method), expected)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(expected[0]))
+
+
+def test_long_gradients_are_long_on_all_devices():
+    skip = functools.partial(gd.skip_large_updates, max_squared_norm=40.0)
+    tx = gd.accumulate(gd.sgd(0.1), 1, should_skip_update_fn=skip)
+    over = functools.partial(skip, axis_name="d")
+    grads = [jax.tree.map(lambda g: 0.5 * g, GRADS[0]), GRADS[0]]
+    expected = run(tx, grads)
+    assert int(expected[1].skip_state.skipped) == 1
+    same(run_in_shards(tx.replace(should_skip_update_fn=over), grads), expected)
+
+
+def test_all_finite():
+    one = lambda x: gd.all_finite(x, axis_name="d")[None]
+    ask = jax.jit(jax.shard_map(one, mesh=MESH, in_specs=P("d"), out_specs=P("d")))
+    assert ask(jnp.ones(8)).all() and not ask(jnp.ones(8).at[3].set(jnp.nan)).any()
