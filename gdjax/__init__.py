@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from gdjax import losses, projections, state
+from gdjax import losses, projections, sharding, state
 from gdjax.core.base import (
     EmptyState,
     GradientTransformation,
@@ -26,6 +26,7 @@ from gdjax.losses.ranking import *
 from gdjax.losses.regression import *
 from gdjax.losses.segmentation import *
 from gdjax.losses.sequence import *
+from gdjax.matrices import *
 from gdjax.microbatches import *
 from gdjax.minimize import History, MinimizeResult, Status, minimize
 from gdjax.optimizers.acprop import *
@@ -45,9 +46,13 @@ from gdjax.optimizers.backtracking import *
 from gdjax.optimizers.came import *
 from gdjax.optimizers.cocob import *
 from gdjax.optimizers.dadaptation import *
+from gdjax.optimizers.dion2 import *
 from gdjax.optimizers.dog import *
 from gdjax.optimizers.fromage import *
 from gdjax.optimizers.galore import *
+from gdjax.optimizers.hyperball import *
+from gdjax.optimizers.kl_shampoo import *
+from gdjax.optimizers.kron import *
 from gdjax.optimizers.laprop import *
 from gdjax.optimizers.lbfgs import *
 from gdjax.optimizers.line_search import *
@@ -55,8 +60,10 @@ from gdjax.optimizers.lion import *
 from gdjax.optimizers.madgrad import *
 from gdjax.optimizers.momo import *
 from gdjax.optimizers.muon import *
+from gdjax.optimizers.muon_clip import *
 from gdjax.optimizers.nadam import *
 from gdjax.optimizers.noisy import *
+from gdjax.optimizers.normuon import *
 from gdjax.optimizers.novograd import *
 from gdjax.optimizers.optimistic import *
 from gdjax.optimizers.polyak import *
@@ -66,9 +73,13 @@ from gdjax.optimizers.radam import *
 from gdjax.optimizers.rmsprop import *
 from gdjax.optimizers.rprop import *
 from gdjax.optimizers.schedule_free import *
+from gdjax.optimizers.scion import *
 from gdjax.optimizers.sgd import *
+from gdjax.optimizers.shampoo import *
 from gdjax.optimizers.sign import *
 from gdjax.optimizers.sm3 import *
+from gdjax.optimizers.soap import *
+from gdjax.optimizers.soap_muon import *
 from gdjax.optimizers.sophia import *
 from gdjax.optimizers.stable import *
 from gdjax.optimizers.trust import *
@@ -90,10 +101,13 @@ from gdjax.transforms.centralize import *
 from gdjax.transforms.clipping import *
 from gdjax.transforms.curvature import *
 from gdjax.transforms.decay import *
+from gdjax.transforms.matrix_norms import *
 from gdjax.transforms.measures import *
 from gdjax.transforms.momentum import *
 from gdjax.transforms.noise import *
+from gdjax.transforms.norm_control import *
 from gdjax.transforms.norms import *
+from gdjax.transforms.orthogonalize import *
 from gdjax.transforms.per_example import *
 from gdjax.transforms.plateau import *
 from gdjax.transforms.private import *
@@ -106,6 +120,7 @@ from gdjax.wrappers.averages import *
 from gdjax.wrappers.cautious import *
 from gdjax.wrappers.conditional import *
 from gdjax.wrappers.edits import Times, times
+from gdjax.wrappers.graft import *
 from gdjax.wrappers.groups import *
 from gdjax.wrappers.lookahead import *
 from gdjax.wrappers.loss_scale import *
@@ -126,7 +141,7 @@ from gdjax.wrappers.store import *
 
 def __getattr__(name: str):
     """Loads the roof when it is looked at, not with the library."""
-    if name in ("contract", "lab", "plots", "sharding"):
+    if name in ("contract", "lab", "plots"):
         import importlib
 
         return importlib.import_module(f"gdjax.{name}")

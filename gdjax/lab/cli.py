@@ -26,6 +26,7 @@ SEMINAR = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
 _EXAMPLES = """examples:
   gdjax race                                            the seminar's six on images of digits
   gdjax race adamw 'adamw(b2=0.99)' --rates 1e-4:1e-1:7 --seeds 5 --problem digits_network
+  gdjax race --problem charlm --seeds 5                 who needs fewer steps than adamw; goes on
   gdjax list adam                                       what there is of this name
   gdjax show adamw                                      formula, arguments, parts, state
   gdjax bench                                           what steps cost, beside optax
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (stream.encoding or "").lower().startswith("utf"):
             with contextlib.suppress(AttributeError):
                 stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    arguments = argparse.Namespace()
     try:
         arguments = _parser().parse_args(words)
         arguments.command = shlex.join(["gdjax", *words])
@@ -56,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (_Wrong, OSError) as error:
         told = str(error)
     except KeyboardInterrupt:
-        print("gdjax: interrupted, nothing was written.", file=sys.stderr)
+        kept = getattr(arguments, "kept", "nothing was written")
+        print(f"gdjax: interrupted, {kept}.", file=sys.stderr)
         return 130
     print(f"gdjax: {' '.join(told.split())}", file=sys.stderr)
     return 2
@@ -109,8 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     names = f"names, or quoted calls without a learning rate; by default {', '.join(SEMINAR)}"
     sub.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=names)
     sub.add_argument("--problem", default="digits", help=f"{', '.join(PROBLEMS)}; default: digits")
-    rates = "LOW:HIGH:COUNT in equal ratios, or a list as 0.1,0.3,1; default: 1e-4:1:9"
-    sub.add_argument("--rates", default="1e-4:1:9", help=rates)
+    rates = (
+        "LOW:HIGH:COUNT in equal ratios, a list as 0.1,0.3,1, or `tuned`: who needs fewer steps "
+        "than adamw, on charlm; default: tuned there, elsewhere 1e-4:1:9"
+    )
+    sub.add_argument("--rates", help=rates)
+    words = "that charlm is trained on; default: the sources of Python's standard library"
+    sub.add_argument("--text", metavar="FILE", help=words)
     sub.add_argument("--seeds", type=int, default=3, metavar="N", help="how many; default: 3")
     sub.add_argument("--steps", type=int, metavar="N", help="of each run; default: the problem's")
     sub.add_argument("--out", default="race", metavar="DIR", help="where to write; default: race")
@@ -151,17 +159,50 @@ def _console(stderr: bool = False) -> Console:
 def _race(arguments: argparse.Namespace) -> None:
     import matplotlib  # noqa: F401 - if it is missing, that is told before anything is computed
 
-    from gdjax.lab import report
+    from gdjax.lab import report, tuned
+    from gdjax.lab.charlm import charlm
     from gdjax.lab.race import race
 
+    if arguments.text is not None and arguments.problem != "charlm":
+        raise _Wrong(f"race: --text is for --problem charlm, got --problem {arguments.problem}.")
+    rates = arguments.rates or ("tuned" if arguments.problem in tuned.PROBLEMS else "1e-4:1:9")
+    if rates == "tuned":
+        return _trials(arguments)
     console = _console()
-    grid = (arguments.problem, arguments.rates, arguments.seeds, arguments.steps)
+    with _judged():
+        problem = charlm(arguments.text) if arguments.text else arguments.problem
+    grid = (problem, rates, arguments.seeds, arguments.steps)
     with report.folder(arguments.out) as place:
         with _judged(), _bar() as progress:
             results = race(arguments.optimizers or SEMINAR, *grid, progress)
         written = report.write(place, report.files(results, arguments.command))
     console.print(report.table(results))
     console.print("\n".join(report.notes(results)))
+    console.print(f"Wrote {', '.join(p.name for p in written)} to {arguments.out}")
+
+
+def _trials(arguments: argparse.Namespace) -> None:
+    from rich.table import Table
+
+    from gdjax.lab import report, standings, trials, tuned
+
+    console, seeds, name = _console(), arguments.seeds, arguments.problem
+    if seeds < 1:
+        raise _Wrong(f"race: seeds must be a positive integer, got {seeds}.")
+    with report.folder(arguments.out) as place:
+        with _judged(), _bar() as progress:
+            problem = tuned.problem(name, arguments.text)
+            who = tuned.contestants(name, arguments.optimizers, arguments.steps)
+            arguments.kept = f"what ended is in {arguments.out}; the same command goes on"
+            runs = trials.trials(problem, who, seeds, place / "runs.jsonl", progress)
+            made = standings.files(problem, runs, who[0].name, arguments.command)
+        written = report.write(place, made)
+    head, *rows = standings.cells(trials.outcomes(runs, who[0].name))
+    table = Table(*head, title=f"{problem.name}: {problem.description}", title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print("\n".join(standings.notes(seeds, who[0].name)))
     console.print(f"Wrote {', '.join(p.name for p in written)} to {arguments.out}")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = ["Results", "Row", "Run", "Spread", "parse_rates", "race"]
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from gdjax.core.extra import call_update
 from gdjax.lab import catalogue
 from gdjax.lab.problems import Problem
 from gdjax.lab.problems import problem as problem_of
+from gdjax.wrappers.branches import call_evaluate
 
 _MEASURES = 50  # how often a run tells how far it is and, if on batches, its full training loss
 _MOST_RATES = 1000
@@ -69,7 +71,7 @@ class Run:
 
     name: str
     make: Callable[[Any], Any]  # the transformation of a rate
-    losses: np.ndarray  # [R, S, M]: the training loss at the measured steps
+    losses: np.ndarray  # [R, S, M]: the full loss at the measured steps
     steps_to_target: np.ndarray  # [R, S]: the first measured step at the target, NaN if none
     test_accuracy: np.ndarray | None  # [R, S] at the end
     seconds: float
@@ -77,7 +79,7 @@ class Run:
 
     @property
     def final_losses(self) -> np.ndarray:
-        """The training loss at the end, [R, S]."""
+        """The full loss at the end, [R, S]."""
         return self.losses[..., -1]
 
     @property
@@ -242,11 +244,18 @@ def _run(name: str, make: Any, grid: _Grid, tell: Any) -> Run:
     """Compiles and runs the grid of one optimizer."""
     if tell:
         tell(None)
-    one = functools.partial(_train, make, grid, tell)
-    over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
+    apart, runs = grid.problem.apart, len(grid.rates) * len(grid.seeds)
+    count = itertools.count()  # of one run after another each begins at step 0 again
+    told = (lambda step: tell(next(count) * grid.every // runs)) if tell and apart else tell
+    one = functools.partial(_train, make, grid, told)
+    over = jax.lax.map if apart else lambda of, xs: jax.vmap(of)(xs)
+
+    def whole(rates: jax.Array, seeds: jax.Array, starts: Any) -> Any:
+        return over(lambda rate: over(lambda s: one(rate, *s), (seeds, starts)), rates)
+
     arguments = (jnp.asarray(grid.rates, float), jnp.asarray(grid.seeds), grid.starts)
     begun = time.perf_counter()
-    program = jax.jit(jax.vmap(over_seeds, in_axes=(0, None, None))).lower(*arguments).compile()
+    program = jax.jit(whole).lower(*arguments).compile()
     compiled = time.perf_counter()
     losses, metrics = jax.tree.map(np.asarray, program(*arguments))
     ended = time.perf_counter()
@@ -261,13 +270,17 @@ def _run(name: str, make: Any, grid: _Grid, tell: Any) -> Run:
 
 
 def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
-    """One run: the training losses [steps + 1], NaN where not measured, and the metrics.
+    """One run: the full losses [steps + 1], NaN where not measured, and the metrics.
+
+    They are those of the parameters to evaluate at, averages where an optimizer keeps such; but
+    without batches, where each step gives the full loss anyway, that is so for the last one alone.
 
     Not `minimize`: it stops a run that is no longer finite, so under vmap each run is at a step of
     its own, and nothing can be told or measured once for the whole grid.
     """
     problem, tx = grid.problem, make(rate)
     batch = problem.batches and problem.batches(_keys(seed)[1])
+    full = lambda params, state: problem.loss(call_evaluate(tx, state, params), None)
 
     def body(carry: Any, i: jax.Array) -> tuple[Any, jax.Array]:
         params, state = carry
@@ -275,17 +288,19 @@ def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
         fun = lambda p: problem.loss(p, now)
         loss, grads = jax.value_and_grad(fun)(params)
         extra = {"value": loss, "grad": grads, "value_fn": fun}
+        before = state
         updates, state = call_update(tx, grads, state, params, extra)
         due = i % grid.every == 0
         if tell:
             jax.lax.cond(due, lambda: jax.debug.callback(tell, i), lambda: None)
         if batch:  # the loss of a batch is no measure of the training loss
             unknown = lambda: jnp.full_like(loss, jnp.nan)
-            loss = jax.lax.cond(due, lambda: problem.loss(params, None), unknown)
+            loss = jax.lax.cond(due, lambda: full(params, before), unknown)
         return (apply_updates(params, updates), state), loss
 
     count = jnp.arange(grid.steps)
-    (params, _), losses = jax.lax.scan(body, (start, tx.init(start)), count)
+    (params, state), losses = jax.lax.scan(body, (start, tx.init(start)), count)
+    params = call_evaluate(tx, state, params)
     metrics = problem.metrics(params) if problem.metrics else {}
     return jnp.append(losses, problem.loss(params, None)), metrics
 

@@ -29,6 +29,7 @@ VERSIONS = {
     "momo_opt": "0.1.0",
     "mechanic_pytorch": "0.0.1",
     "torch_optimizer": "0.3.0",
+    "kron_torch": "0.3.3",
 }
 
 

@@ -1,0 +1,249 @@
+"""What a step sends over the links of a mesh, read from compiled programs, beside optax.
+
+    python -m gdjax.lab.collectives [adamw muon ...] [--markdown]
+
+Each program is one step of an optimizer for a small transformer, compiled for eight devices (for
+want of them, eight virtual ones of the CPU, in a process of its own); nothing is run. Placements:
+replicated and ZeRO-1 get gradients as data-parallel training has them, one per device, not yet
+summed; FSDP and 2-D get them summed and placed like the parameters, as the backward pass leaves
+them. The axes of the mesh are Explicit, for optax Auto: its Muon fails under Explicit ones. XLA on
+CPU makes no reduce-scatter of its own: what it does as an all-reduce and a slice counts as that.
+"""
+
+from __future__ import annotations
+
+__all__ = ["OPTIMIZERS", "PLACEMENTS", "Step", "by_shapes", "step", "table", "transformer"]
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+import gdjax as gd
+from gdjax.lab.bench import markdown
+from gdjax.lab.traffic import KINDS, Traffic, collectives
+from gdjax.state.names import words
+
+DEVICES = 8
+RATE = 1e-3
+OPTIMIZERS = ("adamw", "adafactor", "muon", "soap")
+PLACEMENTS = {
+    "replicated": ((DEVICES,), ("data",)),
+    "ZeRO-1": ((DEVICES,), ("data",)),
+    "FSDP": ((DEVICES,), ("data",)),
+    "2-D": ((DEVICES // 2, 2), ("data", "model")),
+}
+
+
+class Step(NamedTuple):
+    """What one step sends, and what each device keeps of the state."""
+
+    sent: dict[str, Traffic]
+    state_bytes: int  # on each device
+
+    @property
+    def bytes(self) -> int:
+        """All that each device sends."""
+        return sum(one.bytes for one in self.sent.values())
+
+
+def transformer(layers: int = 8, width: int = 256, words: int = 4096) -> dict[str, Any]:
+    """The shapes of a small transformer, by name."""
+    shapes: dict[str, Any] = {"embedding": (words, width)}
+    for i in range(layers):
+        shapes[f"layer{i}"] = {
+            "qkv": (width, 3 * width),
+            "proj": (width, width),
+            "up": (width, 4 * width),
+            "down": (4 * width, width),
+            "norm1": (width,),
+            "norm2": (width,),
+        }
+    return shapes
+
+
+def step(
+    name: str, placement: str, library: str = "gdjax", axis_type: str | None = None, **sizes: Any
+) -> Step | None:
+    """Compiles a step of an optimizer on eight devices; None where the library has it not.
+
+    Args:
+        name: One of `OPTIMIZERS`.
+        placement: One of `PLACEMENTS`.
+        library: gdjax or optax.
+        axis_type: Auto or Explicit: the kind of axes of the mesh. By default Explicit for gdjax, as
+            `jax.make_mesh` makes them, and Auto for optax, whose Muon needs it.
+        **sizes: layers, width and words of the transformer.
+    """
+    tx = _optimizer(library, name)
+    if tx is None:
+        return None
+    axes, names = PLACEMENTS[placement]
+    axis_type = axis_type or ("Explicit" if library == "gdjax" else "Auto")
+    kinds = (jax.sharding.AxisType[axis_type],) * len(axes)
+    mesh = jax.make_mesh(axes, names, axis_types=kinds, devices=jax.devices()[:DEVICES])
+    with jax.set_mesh(mesh):
+        params = _params(placement, mesh, **sizes)
+        grads = params
+        if placement in ("replicated", "ZeRO-1"):
+            at = NamedSharding(mesh, PartitionSpec("data"))
+            stacked = lambda p: jax.ShapeDtypeStruct((DEVICES, *p.shape), p.dtype, sharding=at)
+            grads = jax.tree.map(stacked, params)
+        if library == "gdjax":
+            if placement == "ZeRO-1":
+                tx = gd.sharding.zero(tx)
+            elif axis_type == "Auto":
+                tx = gd.sharding.placed(tx, jax.tree.map(lambda p: p.sharding, params))
+            placed = gd.sharding.state(tx, params)
+        else:
+            placed = by_shapes(tx, params, mesh, split=placement == "ZeRO-1")
+        arrays = lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at)
+        state = jax.tree.map(arrays, jax.eval_shape(tx.init, params), placed)
+        into = jax.tree.map(lambda p: p.sharding, params), placed
+        function = (_ours if library == "gdjax" else _theirs)(tx, placement)
+        jitted = jax.jit(function, donate_argnums=(0, 1), out_shardings=into)
+        text: Any = jitted.lower(params, state, grads).compile().as_text()
+    return Step(collectives(text), sum(map(_shard_bytes, jax.tree.leaves(state))))
+
+
+def _optimizer(library: str, name: str) -> Any:
+    if library == "gdjax":
+        made = getattr(gd, name, None)
+        return None if made is None else made(RATE)
+    import optax
+
+    if name == "muon":  # as ours: what is called embedding is left to AdamW
+        numbers = optax.contrib.MuonDimensionNumbers()
+        matrices = lambda params: jax.tree_util.tree_map_with_path(
+            lambda path, p: numbers if p.ndim == 2 and len(path) > 1 else None, params
+        )
+        return optax.contrib.muon(RATE, muon_weight_dimension_numbers=matrices)
+    made = getattr(optax, name, None) or getattr(optax.contrib, name, None)
+    return None if made is None else made(RATE)
+
+
+def _params(placement: str, mesh: Any, **sizes: int) -> Any:
+    def leaf(path: Any, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        spec: tuple[Any, ...] = ()
+        if placement == "FSDP":
+            spec = ("data",)
+        elif placement == "2-D" and len(shape) == 2:
+            inputs = str(path[-1].key) in ("proj", "down")  # sums over what the others split
+            spec = ("model", "data") if inputs else ("data", "model")
+        at = NamedSharding(mesh, PartitionSpec(*spec))
+        return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=at)
+
+    shapes = transformer(**sizes)
+    return jax.tree_util.tree_map_with_path(leaf, shapes, is_leaf=lambda x: isinstance(x, tuple))
+
+
+def by_shapes(tx: Any, params: Any, mesh: Any, split: bool = False) -> Any:
+    """What a user of any library can do: an array of the shape of its parameter lies as that does.
+
+    Args:
+        tx: A transformation of any library.
+        params: Shapes of parameters, with their shardings.
+        mesh: Of these.
+        split: Over the first axis that the devices divide, instead.
+    """
+    found = jax.tree_util.tree_leaves_with_path(params)
+    by_path = {words(path): p for path, p in found}
+
+    def leaf(path: Any, x: Any) -> NamedSharding:
+        names = words(path)
+        ends = (by_path.get(names[i:]) for i in range(len(names)))
+        owner = next((p for p in ends if p is not None and p.shape == x.shape), None)
+        if owner is None:
+            return NamedSharding(mesh, PartitionSpec())
+        if not split:
+            return owner.sharding
+        axis = next((i for i, n in enumerate(x.shape) if n % DEVICES == 0), None)
+        spec = () if axis is None else (*(None,) * axis, "data")
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return jax.tree_util.tree_map_with_path(leaf, jax.eval_shape(tx.init, params))
+
+
+def _ours(tx: Any, placement: str) -> Callable[..., Any]:
+    def function(params: Any, state: Any, grads: Any) -> Any:
+        if placement == "ZeRO-1":
+            grads = gd.sharding.reduce_scatter(grads)
+        elif placement == "replicated":
+            grads = jax.tree.map(lambda g: jnp.mean(g, 0), grads)
+        return tx.step(grads, state, params)
+
+    return function
+
+
+def _theirs(tx: Any, placement: str) -> Callable[..., Any]:
+    import optax
+
+    def function(params: Any, state: Any, grads: Any) -> Any:
+        if placement in ("replicated", "ZeRO-1"):
+            grads = jax.tree.map(lambda g: jnp.mean(g, 0), grads)
+        updates, state = tx.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return function
+
+
+def _shard_bytes(x: Any) -> int:
+    return int(np.prod(x.sharding.shard_shape(x.shape), dtype=int)) * x.dtype.itemsize
+
+
+def table(
+    optimizers: Sequence[str] = OPTIMIZERS, **sizes: Any
+) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: ours / optax's, where it has the optimizer."""
+    head = ["8 devices, gdjax / optax", *KINDS, "MB sent", "MB of state"]
+    rows = []
+    for name in optimizers:
+        for placement in PLACEMENTS:
+            both = [step(name, placement, library, **sizes) for library in ("gdjax", "optax")]
+            found = [one for one in both if one is not None]
+            if both[0] is None:
+                continue
+            none = Traffic(0, 0)
+            counts = [[str(f.sent.get(kind, none).count) for f in found] for kind in KINDS]
+            numbers = [[f"{f.bytes / 1e6:.2f}" for f in found]]
+            numbers += [[f"{f.state_bytes / 1e6:.2f}" for f in found]]
+            rows.append([f"{name}, {placement}", *map(" / ".join, counts + numbers)])
+    return head, rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints the table; starts itself again where there are fewer than eight devices."""
+    parser = argparse.ArgumentParser("python -m gdjax.lab.collectives", description=__doc__)
+    names = f"of {', '.join(OPTIMIZERS)}; default: all"
+    parser.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=names)
+    parser.add_argument("--markdown", action="store_true", help="as the table of the README")
+    for name, size in (("layers", 8), ("width", 256), ("words", 4096)):
+        parser.add_argument(f"--{name}", type=int, default=size, help="of the transformer")
+    arguments = parser.parse_args(argv)
+    if jax.device_count() < DEVICES:
+        flag = f"--xla_force_host_platform_device_count={DEVICES}"
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+        env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+        given = sys.argv[1:] if argv is None else argv
+        again = [sys.executable, "-m", "gdjax.lab.collectives", *given]
+        return subprocess.run(again, env=env, check=False).returncode
+    sizes = {name: getattr(arguments, name) for name in ("layers", "width", "words")}
+    head, rows = table(arguments.optimizers or OPTIMIZERS, **sizes)
+    if arguments.markdown:
+        print(markdown(head, rows), end="")
+        return 0
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    for row in [head, *rows]:
+        print("  ".join(text.ljust(n) for text, n in zip(row, widths)).rstrip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Matrices of unit size: each by itself, or each of its rows or columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax import matrices
+from gdjax.core import errors, numerics, tree
+from gdjax.core.base import EmptyState, transformation
+
+__all__ = ["normalize_matrices"]
+
+BOTH = (-2, -1)
+
+
+def in_place(
+    leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any, axes: Any, where: str
+) -> tuple[Any, ...]:
+    """`matrices.evolve` of a rule for stacks [..., m, n] that asks for sums and no more.
+
+    So nothing is dealt out to devices, and matrices of one shape need not lie together.
+    """
+    leaves, found, treedef = matrices._stacks(trees[0], axes, where)
+    columns = [treedef.flatten_up_to(x) for x in trees]
+    beside = [[None] * len(leaves) if x is None else treedef.flatten_up_to(x) for x in read]
+    for i, a in enumerate(found):
+        if a is None:
+            continue
+
+        def rule(g: Any, *rest: Any, a: Any = a) -> Any:
+            states, others = rest[: len(trees) - 1], rest[len(trees) - 1 :]
+            stacks = [None if x is None else a.stack(x) for x in others]
+            out = leaf(a.stack(g), *states, *stacks)
+            return (a.unstack(out[0], g), *out[1:]) if len(trees) > 1 else a.unstack(out, g)
+
+        row = tree.evolve(rule, tuple(c[i] for c in columns), *(b[i] for b in beside))
+        for column, x in zip(columns, row):
+            column[i] = x
+    return tuple(treedef.unflatten(column) for column in columns)
+
+
+def length(x: jax.Array, axis: int | tuple[int, ...] = BOTH) -> jax.Array:
+    """Euclidean norms of matrices, rows (axis −1) or columns (axis −2), the axes kept."""
+    return numerics.norm(x, axis, keepdims=True)
+
+
+def unit(x: jax.Array, size: jax.Array) -> jax.Array:
+    """X / size, 0 where size is."""
+    return numerics.safe_divide(x, size.astype(x.dtype))
+
+
+def rms(x: jax.Array) -> jax.Array:
+    """Root mean squares of matrices, the axes kept."""
+    return length(x) * max(x.shape[-2] * x.shape[-1], 1) ** -0.5
+
+
+def spectral(x: jax.Array) -> jax.Array:
+    """Largest singular value of one matrix, [1, 1]."""
+    size = length(x)
+    x = unit(x, size)
+    gram = x @ x.mT.conj() if x.shape[-2] <= x.shape[-1] else x.mT.conj() @ x
+    largest = jnp.linalg.eigvalsh(gram)[..., -1:, None]
+    return size * numerics.safe_sqrt(jnp.maximum(largest, 0))
+
+
+SIZES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "frobenius": length,
+    "rms": rms,
+    "columns": lambda x: length(x, -2),
+    "rows": lambda x: length(x, -1),
+    "spectral": spectral,
+}
+
+
+@transformation
+def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
+    """Divides each matrix of the updates, or each row or column of it, by its size.
+
+        u = g / ‖g‖,    0 where g is 0
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([[3.0, 0.0], [4.0, 2.0]])
+    >>> gd.normalize_matrices("columns").update(g, gd.EmptyState())[0].round(6)
+    Array([[0.6, 0. ],
+           [0.8, 1. ]], dtype=float32)
+
+    Args:
+        norm: What becomes 1: the "frobenius" norm; "rms", the root mean square of the entries;
+            "spectral", the largest singular value, which takes a decomposition; or the length of
+            "columns", which are what comes into each output of a matrix [in, out], or of "rows",
+            which are what goes out of each input, as in a table of embeddings.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrices`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: No such norm; an array of more than two axes without `matrix_axes`.
+    """
+    where = "normalize_matrices"
+    if norm not in SIZES:
+        errors.fail(where, f"norm must be one of {', '.join(SIZES)}", norm)
+
+    def leaf(g):
+        return unit(g, SIZES[norm](g))
+
+    def update(updates, state, params=None, **extra):
+        carry = matrices.evolve if norm == "spectral" else in_place
+        return carry(leaf, (updates,), axes=matrix_axes, where=where)[0], state
+
+    return lambda params: EmptyState(), update
