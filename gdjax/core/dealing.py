@@ -128,7 +128,7 @@ def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, 
 
 
 def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
-    stacks = [put(x, ((), *place(x)[1:])) for x in stacks]
+    stacks = [put(x, ((), *(place(x) or ())[1:])) for x in stacks]
     ways = [_Way(x, names) for x in stacks]
     values, closed = opened(rule)
 
@@ -156,7 +156,7 @@ class _Way:
 
     def __init__(self, stack: Any, names: tuple[str, ...]) -> None:
         shape = get_abstract_mesh().shape
-        sides = place(stack)[1:]
+        sides = (place(stack) or ())[1:]
         self.names = names
         self.spec = PartitionSpec(None, *(side or None for side in sides))
         self.split = tuple(name for name in names if any(name in side for side in sides))

@@ -85,13 +85,11 @@ def gram_newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) ->
     """
     for start in range(0, len(coefficients), 3):
         steps = coefficients[start : start + 3]
-        gram, product = x @ x.mT.conj(), None
+        gram = x @ x.mT.conj()
+        product = jnp.eye(gram.shape[-1], dtype=gram.dtype)
         for k, (a, b, c) in enumerate(steps):
-            square = gram @ gram
-            p = b * gram + c * square  # and a on the diagonal
-            product = (
-                a * jnp.eye(p.shape[-1], dtype=p.dtype) + p if k == 0 else a * product + p @ product
-            )
+            p = b * gram + c * gram @ gram  # and a on the diagonal
+            product = a * product + (p @ product if k else p)
             if k + 1 < len(steps):
                 half = a * gram + p @ gram
                 gram = a * half + half @ p

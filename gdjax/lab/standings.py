@@ -37,7 +37,7 @@ def cells(told: Sequence[Outcome]) -> list[list[str]]:
                 _NONE if one.needed is None else f"{100 * one.needed / base.steps:.0f} %",
                 str(one.steps),
                 _NONE if final is None else f"{final.mean:.4f}{spread}",
-                _NONE if one.p is None else f"{one.p:.1g}",
+                _NONE if one.p is None else f"{one.p:.1g}" if one.p > 1e-12 else "< 1e-12",
                 f"{one.milliseconds:.0f}",
             ]
         )

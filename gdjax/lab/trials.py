@@ -76,7 +76,7 @@ def below(losses: Sequence[float], target: Sequence[float]) -> float:
     error = (of_mean(one) + of_mean(other)) ** 0.5
     if error == 0:
         return float(ahead <= 0)
-    return 1 - NormalDist().cdf(ahead / error)
+    return NormalDist().cdf(-ahead / error)
 
 
 def attempt(

@@ -25,11 +25,8 @@ ROWS = [
     Row(gd.unconstrained_scion(0.05, radius=0.5)),
     Row(gd.scale_by_dion2(0.5)),
     Row(gd.dion2(0.05, 0.5)),
-    Row(
-        gd.chain(gd.sgd(0.1), gd.qk_clip(1.0, "matrices")),
-        extra={"max_logits": jnp.asarray(2.0)},
-        label="qk_clip",
-    ),
+    # It stands behind the rate: what comes in is added to the parameters, not taken off.
+    Row(gd.qk_clip(1.0, "matrices"), extra={"max_logits": jnp.asarray(2.0)}, descends=False),
     Row(gd.muon_clip(0.05, 1.0, key="matrices"), extra={"max_logits": jnp.asarray(1.1)}),
 ]
 
