@@ -418,7 +418,7 @@ def test_every_decay_may_be_of_matrices_alone(name):
     given |= {"learning_rate": 0.1} if "learning_rate" in takes else {}
     given |= {"hessian_diagonal_fn": gd.scale_by_rms(0.9)} if name == "sophia" else {}
     (mask,) = set(MASKS) & set(takes)
-    extra = {"value": jnp.asarray(1.0)}
+    extra = {"max_logits" if name == "muon_clip" else "value": jnp.asarray(1.0)}
 
     @jax.jit
     def both(params):
