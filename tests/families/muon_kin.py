@@ -297,6 +297,13 @@ RECORDED_ROWS = {
 }
 
 
+TORCH_ROWS = {
+    "muon": gd.muon(0.05, eps=0.0, weight_decay=0.1, **ADAM),
+    "muon_plain": gd.muon(0.05, beta=0.8, eps=0.0, nesterov=False, **ADAM),
+    "muon_rms": gd.muon(0.05, ns_steps=3, eps=0.0, weight_decay=0.1, consistent_rms=0.2, **ADAM),
+}
+
+
 def with_package(key, tx):
     reference = recorded("muon_kin", f"pytorch_optimizer/{key}")
     if key.startswith("muon_clip"):  # it forms the factors in float32
@@ -308,4 +315,8 @@ AGREE = (
     {f"numpy-{key}": Agree(*row) for key, row in NUMPY_ROWS.items()}
     | {f"numpy-{key}": Agree(*row, extra=seen) for key, row in CLIPPED.items()}
     | {f"pytorch_optimizer-{key}": with_package(key, tx) for key, tx in RECORDED_ROWS.items()}
+    | {
+        f"torch-{key}": Agree(tx, recorded("muon_kin", f"torch/{key}"))
+        for key, tx in TORCH_ROWS.items()
+    }
 )

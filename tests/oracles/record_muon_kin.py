@@ -6,10 +6,10 @@ python -m tests.oracles.record_muon_kin
 Writes recorded/muon_kin.npz: `<package>/<case>` is a trajectory [61, 8], `meta` a JSON string with
 the versions and, for every case, the class and its arguments.
 
-Matrices of torch are [out, in]: the block w is its transpose there. The package orthogonalises in
-bfloat16 and adds 1e-7 to the norm; here it does so in float64 and adds nothing. Its Scion adds
-small numbers to other norms too: it gets gradients a million times as long, which else it cannot
-tell from these.
+Matrices of torch are [out, in]: the block w is its transpose there. Both packages orthogonalise in
+bfloat16, and pytorch_optimizer adds 1e-7 to the norm; here they do so in float64 and add nothing.
+Its Scion adds small numbers to other norms too: it gets gradients a million times as long, which
+else it cannot tell from these. torch's Muon takes matrices alone: b goes to torch's AdamW.
 """
 
 import functools
@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import pathlib
 import sys
+from unittest import mock
 
 import numpy as np
 import torch
@@ -69,8 +70,16 @@ CASES = {
 }
 
 
+# key: the arguments of torch's Muon, for w
+TORCH_CASES = {
+    "muon": {"lr": 0.05, "weight_decay": 0.1},
+    "muon_plain": {"lr": 0.05, "weight_decay": 0.0, "momentum": 0.8, "nesterov": False},
+    "muon_rms": {"lr": 0.05, "adjust_lr_fn": "match_rms_adamw", "ns_steps": 3},
+}
+
+
 def in_double():
-    """Makes the package orthogonalise in float64, without a number beside the norm."""
+    """Makes pytorch_optimizer orthogonalise in float64, without a number beside the norm."""
     name = "zero_power_via_newton_schulz_5"
     inner = getattr(importlib.import_module("pytorch_optimizer.optimizer.utils.matrix"), name)
     exact = functools.partial(inner, dtype=torch.float64, eps=0.0)
@@ -107,6 +116,23 @@ def trajectory(name, arguments, of_w, of_b):
     return np.stack(path)
 
 
+def torch_trajectory(arguments):
+    """The trajectory [61, 8] of torch's Muon on w and its AdamW on b."""
+    start = problem.split(problem.start())
+    w, b = (torch.nn.Parameter(torch.tensor(x)) for x in (start["w"].T.copy(), start["b"].copy()))
+    rest = {key: value for key, value in ADAM.items() if key != "use_muon"}
+    optimizers = [torch.optim.Muon([w], eps=0.0, **arguments), torch.optim.AdamW([b], **rest)]
+    path = [problem.start()]
+    with mock.patch.object(torch.Tensor, "bfloat16", torch.Tensor.clone):
+        for t in range(problem.STEPS):
+            grads = problem.split(problem.gradient(path[-1], t))
+            w.grad, b.grad = torch.tensor(grads["w"].T.copy()), torch.tensor(grads["b"])
+            for optimizer in optimizers:
+                optimizer.step()
+            path.append(problem.join({"w": w.detach().numpy().T, "b": b.detach().numpy()}))
+    return np.stack(path)
+
+
 def record():
     """Returns all recordings, key to array."""
     in_double()
@@ -120,6 +146,9 @@ def record():
             "w": of_w,
             "b": of_b,
         }
+    for key, arguments in TORCH_CASES.items():
+        arrays[f"torch/{key}"] = torch_trajectory(arguments)
+        cases[f"torch/{key}"] = {"class": "torch.optim.Muon", "arguments": arguments, "b": ADAM}
     meta = {"versions": VERSIONS, "problem": "tests/oracles/problem.py", "cases": cases}
     return arrays | {"meta": np.array(json.dumps(meta | {"numpy": np.__version__}))}
 
