@@ -1,5 +1,6 @@
 """Strict promotion, eight devices, a compilation cache, double precision on request."""
 
+import itertools
 import os
 import pathlib
 
@@ -15,7 +16,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parent.parent
-MAPS = pathlib.Path("/proc/self/maps")
+MAPS, FINISHED = pathlib.Path("/proc/self/maps"), itertools.count(1)
 CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
@@ -37,12 +38,8 @@ def x64():
         yield
 
 
-def pytest_runtest_teardown(item, nextitem):
+def pytest_runtest_teardown():
     """Forgets compiled programs in time: each maps memory, and Linux counts a process's maps."""
-    item.session.config.finished = finished = getattr(item.session.config, "finished", 0) + 1
-    if finished % 50 == 0 and MAPS.exists():
-        n = len(MAPS.read_bytes().splitlines())
-        rss=[l for l in open("/proc/self/status") if l.startswith("VmRSS")][0].split()[1]
-        open(f"/tmp/maps.{os.environ.get('PYTEST_XDIST_WORKER')}","a").write(f"{finished} {n} {rss} {item.nodeid}\n")
-        if n > 40_000:
+    if next(FINISHED) % 50 == 0 and MAPS.exists():
+        if len(MAPS.read_bytes().splitlines()) > 40_000:  # of 65530
             jax.clear_caches()

@@ -208,9 +208,16 @@ def test_the_command_finds_itself_devices():
     options = {"capture_output": True, "text": True, "timeout": 120, "check": True}
     out = subprocess.run(command, env=env, **options).stdout
     rows = [line.split(" | ") for line in out.splitlines()]
-    assert len(rows) == 2 + 4 and rows[2][0] == "| adamw, replicated"
+    assert len(rows) == 2 + 5 and rows[2][0] == "| adamw, replicated"
     assert rows[3][1:4] == ["7 / 7", "7 / 0", "0 / 1"]
 
 
 def test_what_optax_has_not_is_left_out():
     assert step("soap", "FSDP", "optax", **SMALL) is None
+
+
+def test_soap_of_stacked_layers_sends_no_bases():
+    """Gradients and two moments go to the owners, updates and the second moment come back."""
+    sent = step("soap", "stacked", **SMALL | {"layers": 8}).sent["all-to-all"]
+    layers = 8 * (12 * 32 + 2) * 32 * 4  # all bytes; a device sends 7/8 of its eighth
+    assert sent.count == 5 * 5 and sent.bytes <= 5 * layers * 7 / 64

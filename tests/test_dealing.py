@@ -25,11 +25,11 @@ def mesh_of(kind):
     return jax.make_mesh((4, 2), ("data", "model"), axis_types=2 * (AxisType[kind],))
 
 
-def compiled(tx, spec, kind):
+def compiled(tx, spec, kind, params=PARAMS):
     """What the step on a mesh makes, and its program."""
     mesh = mesh_of(kind)
     with jax.set_mesh(mesh):
-        params = jax.device_put(PARAMS, NamedSharding(mesh, spec))
+        params = jax.device_put(params, NamedSharding(mesh, spec))
         placed = gd.sharding.state(tx, params)
         state = jax.jit(tx.init, out_shardings=placed)(params)
         run = jax.jit(tx.step).lower(params, state, params).compile()
@@ -59,7 +59,8 @@ def test_two_all_to_alls_whatever_the_sharding(spec, kind, alone):
     gathers = 0 if spec in SPECS[:2] else 1  # of what several devices have, one made it
     assert sent == {k: n for k, n in {"all-to-all": 2 * split, "all-gather": gathers}.items() if n}
     # 11 matrices are 16 with zeros, and two for each device.
-    assert re.findall(r'"known_trip_count":\{"n":"(\d+)"', text) == ["2"]
+    # Inside of that are the five steps of the iteration.
+    assert set(re.findall(r'"known_trip_count":\{"n":"(\d+)"', text)) <= {"2", "5"}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=NAMES)
@@ -69,6 +70,30 @@ def test_where_the_compiler_alone_knows(spec, alone):
         np.testing.assert_allclose(params[name], want, atol=1e-6)
     sent = collectives(text)
     assert set(sent) == {"all-gather"} and sent["all-gather"] <= 3
+
+
+LAYERS = {"up": jax.random.normal(jax.random.key(1), (8, 16, 24))}
+WITH_BASES = {
+    "soap": gd.soap(0.1, skip_first=False, matrix_axes="n in out"),
+    "shampoo": gd.shampoo(0.1, matrix_axes="n in out"),
+    "kron": gd.kron(0.1, matrix_axes="n in out"),
+}
+
+
+@pytest.mark.parametrize("name", WITH_BASES)
+def test_bases_of_stacked_layers_stay_with_their_owners(name):
+    """Nothing is sent if the layers are split; else gradients, moments and updates alone."""
+    tx = WITH_BASES[name]
+    alone, kept = jax.jit(tx.step)(LAYERS, tx.init(LAYERS), LAYERS)
+    for spec in (P(("data", "model")), P(None, "data", "model"), P("data", None, "model")):
+        params, state, text = compiled(tx, spec, "Explicit", LAYERS)
+        np.testing.assert_allclose(params["up"], alone["up"], atol=1e-5)
+        sent = collectives(text)
+        assert set(sent) <= {"all-to-all"} and sent.get("all-to-all", 0) <= 5 * (spec[1:] != ())
+        squares = [x for x in jax.tree.leaves(state) if x.ndim > 2 and x.shape[-2] == x.shape[-1]]
+        assert len(squares) >= 2
+        for x in squares:
+            assert x.addressable_shards[0].data.shape == (1, *x.shape[1:])
 
 
 def test_stacks_and_vectors_and_a_single_matrix():

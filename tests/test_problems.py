@@ -12,8 +12,10 @@ import pytest
 import scipy.optimize
 
 from gdjax.lab import problems
+from gdjax.lab.charlm import Shape, charlm
 
 NAMES = list(problems.PROBLEMS)
+SMALL = Shape(layers=1, heads=2, width=16, context=16, batch=4)
 KEY = jax.random.key(0)
 
 
@@ -32,9 +34,15 @@ def strict():
 
 
 @functools.cache
+def made(name):
+    """The problem; one that takes long in a small size."""
+    return charlm(shape=SMALL) if name == "charlm" else problems.problem(name)
+
+
+@functools.cache
 def start(name):
     """Parameters at the start; drawing random numbers is what takes long to compile."""
-    return jax.jit(problems.problem(name).init)(KEY)
+    return jax.jit(made(name).init)(KEY)
 
 
 def lbfgs(problem):
@@ -55,7 +63,7 @@ def lbfgs(problem):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_every_problem_promises(name):
-    problem = problems.problem(name)
+    problem = made(name)
     assert problem.name == name
     assert problem.description
     assert problem.steps > 0
@@ -74,7 +82,7 @@ def test_what_every_problem_promises(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_vmap_agrees_with_the_loop(name):
-    problem = problems.problem(name)
+    problem = made(name)
     several = [jax.tree.map(lambda p, i=i: i * p + 0.1, start(name)) for i in range(3)]
     stacked = jax.tree.map(lambda *ps: jnp.stack(ps), *several)
     loss = jax.jit(problem.loss)
@@ -87,7 +95,7 @@ def test_vmap_agrees_with_the_loop(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_double_precision(name):
-    problem = problems.problem(name)
+    problem = made(name)
 
     def everything(key):
         params = problem.init(key)
@@ -107,7 +115,7 @@ def test_double_precision(name):
 @pytest.mark.parametrize("name", ["parabola", "bowl", "quadratic", "rosenbrock"])
 def test_the_minimizer_has_the_least_loss_and_no_gradient(name):
     with x64():
-        problem = problems.problem(name)
+        problem = made(name)
         at = jnp.asarray(problem.minimizer)
         assert at.shape == problem.init(KEY).shape
         value, grad = jax.jit(jax.value_and_grad(problem.loss))(at)
@@ -120,7 +128,7 @@ def test_the_minimizer_has_the_least_loss_and_no_gradient(name):
 @pytest.mark.parametrize("name", ["parabola", "bowl", "quadratic"])
 def test_one_newton_step_solves_a_quadratic(name):
     with x64():
-        problem = problems.problem(name)
+        problem = made(name)
         x = problem.init(KEY)
         grad, hessian = jax.jit(
             lambda p: (jax.grad(problem.loss)(p), jax.hessian(problem.loss)(p))

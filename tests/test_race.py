@@ -184,7 +184,8 @@ def test_double_precision(x64):
     assert 0 < run.final_losses[0, 0] < 1e-30
 
 
-@pytest.mark.parametrize("name", [name for name in PROBLEMS if name != "digits"])  # in test_cli
+# digits is in test_cli, charlm in test_charlm
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if name not in ("digits", "charlm")])
 def test_every_problem_races(name):
     row = race(["adam"], name, [0.01], 1, 2).rows()[0]
     assert row.final_loss is not None and row.seconds > 0 and row.compile_seconds > 0

@@ -98,12 +98,21 @@ def dealt(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
         results = [on_all(x) for x in rule(*map(on_all, stacks))]
         return [put_like(y, x) for x, y in zip(stacks, results)]
     missing = -count % owners
+    stacks = [_at_home(x, () if missing else names) for x in stacks]
     if missing:
         fill = lambda x: jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
         stacks = [fill(x) for x in stacks]
     by = _by_place if explicit else _by_compiler
     results = by(rule, stacks, names)
     return [x[:count] for x in results] if missing else results
+
+
+def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
+    """The stack, whose matrices are split over the first of these names, as owners are, or not."""
+    if (where := place(stack)) is None:
+        return stack
+    lead, *sides = where
+    return put(stack, (lead if lead == names[: len(lead)] else (), *sides))
 
 
 def on_all(x: Any) -> Any:
@@ -128,7 +137,6 @@ def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, 
 
 
 def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
-    stacks = [put(x, ((), *(place(x) or ())[1:])) for x in stacks]
     ways = [_Way(x, names) for x in stacks]
     values, closed = opened(rule)
 
@@ -151,14 +159,15 @@ def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...
 class _Way:
     """The way of one stack to its owners and back, in the words of one device.
 
-    Matrices are numbered as their owners are: [one axis for each name, matrices of one owner].
+    Matrices are numbered as their owners are: [one axis for each name, matrices of one owner]. Over
+    the names that the stack is split over already they need not go: they are at home there.
     """
 
     def __init__(self, stack: Any, names: tuple[str, ...]) -> None:
         shape = get_abstract_mesh().shape
-        sides = (place(stack) or ())[1:]
-        self.names = names
-        self.spec = PartitionSpec(None, *(side or None for side in sides))
+        home, *sides = place(stack) or ((),)
+        self.names = names = names[len(home) :]
+        self.spec = PartitionSpec(home or None, *(side or None for side in sides))
         self.split = tuple(name for name in names if any(name in side for side in sides))
         self.free = tuple(name for name in names if name not in self.split)
         self.sizes = {name: shape[name] for name in names}

@@ -83,6 +83,8 @@ def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
             must = f"{name} must be numbers or one of {', '.join(POLYNOMIALS + EXACT)}"
             errors.fail(where, must, given)
         given = polynomials(given, steps)
+    if not given or steps < 1:
+        errors.fail(where, "there must be a step of the iteration", f"{steps} steps of {given}")
     triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
     if not all(len(triple) == 3 for triple in triples):
         errors.fail(where, f"{name} must be triples (a, b, c)", given)

@@ -86,10 +86,13 @@ def carry(leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int) 
     flat = [_flat(row) for row in rows]
     groups: dict[Any, list[int]] = {}
     for i, row in enumerate(flat):
-        kinds = tuple((x.shape[1:], x.dtype, dealing.place(x)) for x in row.arrays)
-        groups.setdefault((row.treedef, kinds), []).append(i)
+        places = [dealing.place(x) for x in row.arrays]
+        kinds = tuple((x.shape[1:], x.dtype, at) for x, at in zip(row.arrays, places))
+        # What is split over the devices by matrices stays there, and goes with no other.
+        alone = i if any(at and at[0] for at in places) else None
+        groups.setdefault((row.treedef, kinds, alone), []).append(i)
     out: list[Any] = [None] * len(rows)
-    for (treedef, _), members in groups.items():
+    for (treedef, *_), members in groups.items():
         columns = [list(column) for column in zip(*(flat[i].arrays for i in members))]
         counts = [len(x) for x in columns[0]]
         stacks = [xs[0] if len(xs) == 1 else jnp.concatenate(xs) for xs in columns]

@@ -6,8 +6,9 @@ Each program is one step of an optimizer for a small transformer, compiled for e
 want of them, eight virtual ones of the CPU, in a process of its own); nothing is run. Placements:
 replicated and ZeRO-1 get gradients as data-parallel training has them, one per device, not yet
 summed; FSDP and 2-D get them summed and placed like the parameters, as the backward pass leaves
-them. The axes of the mesh are Explicit, for optax Auto: its Muon fails under Explicit ones. XLA on
-CPU makes no reduce-scatter of its own: what it does as an all-reduce and a slice counts as that.
+them; stacked is FSDP of layers that are one array, for a scan over them. The axes of the mesh are
+Explicit, for optax Auto: its Muon fails under Explicit ones. XLA on CPU makes no reduce-scatter of
+its own: what it does as an all-reduce and a slice counts as that.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ PLACEMENTS = {
     "ZeRO-1": ((DEVICES,), ("data",)),
     "FSDP": ((DEVICES,), ("data",)),
     "2-D": ((DEVICES // 2, 2), ("data", "model")),
+    "stacked": ((DEVICES,), ("data",)),
 }
+_STACKED = {r"layers/(qkv|proj|up|down)": "n in out", "embedding": None}
+_ALL = {"embedding": "in out", "layers/norm.": "n in"}
 
 
 class Step(NamedTuple):
@@ -54,19 +58,22 @@ class Step(NamedTuple):
         return sum(one.bytes for one in self.sent.values())
 
 
-def transformer(layers: int = 8, width: int = 256, words: int = 4096) -> dict[str, Any]:
-    """The shapes of a small transformer, by name."""
-    shapes: dict[str, Any] = {"embedding": (words, width)}
-    for i in range(layers):
-        shapes[f"layer{i}"] = {
-            "qkv": (width, 3 * width),
-            "proj": (width, width),
-            "up": (width, 4 * width),
-            "down": (4 * width, width),
-            "norm1": (width,),
-            "norm2": (width,),
-        }
-    return shapes
+def transformer(
+    layers: int = 8, width: int = 256, words: int = 4096, stacked: bool = False
+) -> dict[str, Any]:
+    """The shapes of a small transformer, by name; the layers apart, or one array of all."""
+    layer = {
+        "qkv": (width, 3 * width),
+        "proj": (width, width),
+        "up": (width, 4 * width),
+        "down": (4 * width, width),
+        "norm1": (width,),
+        "norm2": (width,),
+    }
+    embedding = {"embedding": (words, width)}
+    if stacked:
+        return embedding | {"layers": {name: (layers, *shape) for name, shape in layer.items()}}
+    return embedding | {f"layer{i}": dict(layer) for i in range(layers)}
 
 
 def step(
@@ -82,7 +89,7 @@ def step(
             `jax.make_mesh` makes them, and Auto for optax, whose Muon needs it.
         **sizes: layers, width and words of the transformer.
     """
-    tx = _optimizer(library, name)
+    tx = _optimizer(library, name, placement == "stacked")
     if tx is None:
         return None
     axes, names = PLACEMENTS[placement]
@@ -113,16 +120,19 @@ def step(
     return Step(collectives(text), sum(map(_shard_bytes, jax.tree.leaves(state))))
 
 
-def _optimizer(library: str, name: str) -> Any:
+def _optimizer(library: str, name: str, stacked: bool) -> Any:
     if library == "gdjax":
         made = getattr(gd, name, None)
-        return None if made is None else made(RATE)
+        axes = gd.matrix_axes(_STACKED | (_ALL if name == "soap" else {}))
+        takes = {"muon": "muon_weight_dimension_numbers", "soap": "matrix_axes"}
+        about = {takes[name]: axes} if stacked and name in takes else {}
+        return None if made is None else made(RATE, **about)
     import optax
 
     if name == "muon":  # as ours: what is called embedding is left to AdamW
-        numbers = optax.contrib.MuonDimensionNumbers()
+        numbers = optax.contrib.MuonDimensionNumbers(-2, -1)
         matrices = lambda params: jax.tree_util.tree_map_with_path(
-            lambda path, p: numbers if p.ndim == 2 and len(path) > 1 else None, params
+            lambda path, p: numbers if p.ndim == 2 + stacked and len(path) > 1 else None, params
         )
         return optax.contrib.muon(RATE, muon_weight_dimension_numbers=matrices)
     made = getattr(optax, name, None) or getattr(optax.contrib, name, None)
@@ -132,15 +142,17 @@ def _optimizer(library: str, name: str) -> Any:
 def _params(placement: str, mesh: Any, **sizes: int) -> Any:
     def leaf(path: Any, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         spec: tuple[Any, ...] = ()
-        if placement == "FSDP":
+        if placement == "FSDP" or len(path) == 1 and placement == "stacked":
             spec = ("data",)
+        elif placement == "stacked":
+            spec = (None, "data")
         elif placement == "2-D" and len(shape) == 2:
             inputs = str(path[-1].key) in ("proj", "down")  # sums over what the others split
             spec = ("model", "data") if inputs else ("data", "model")
         at = NamedSharding(mesh, PartitionSpec(*spec))
         return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=at)
 
-    shapes = transformer(**sizes)
+    shapes = transformer(**sizes, stacked=placement == "stacked")
     return jax.tree_util.tree_map_with_path(leaf, shapes, is_leaf=lambda x: isinstance(x, tuple))
 
 

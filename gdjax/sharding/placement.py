@@ -26,9 +26,10 @@ def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
     of rows or columns its one, a memory of several steps those behind its own. Which these are is
     found from shapes: the parameter is made a little longer along each axis, and the array that
     grows with it follows that axis, be it as long or the number of blocks. One that follows an axis
-    twice is split once. Codes of few bits are placed as the numbers they stand for, their scales
-    where whole blocks lie. Counts and other scalars are on all devices. Under `zero` the place of a
-    parameter is that of its slices.
+    twice is split once; and squares of axes, one for each of many layers in one array, lie with the
+    devices that are to use them, if these share them evenly. Codes of few bits are placed as the
+    numbers they stand for, their scales where whole blocks lie. Counts and other scalars are on all
+    devices. Under `zero` the place of a parameter is that of its slices.
 
         init = jax.jit(tx.init, out_shardings=gd.sharding.state(tx, params))
 
@@ -105,6 +106,10 @@ def _places(
         else:
             kept = followed.axes(str(name), leaf.shape, shape)
             names = [None if k is None else spec[k] for k in kept]
+            if kept[:1] != [None] and followed.squares(str(name), leaf.shape, shape):
+                every = tuple(mesh.axis_names)
+                if leaf.shape[0] % _size(mesh, every) == 0:
+                    names = [every, *[None] * (len(kept) - 1)]
             fits = [n % _size(mesh, one) == 0 for n, one in zip(leaf.shape, names)]
             places.append(tuple(one if fit else None for one, fit in zip(names, fits)))
     return places
@@ -197,6 +202,14 @@ class _Followed:
                 )
                 kept[i] = next(found, None)
         return kept
+
+    def squares(self, name: str, shape: tuple[int, ...], of: tuple[int, ...]) -> bool:
+        """Whether it is several matrices, both of whose sides are one whole axis."""
+        grown, longer = self._grown(_a_little).get(name, ()), _a_little(of)
+        if len(shape) != len(grown) or len(shape) < 3:
+            return False
+        sides = (shape[-2:], grown[-2:])
+        return any(sides == ((n, n), (m, m)) and m != n for n, m in zip(of, longer))
 
     def _grown(self, way: Callable[[tuple[int, ...]], Any]) -> dict[str, tuple[int, ...]]:
         """The shapes of the arrays of a state, by name; none if parameters cannot be so long."""
