@@ -117,3 +117,19 @@ def test_a_leaf_is_one_call():
     program = jax.make_jaxpr(lambda g, s, p: tx.step(g, s, p))(params, tx.init(params), params)
     large = [e for e in program.eqns if any(v.aval.shape == (2, 3) for v in e.outvars)]
     assert len(large) == 5 and len({id(e.params["jaxpr"]) for e in large}) == 1
+
+
+def test_the_table_of_matrices():
+    with jax.numpy_dtype_promotion("standard"):  # optax's Muon needs it
+        head, rows = bench.matrices(layers=2, width=64, repeats=2)
+    assert [row[0] for row in rows] == ["muon", "muon, Gram form"]
+    for row in rows:
+        assert len(row) == len(head) and all(float(x) >= 0 for x in row[1:])
+
+
+def test_muon_needs_less_memory_than_in_optax():
+    tx = gd.muon(1e-3), optax.contrib.muon(1e-3)
+    params = {f"layer{i}": jnp.eye(64, 128) for i in range(6)}
+    with jax.numpy_dtype_promotion("standard"):
+        ours, theirs = (bench.cost(one, params) for one in tx)
+    assert ours.temporary < 0.5 * theirs.temporary
