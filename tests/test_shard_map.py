@@ -78,6 +78,72 @@ def test_sizes_are_those_of_whole_arrays(tx):
         same(run_in_shards(alone, GRADS[:2])[0], expected[0])
 
 
+@pytest.mark.parametrize("axes", ["d", ("d", "e")], ids=str)
+def test_what_is_the_same_on_all_devices_counts_once(axes):
+    """Under tensor parallelism a bias is split over fewer axes than a matrix, or over none."""
+    mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=2 * (jax.sharding.AxisType.Auto,))
+    specs = {"w": P("d") if axes == "d" else P("d", "e"), "v": P("d"), "gain": P()}
+    params = {**LARGE, "gain": np.float32(-3.0)}
+    for tx in (
+        gd.clip_by_global_norm(0.1, axis_name=axes),
+        gd.normalize(axis_name=axes),
+        gd.clip_by_block_rms(0.1, axis_name=axes),
+        gd.scale_by_param_block_norm(axis_name=axes),
+        gd.lamb(0.1, axis_name=axes),
+    ):
+        alone = tx.replace(axis_name=None)
+        expected = alone.update(params, alone.init(params), params)[0]
+
+        def shards(params, tx=tx):
+            return tx.update(params, tx.init(params), params)[0]
+
+        over = jax.shard_map(shards, mesh=mesh, in_specs=(specs,), out_specs=specs)
+        same(jax.jit(over)(params), expected)
+
+
+def test_long_gradients_in_part_on_all_devices():
+    mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=2 * (jax.sharding.AxisType.Auto,))
+    specs = {"w": P("d", "e"), "v": P("d")}
+    skip = functools.partial(gd.skip_large_updates, max_squared_norm=1.0, axis_name=("d", "e"))
+    squared = lambda g: skip(g, 0, None)[1]["norm_squared"]
+    over = jax.shard_map(squared, mesh=mesh, in_specs=(specs,), out_specs=P())
+    want = sum(float((x.astype(float) ** 2).sum()) for x in LARGE.values())
+    np.testing.assert_allclose(jax.jit(over)(LARGE), want, rtol=1e-6)
+
+
+LARGE = {"w": np.float32(RNG.standard_normal((16, 24))), "v": np.float32(RNG.standard_normal(8))}
+
+
+@pytest.mark.parametrize("spec", [P("d"), P("d", "e"), P(None, ("d", "e"))], ids=str)
+def test_factored_means_are_those_of_whole_arrays(spec):
+    """On four devices by two; whichever axis is the longer of a shard, it is that of the whole."""
+    mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=2 * (jax.sharding.AxisType.Auto,))
+    about = {"min_dim_size_to_factor": 4, "clipping_threshold": 0.5}
+    tx = gd.adafactor(0.1, **about, spec=spec)
+    grads = [jax.tree.map(lambda p: np.float32(RNG.standard_normal(p.shape)), LARGE)] * 2
+    specs = {"w": spec, "v": P(*spec[:1])}
+    place = lambda p, at: jax.device_put(p, jax.NamedSharding(mesh, at))
+    placed = gd.sharding.state(tx, jax.tree.map(place, LARGE, specs))
+    state = jax.tree.map(lambda at: at.spec, placed)
+
+    def steps(tx, params, state, grads):
+        for g in grads:
+            params, state = tx.step(g, state, params)
+        return params, state
+
+    def run(tx):
+        about = {"in_specs": (specs, state, [specs] * 2), "out_specs": (specs, state)}
+        over = jax.shard_map(lambda *a: steps(tx, *a), mesh=mesh, **about)
+        return jax.jit(over)(LARGE, tx.init(LARGE), grads)
+
+    alone = gd.adafactor(0.1, **about)
+    expected = steps(alone, LARGE, alone.init(LARGE), grads)
+    assert expected[1][0].v_row["w"].shape == (16,)
+    same(run(tx), expected)
+    with pytest.raises((AssertionError, ValueError, TypeError)):  # its shapes are others
+        same(run(alone)[0], expected[0])
+
+
 def broken(entry):
     """The second gradient is not finite in one entry, which one device alone sees."""
     second = {**GRADS[1], "w": GRADS[1]["w"].copy()}

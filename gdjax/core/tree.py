@@ -5,14 +5,14 @@ What is not differentiable (None, float0, integer, key leaves) is passed over ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors, numerics
+from gdjax.core import errors, numerics, shards
 from gdjax.core.fuse import Call, Deferred, differentiable, force
 
 __all__ = [
@@ -199,13 +199,26 @@ def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
         axis_name: Axes of `shard_map` or `pmap` over which the leaves are split.
     """
     lengths = [numerics.norm(x) for x in _wide_leaves(force(tree))]
-    dtype = np.result_type(np.float32, *(x.dtype for x in lengths))
-    total = numerics.norm(jnp.stack([x.astype(dtype) for x in lengths] or [jnp.zeros([], dtype)]))
     if axis_name is None:
-        return total
-    top = jax.lax.stop_gradient(jax.lax.pmax(total, axis_name))
+        return _of_all(lengths)
+    groups: dict[Any, list[jax.Array]] = {}
+    for x in lengths:
+        groups.setdefault(shards.names_of(x, axis_name), []).append(x)
+    return _of_all([_over(_of_all(group), names) for names, group in groups.items()])
+
+
+def _of_all(lengths: Sequence[jax.Array]) -> jax.Array:
+    dtype = np.result_type(np.float32, *(x.dtype for x in lengths))
+    return numerics.norm(jnp.stack([x.astype(dtype) for x in lengths] or [jnp.zeros([], dtype)]))
+
+
+def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
+    """The norm of the norms that the devices have found of their shards."""
+    if not names:
+        return length
+    top = jax.lax.stop_gradient(jax.lax.pmax(length, names))
     top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
-    return top * numerics.safe_sqrt(jax.lax.psum(numerics.abs_sq(total / top), axis_name))
+    return top * numerics.safe_sqrt(jax.lax.psum(numerics.abs_sq(length / top), names))
 
 
 def vdot(a: Any, b: Any) -> jax.Array:

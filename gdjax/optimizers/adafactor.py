@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import get_abstract_mesh
 
 from gdjax.core import numerics, tree
 from gdjax.core.base import Pair, transformation
@@ -28,6 +30,25 @@ if TYPE_CHECKING:
 __all__ = ["FactoredState", "adafactor", "power_decay_rate", "scale_by_factored_rms"]
 
 
+def _names(spec: Any, axis: int) -> tuple[str, ...]:
+    """The axes of `shard_map` over which an axis of an array is split; none outside of it."""
+    names = spec[axis] if spec is not None and axis < len(spec) else None
+    names = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    return tuple(name for name in names if name in get_abstract_mesh().manual_axes)
+
+
+def _whole(shape: tuple[int, ...], spec: Any) -> tuple[int, ...]:
+    """The shape of an array of which this is a device's."""
+    mesh = get_abstract_mesh()
+    split = [[mesh.shape[name] for name in _names(spec, axis)] for axis in range(len(shape))]
+    return tuple(n * math.prod(devices) for n, devices in zip(shape, split))
+
+
+def _total(part: Any, names: tuple[str, ...]) -> Any:
+    """The sum over devices."""
+    return lax.psum(part, names) if names else part
+
+
 def longest_axes(shape: tuple[int, ...]) -> tuple[int, int]:
     """The two longest of two or more axes, the longest last."""
     *_, second, longest = (int(axis) for axis in np.argsort(shape, kind="stable"))
@@ -42,17 +63,20 @@ def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
     return (second, longest) if shape[second] >= least else None
 
 
-def mean_over(x: jax.Array, axis: int) -> jax.Array:
+def mean_over(x: jax.Array, axis: int, spec: Any = None) -> jax.Array:
     """Mean over an axis, which stays with length 1."""
-    return jnp.sum(x, axis, keepdims=True) / x.shape[axis]
+    total = _total(jnp.sum(x, axis, keepdims=True), _names(spec, axis))
+    return total / _whole(x.shape, spec)[axis]
 
 
-def factors_like(params: Any, least: int, factored: bool = True) -> tuple[Any, Any, Any]:
+def factors_like(
+    params: Any, least: int, factored: bool = True, spec: Any = None
+) -> tuple[Any, Any, Any]:
     """Zeros for row means and column means of what is factored, and for squares of the others."""
     squares = tree.square_like(params)
 
     def axes_of(p: jax.Array) -> tuple[int, int] | None:
-        return factored_axes(p.shape, least) if factored else None
+        return factored_axes(_whole(p.shape, spec), least) if factored else None
 
     def without(p: jax.Array, which: int) -> jax.Array | None:
         axes = axes_of(p)
@@ -63,7 +87,9 @@ def factors_like(params: Any, least: int, factored: bool = True) -> tuple[Any, A
     return rows, columns, jax.tree.map(lambda p: p if axes_of(p) is None else None, squares)
 
 
-def follow(g: jax.Array, r: Any, c: Any, v: Any, decay: Any, epsilon: Any) -> tuple[Any, ...]:
+def follow(
+    g: jax.Array, r: Any, c: Any, v: Any, decay: Any, epsilon: Any, spec: Any = None
+) -> tuple[Any, ...]:
     """Takes |g|² + ε into its means: row and column means r and c of a matrix, or v.
 
     Gives the factors of the root of the estimate, r·c / mean(r) or v, and the means. The product
@@ -72,12 +98,12 @@ def follow(g: jax.Array, r: Any, c: Any, v: Any, decay: Any, epsilon: Any) -> tu
     if v is not None:
         v = ema(v, abs_sq(g) + epsilon, decay)
         return (safe_sqrt(v),), None, None, v
-    row, column = longest_axes(g.shape)  # the rows lie along the first of them
+    row, column = longest_axes(_whole(g.shape, spec))  # the rows lie along the first of them
     # The barrier keeps XLA from writing |g|² to memory for the two sums to share.
     of_rows, of_columns = abs_sq(g), abs_sq(lax.optimization_barrier(g))
-    r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column) + epsilon, decay)
-    c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row) + epsilon, decay)
-    roots = safe_sqrt(safe_divide(r, mean_over(r, row))), safe_sqrt(c)
+    r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column, spec) + epsilon, decay)
+    c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row, spec) + epsilon, decay)
+    roots = safe_sqrt(safe_divide(r, mean_over(r, row, spec))), safe_sqrt(c)
     return roots, jnp.squeeze(r, column), jnp.squeeze(c, row), None
 
 
@@ -87,11 +113,15 @@ def divide(g: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
     return g / product.astype(g.dtype)
 
 
-def divide_and_clip(g: jax.Array, roots: tuple[jax.Array, ...], threshold: Any) -> jax.Array:
+def divide_and_clip(
+    g: jax.Array, roots: tuple[jax.Array, ...], threshold: Any, spec: Any = None
+) -> jax.Array:
     """As `divide`, with a root mean square of no more than a threshold."""
     # To divide twice is cheaper than to write the quotient, and read it to measure and to clip.
     again = divide(*lax.optimization_barrier((g, roots)))
-    square = jnp.sum(abs_sq(again)) / max(g.size, 1)
+    names = [name for axis in range(g.ndim) for name in _names(spec, axis)]
+    square = _total(jnp.sum(abs_sq(again)), tuple(names))
+    square = square / max(math.prod(_whole(g.shape, spec)), 1)
     return shorten(divide(g, roots), safe_sqrt(square), threshold)
 
 
@@ -124,6 +154,7 @@ def scale_by_factored_rms(
     decay_rate_fn: Callable[[Any, Any], Any] = power_decay_rate,
     *,
     clipping_threshold: Positive | None = None,
+    spec: Any = None,
 ):
     """Divides by the root of mean squares, which for a matrix are a product of two vectors.
 
@@ -149,23 +180,27 @@ def scale_by_factored_rms(
         decay_rate_fn: Gives β for a step, counted from 0, and `decay_rate`.
         clipping_threshold: d > 0, the greatest root mean square of a block of updates; None for
             no clipping. `clip_by_block_rms` after this one does the same with more memory moved.
+        spec: Inside of `shard_map`, the `PartitionSpec` by which arrays are split, as in its
+            `in_specs`; of arrays of fewer axes the first of it. Means are then of whole arrays.
 
     Reference: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost,
         2018, https://arxiv.org/abs/1804.04235
     """
 
     def init(params):
-        return FactoredState(zero_count(), *factors_like(params, min_dim_size_to_factor, factored))
+        return FactoredState(
+            zero_count(), *factors_like(params, min_dim_size_to_factor, factored, spec)
+        )
 
     def update(updates, state, params=None, **extra):
         step = jnp.maximum(numerics.weak(state.count.astype(float)) - step_offset, 0)
         decay = numerics.weak(decay_rate_fn(step, decay_rate))
 
         def leaf(g, r, c, v):
-            roots, r, c, v = follow(g, r, c, v, decay, epsilon)
+            roots, r, c, v = follow(g, r, c, v, decay, epsilon, spec)
             if clipping_threshold is None:
                 return divide(g, roots), r, c, v
-            return divide_and_clip(g, roots, clipping_threshold), r, c, v
+            return divide_and_clip(g, roots, clipping_threshold, spec), r, c, v
 
         trees = updates, state.v_row, state.v_col, state.v
         updates, *means = tree.evolve(leaf, trees)
@@ -188,6 +223,8 @@ def adafactor(
     eps: NonNegative = 1e-30,
     factored: bool = True,
     weight_decay_mask: Any = None,
+    *,
+    spec: Any = None,
 ):
     """Descends as RMSProp does, by relative steps, with a row and a column for each matrix.
 
@@ -217,6 +254,7 @@ def adafactor(
         eps: Added to the squared gradient.
         factored: False keeps the squares of every entry.
         weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        spec: How arrays are split inside of `shard_map`; see `scale_by_factored_rms`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -233,10 +271,12 @@ def adafactor(
             min_dim_size_to_factor,
             eps,
             clipping_threshold=clipping_threshold,
+            spec=spec,
         )
     ]
     if multiply_by_parameter_scale:
-        parts.append(scale_by_param_block_rms())
+        over = None if spec is None else tuple(jax.tree.leaves(tuple(spec)))
+        parts.append(scale_by_param_block_rms(axis_name=over))
     parts.append(scale_by_learning_rate(rate))
     if momentum is not None:
         parts.append(average(momentum, debias=False, accumulator_dtype=dtype_momentum))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics, tree
+from gdjax.core import errors, numerics, shards, tree
 from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
@@ -80,8 +80,8 @@ def skip_large_updates(
     >>> skip = functools.partial(gd.skip_large_updates, max_squared_norm=100.0)
     >>> tx = gd.accumulate(gd.sgd(0.1), 4, should_skip_update_fn=skip)
     """
-    squared = tree.vdot(updates, updates)
-    squared = squared if axis_name is None else jax.lax.psum(squared, axis_name)
+    each = jax.tree.map(lambda g: tree.vdot(g, g), updates)
+    squared = tree.total([shards.psum(square, axis_name) for square in jax.tree.leaves(each)])
     skip = ~(squared <= max_squared_norm)  # so NaN is skipped too
     return skip, {"should_skip": skip, "norm_squared": squared}
 

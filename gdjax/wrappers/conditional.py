@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics, tree
+from gdjax.core import errors, numerics, shards, tree
 from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
@@ -201,7 +201,7 @@ def all_finite(updates: Any, *, axis_name: Any = None) -> jax.Array:
 
 def on_any(flag: jax.Array, axis_name: Any) -> jax.Array:
     """Whether a flag holds on one of the devices along some axes, [] bool."""
-    return jax.lax.pmax(flag.astype(jnp.int32), axis_name) > 0
+    return shards.pmax(flag.astype(jnp.int32), axis_name) > 0
 
 
 def _finite(x: Any) -> jax.Array:

@@ -1,0 +1,47 @@
+"""Sums over the shards of an array, inside of `shard_map`, where a device sees its own alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+__all__ = ["count", "names_of", "pmax", "psum"]
+
+
+def names_of(x: jax.Array, axis_name: Any) -> tuple[Any, ...]:
+    """Those of some axes of `shard_map` over which an array is split.
+
+    JAX tells (`check_vma`) over which axes the devices may hold different arrays; where it does
+    not, these are all that are given. An array that is the same on all devices is not counted
+    once for each of them.
+    """
+    if axis_name is None:
+        return ()
+    names = axis_name if isinstance(axis_name, (tuple, list)) else (axis_name,)
+    mine, told = _varying(x), [name for name in names if _varying(jax.lax.axis_index(name))]
+    return tuple(name for name in names if name in mine or name not in told)
+
+
+def _varying(x: jax.Array) -> frozenset[Any]:
+    kind: Any = jax.typeof(x)
+    kind = getattr(kind, "manual_axis_type", kind)
+    return getattr(kind, "varying", getattr(kind, "vma", frozenset()))  # vma: before jax 0.10
+
+
+def psum(x: jax.Array, axis_name: Any) -> jax.Array:
+    """The sum over the shards of an array of what each device has found of its own."""
+    names = names_of(x, axis_name)
+    return jax.lax.psum(x, names) if names else x
+
+
+def pmax(x: jax.Array, axis_name: Any) -> jax.Array:
+    """The greatest over the shards of an array of what each device has found of its own."""
+    names = names_of(x, axis_name)
+    return jax.lax.pmax(x, names) if names else x
+
+
+def count(x: jax.Array, axis_name: Any) -> int:
+    """How many shards an array has."""
+    names = names_of(x, axis_name)
+    return jax.lax.psum(1, names) if names else 1
