@@ -139,7 +139,7 @@ def _of_numbers(said: Any, shape: tuple[int, ...]) -> Axes:
 
 def _said(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
     """The leaves, what is said of each, and the structure."""
-    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
+    leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
     if isinstance(axes, Rule):
         said = axes._of(params, where)
     elif callable(axes):
@@ -168,7 +168,7 @@ def axes_of(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Axes | 
         if word is None or not tree.differentiable(x):
             found.append(None)
         else:
-            path = tree.paths(params, lambda x: x is None)[i]
+            path = tree.paths(params, tree.is_none)[i]
             found.append(_axes(word, np.shape(x), where, path))
     return leaves, found, treedef
 
@@ -180,7 +180,7 @@ def is_matrix(params: Any, axes: Any, where: str) -> Any:
     """
     leaves, found, treedef = axes_of(params, axes, where)
     if axes is None:
-        names = tree.paths(params, lambda x: x is None)
+        names = tree.paths(params, tree.is_none)
         tables = [any(re.fullmatch(TABLES, word) for word in name.split("/")) for name in names]
         found = [None if table else a for table, a in zip(tables, found)]
     return treedef.unflatten([None if x is None else a is not None for x, a in zip(leaves, found)])
@@ -198,7 +198,7 @@ def _stacks(updates: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], 
     for i, x in enumerate(leaves):
         if tree.differentiable(x) and found[i] is None:
             if np.ndim(x) > 1:
-                path = tree.paths(updates, lambda x: x is None)[i]
+                path = tree.paths(updates, tree.is_none)[i]
                 must = f"an array of more than one axis must have matrix_axes, at {path!r}"
                 hint = "Say them, as in 'n in out', or leave it to another by partition."
                 errors.fail(where, must, f"shape {np.shape(x)}", instead=hint)

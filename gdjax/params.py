@@ -23,7 +23,7 @@ from typing import Any, ParamSpec
 import jax
 import numpy as np
 
-from gdjax.core import errors
+from gdjax.core import errors, tree
 from gdjax.core.ranges import is_array
 from gdjax.core.recipe import Recipe, factory
 
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-_is_none = lambda x: x is None
 
 
 class Rule(Recipe):
@@ -92,7 +91,7 @@ def select(params: Any, rule: Any, where: str = "select") -> Any:
     Raises:
         ValueError: A pattern matches nothing, or a tree does not fit; the message says the nearest.
     """
-    leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+    leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
     return treedef.unflatten(_blank(leaves, _flags(params, rule, where)))
 
 
@@ -111,7 +110,7 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
             are True and False.
         where: Who asks, for messages.
     """
-    leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+    leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
     if isinstance(rule, Rule):
         labels = rule._of(params, where)
     elif _is_function(rule):
@@ -123,7 +122,7 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
 
 def only(flags: Any, tree: Any) -> Any:
     """The leaves of a tree that are flagged, and None in the place of the others."""
-    return jax.tree.map(lambda keep, x: x if keep else None, flags, tree, is_leaf=_is_none)
+    return jax.tree.map(lambda keep, x: x if keep else None, flags, tree, is_leaf=tree.is_none)
 
 
 @_rule
@@ -247,7 +246,7 @@ def by_label(**rules: Any):
 
 
 def _leaves(params: Any) -> list[Any]:
-    return jax.tree.leaves(params, is_leaf=_is_none)
+    return jax.tree.leaves(params, is_leaf=tree.is_none)
 
 
 def _blank(leaves: list[Any], said: list[Any]) -> list[Any]:
@@ -257,7 +256,7 @@ def _blank(leaves: list[Any], said: list[Any]) -> list[Any]:
 
 def _keys(params: Any) -> Iterator[tuple[tuple[str, ...], bool]]:
     """The path of each leaf as words, and whether its last word is the field `value` of a box."""
-    for path, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_none)[0]:
+    for path, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=tree.is_none)[0]:
         words = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
         boxed = isinstance(path[-1], jax.tree_util.GetAttrKey) if path else False
         yield words, boxed and words[-1] == "value"
@@ -315,7 +314,7 @@ def _as_bool(flag: Any, where: str) -> bool:
 def _by_tree(params: Any, tree: Any, where: str, must: str) -> list[Any]:
     """What a tree like the parameters, or a part of it from the root, says of each leaf."""
     must += " like the parameters, or a part of it from the root"
-    values, entries, found = jax.tree.leaves(tree, is_leaf=_is_none), {}, []
+    values, entries, found = jax.tree.leaves(tree, is_leaf=tree.is_none), {}, []
     for i, (words, boxed) in enumerate(_keys(tree)):
         entries |= {words: i} | ({words[:-1]: i} if boxed else {})
     for (words, _), leaf in zip(_keys(params), _leaves(params)):

@@ -22,6 +22,7 @@ __all__ = [
     "copy",
     "differentiable",
     "evolve",
+    "is_none",
     "map",
     "moment_like",
     "norm",
@@ -35,7 +36,8 @@ __all__ = [
 _map = map
 
 
-def _is_none(x: Any) -> bool:
+def is_none(x: Any) -> bool:
+    """For `is_leaf`, where trees have None in places and that is to be seen."""
     return x is None
 
 
@@ -46,7 +48,7 @@ def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
 
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
-    return jax.tree.flatten(tree, is_leaf=_is_none)
+    return jax.tree.flatten(tree, is_leaf=is_none)
 
 
 def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = False) -> list[Any]:
@@ -64,7 +66,7 @@ def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = F
             return treedef.flatten_up_to(tree)
         except ValueError:
             pass
-    mine, theirs = paths(reference, _is_none), paths(tree, _is_none)
+    mine, theirs = paths(reference, is_none), paths(tree, is_none)
     apart = next((p for p in mine if p not in theirs), None)
     extra = next((p for p in theirs if p not in mine), None)
     if apart is not None:
@@ -85,7 +87,7 @@ def check_like(updates: Any, params: Any, where: str = "update") -> None:
     gs, treedef = _flatten(updates)
     for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where))):
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
-            path = paths(updates, _is_none)[i]
+            path = paths(updates, is_none)[i]
             must = f"updates must have the shapes of params, at {path!r} {np.shape(p)}"
             errors.fail(where, must, str(np.shape(g)))
 
@@ -116,7 +118,7 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
     results = []
     for i, row in enumerate(zip(gs, *others)):
         if _takes_part(row[:kept]):
-            call = Call(leaf, kept, row, lambda i=i: paths(updates, _is_none)[i])
+            call = Call(leaf, kept, row, lambda i=i: paths(updates, is_none)[i])
             results.append(call.deferred())
         else:
             passed = row[0] if not differentiable(row[0]) else None

@@ -177,8 +177,7 @@ def scale_by_shape(
 
     def update(updates, state, params=None, **extra):
         sides = matrices.sides(updates, weight_dimension_numbers, "scale_by_shape")
-        is_none = lambda x: x is None
-        return jax.tree.map(leaf, updates, sides, is_leaf=is_none), state
+        return jax.tree.map(leaf, updates, sides, is_leaf=tree.is_none), state
 
     return lambda params: EmptyState(), update
 

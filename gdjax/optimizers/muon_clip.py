@@ -68,15 +68,14 @@ def qk_clip(
 
     def update(updates, state, params=None, *, max_logits, **extra):
         errors.need_params("qk_clip", params)
-        none = lambda x: x is None
-        leaves, treedef = jax.tree.flatten(updates, is_leaf=none)
+        leaves, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
         powers = [0.0] * len(leaves)
         for rule, share in shares:
             if rule is not None:
-                flags = jax.tree.leaves(select(updates, rule, "qk_clip"), is_leaf=none)
+                flags = jax.tree.leaves(select(updates, rule, "qk_clip"), is_leaf=tree.is_none)
                 powers = [share if flag else old for flag, old in zip(flags, powers)]
         axes = matrices.axes_of(updates, matrix_axes, "qk_clip")[1]
-        names = tree.paths(updates, none)
+        names = tree.paths(updates, tree.is_none)
         out = []
         for u, p, a, name, share in zip(leaves, treedef.flatten_up_to(params), axes, names, powers):
             if not share or not tree.differentiable(u):

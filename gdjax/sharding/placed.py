@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, get_abstract_mesh
 
+from gdjax.core import tree
 from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.sharding.placement import state_specs
@@ -43,7 +44,7 @@ def placed(inner: Any, specs: Any):
             return call(inner, *values)
         updates, state, params, extra = values
         like = updates if params is None else params
-        leaves, treedef = jax.tree.flatten(like, is_leaf=_is_none)
+        leaves, treedef = jax.tree.flatten(like, is_leaf=tree.is_none)
         several = not isinstance(specs, (PartitionSpec, NamedSharding))
         given = treedef.flatten_up_to(specs) if several else [specs] * len(leaves)
         full = [_full(spec, jnp.ndim(x)) for spec, x in zip(given, leaves)]
@@ -52,9 +53,9 @@ def placed(inner: Any, specs: Any):
         at = treedef.unflatten([PartitionSpec(*spec) for spec in full])
         place = lambda x, spec: None if x is None else spec
         places = [
-            jax.tree.map(place, updates, at, is_leaf=_is_none),
+            jax.tree.map(place, updates, at, is_leaf=tree.is_none),
             jax.tree.map(lambda x: PartitionSpec(*next(of_state) or ()), state),
-            jax.tree.map(place, params, at, is_leaf=_is_none) if params is not None else None,
+            jax.tree.map(place, params, at, is_leaf=tree.is_none) if params is not None else None,
             jax.tree.map(lambda x: PartitionSpec(), extra),
         ]
         flat, whole = jax.tree.flatten(values)
@@ -85,7 +86,3 @@ def _full(spec: Any, ndim: int) -> tuple[Any, ...]:
     """What each axis of an array is split over."""
     said = () if spec is None else tuple(getattr(spec, "spec", spec))
     return (*said, *(None,) * (ndim - len(said)))
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

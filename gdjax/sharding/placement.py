@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gdjax.core import errors
+from gdjax.core import errors, tree
 from gdjax.core.base import GradientTransformation
 from gdjax.core.codes import is_stored
 from gdjax.sharding.split import OPEN, Spec, along, names_of
@@ -75,8 +75,7 @@ def state_specs(tx: Any, params: Any, where: Sequence[Spec], mesh: Any) -> list[
         where: The spec of each of their leaves, those that are None too.
         mesh: Of these specs.
     """
-    none = lambda x: x is None
-    paths = [words(path) for path, _ in jax.tree_util.tree_leaves_with_path(params, none)]
+    paths = [words(path) for path, _ in jax.tree_util.tree_leaves_with_path(params, tree.is_none)]
     abstract = jax.eval_shape(tx.init, _shapes(params))
     return _places(tx, abstract, params, dict(zip(paths, where)), mesh)
 

@@ -79,7 +79,7 @@ class Split(NamedTuple):
         """How parameters are to be split: arrays alone take part."""
         found: list[Spec] = []
         axes: list[int | None] = []
-        for p in jax.tree.leaves(params, is_leaf=_is_none):
+        for p in jax.tree.leaves(params, is_leaf=tree.is_none):
             takes_part = tree.differentiable(p) and hasattr(p, "shape")
             spec = known(p, axis) if takes_part else (None,) * np.ndim(p)
             split = along(p.shape, spec, axis, n) if takes_part else None
@@ -89,7 +89,7 @@ class Split(NamedTuple):
 
     def parts(self, value: Any) -> Any:
         """A tree of such leaves, split: slices, where they were whole."""
-        leaves, treedef = jax.tree.flatten(value, is_leaf=_is_none)
+        leaves, treedef = jax.tree.flatten(value, is_leaf=tree.is_none)
         if value is None:
             return None
         one = lambda x, spec, k: x if x is None or k is None else put(x, spec, self.axis)
@@ -97,7 +97,7 @@ class Split(NamedTuple):
 
     def whole(self, value: Any) -> Any:
         """The tree with all leaves on all devices: an all-gather of each that was split."""
-        leaves, treedef = jax.tree.flatten(value, is_leaf=_is_none)
+        leaves, treedef = jax.tree.flatten(value, is_leaf=tree.is_none)
         split = [i for i, x in enumerate(leaves) if x is not None and self.axes[i] is not None]
         axes, before = [self.axes[i] for i in split], [self.specs[i] for i in split]
         after = [tuple(None if part == self.axis else part for part in spec) for spec in before]
@@ -146,7 +146,7 @@ def reduce_scatter(grads: Any, axis: str = "data") -> Any:
     n = devices(axis, "reduce_scatter")
     if n == 1:
         return tree.map(lambda g: jnp.mean(g, 0), grads)
-    leaves, treedef = jax.tree.flatten(grads, is_leaf=_is_none)
+    leaves, treedef = jax.tree.flatten(grads, is_leaf=tree.is_none)
     taken = [i for i, g in enumerate(leaves) if tree.differentiable(g)]
     before: list[Spec] = []
     after: list[Spec] = []
@@ -196,7 +196,3 @@ def _on_each(
     ins, outs = tuple(map(spec, before)), list(map(spec, after))
     run = jax.shard_map(function, in_specs=ins, out_specs=outs, axis_names=named, check_vma=False)
     return jax.jit(run)(*arrays)  # outside of a program shard_map cannot leave axes out
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

@@ -50,7 +50,7 @@ def zero_nans():
             here = before is not None and tree.differentiable(g)
             return jnp.any(jnp.isnan(g)) if here else before
 
-        found = jax.tree.map(look, updates, state.found_nan, is_leaf=lambda x: x is None)
+        found = jax.tree.map(look, updates, state.found_nan, is_leaf=tree.is_none)
         return tree.map(lambda g: jnp.where(jnp.isnan(g), 0, g), updates), ZeroNansState(found)
 
     return init, update

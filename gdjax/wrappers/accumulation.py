@@ -187,7 +187,7 @@ def accumulate(
             to = numerics.wide_dtype(jnp.asarray(g).dtype)
             return mean.astype(to) if jnp.finfo(mean.dtype).bits < jnp.finfo(to).bits else mean
 
-        return jax.tree.map(pick, updates, state.acc_grads, is_leaf=lambda x: x is None)
+        return jax.tree.map(pick, updates, state.acc_grads, is_leaf=tree.is_none)
 
     # The mean is formed outside of the branch, which only reads it: XLA then overwrites the old
     # mean, and in the branch the parameters and the inner state, without a copy of any.

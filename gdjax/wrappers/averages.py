@@ -188,7 +188,7 @@ def _averaging(
         def mix():
             c = weak(part)
             leaf = lambda mean, x: mean if mean is None else mean + c * (_rounded(x) - mean)
-            return jax.tree.map(leaf, state.average, now, is_leaf=lambda x: x is None)
+            return jax.tree.map(leaf, state.average, now, is_leaf=tree.is_none)
 
         if not flags:
             return AverageState(count, weight, mix(), inner_state)
@@ -212,7 +212,7 @@ def _averaging(
 
         begun = state.weight > 0
         here = call_evaluate(inner, state.inner_state, params)
-        return jax.tree.map(pick, state.average, here, is_leaf=lambda x: x is None)
+        return jax.tree.map(pick, state.average, here, is_leaf=tree.is_none)
 
     parts = lambda state: [("inner", inner, state.inner_state)]
     return Pair(init, update, step, parts, evaluate)

@@ -46,10 +46,10 @@ def update_if(
         otherwise: Makes the updates of the other branch, by default zeros; their dtypes become
             those of `update()`.
     """
-    gs, treedef = jax.tree.flatten(updates, is_leaf=_is_none)
+    gs, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
 
     def numbers(tree_: Any) -> list[Any]:  # float0 and its kin cannot leave a branch
-        leaves = jax.tree.leaves(tree_, is_leaf=_is_none)
+        leaves = jax.tree.leaves(tree_, is_leaf=tree.is_none)
         return [x if tree.differentiable(x) else None for x in leaves]
 
     def act() -> Any:
@@ -85,7 +85,7 @@ def update_over(
     both, state = update_if(flag, update, updates, state, lambda _: kept)
     out = tree.map(lambda x: jnp.where(flag, x, 0), both)
     after = lambda x, k: None if k is None else like(jnp.where(flag, 0, x), k)
-    return out, state, jax.tree.map(after, both, kept, is_leaf=_is_none)
+    return out, state, jax.tree.map(after, both, kept, is_leaf=tree.is_none)
 
 
 def step_if(
@@ -124,7 +124,3 @@ def _zeros(nonzero: Any, number: int, to: Any) -> Any:
         return None
     # Of its type are the shardings of a mesh, and the axes of shard_map along which it differs.
     return jnp.full_like(to, jnp.where(nonzero, 1 + number, 0), dtype=to.dtype)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

@@ -85,7 +85,7 @@ def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_s
         def pick(slow, p):
             return p if slow is None else numerics.like(slow, p)
 
-        return jax.tree.map(pick, state.slow, params, is_leaf=lambda x: x is None)
+        return jax.tree.map(pick, state.slow, params, is_leaf=tree.is_none)
 
     return Pair(
         init,

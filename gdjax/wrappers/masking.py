@@ -262,10 +262,6 @@ def restrict(
     return Pair(init, update, None, parts, evaluate, shares=shares)
 
 
-def _is_none(x: Any) -> bool:
-    return x is None
-
-
 def _zeros(updates: Any) -> Any:
     return tree.map(jnp.zeros_like, updates)
 
@@ -273,14 +269,14 @@ def _zeros(updates: Any) -> Any:
 def _merge(flags: Any, flagged: Any, others: Any) -> Any:
     """One tree of two: the leaves of `flagged` where the flag is True."""
     choose: Callable[..., Any] = lambda flag, x, y: x if flag else y
-    return jax.tree.map(choose, flags, flagged, others, is_leaf=_is_none)
+    return jax.tree.map(choose, flags, flagged, others, is_leaf=tree.is_none)
 
 
 def _of_part(flags: Any, updates: Any, extra: dict[str, Any]) -> dict[str, Any]:
     """The extra arguments, of those that are trees like the updates only the flagged leaves."""
-    like = jax.tree.structure(updates, is_leaf=_is_none)
+    like = jax.tree.structure(updates, is_leaf=tree.is_none)
     return {
-        name: only(flags, x) if jax.tree.structure(x, is_leaf=_is_none) == like else x
+        name: only(flags, x) if jax.tree.structure(x, is_leaf=tree.is_none) == like else x
         for name, x in extra.items()
     }
 

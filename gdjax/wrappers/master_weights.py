@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics
+from gdjax.core import errors, numerics, tree
 from gdjax.core.base import GradientTransformation, Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.wrappers.narrow import carry, is_narrow, land, nearest
@@ -87,7 +87,7 @@ def with_master_weights(inner: Any):
 def instead(weights: Any, params: Any) -> Any:
     """The weights, and the parameters where there are none."""
     choose = lambda w, p: p if w is None else w
-    return jax.tree.map(choose, weights, params, is_leaf=lambda x: x is None)
+    return jax.tree.map(choose, weights, params, is_leaf=tree.is_none)
 
 
 def point_of(inner: Any, state: Any, weights: Any, params: Any) -> Any:
@@ -96,4 +96,4 @@ def point_of(inner: Any, state: Any, weights: Any, params: Any) -> Any:
         return params
     pick = lambda x, w, p: p if x is w else numerics.like(x, p)
     point = inner.evaluate(state, weights)
-    return jax.tree.map(pick, point, weights, params, is_leaf=lambda x: x is None)
+    return jax.tree.map(pick, point, weights, params, is_leaf=tree.is_none)

@@ -60,10 +60,10 @@ def carry(leaf: Callable[..., Any], updates: Any, params: Any, *states: Any) -> 
     `leaf` takes update and parameter in float32, the parameter's dtype, the arrays of `states`, and
     the path; it returns the update and the new arrays.
     """
-    us, treedef = jax.tree.flatten(updates, is_leaf=lambda x: x is None)
+    us, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
     columns = [treedef.flatten_up_to(one) for one in (params, *states)]
     rows = []
-    for path, u, p, *kept in zip(tree.paths(updates, lambda x: x is None), us, *columns):
+    for path, u, p, *kept in zip(tree.paths(updates, tree.is_none), us, *columns):
         if is_narrow(p) and tree.differentiable(u) and all(x is not None for x in kept):
             wide = (jnp.asarray(u).astype(jnp.float32), p.astype(jnp.float32))
             rows.append(leaf(*wide, p.dtype, *kept, path=path))

@@ -62,7 +62,9 @@ def flatten(inner: Any):
 
 def _vector(values: Any, like: Any) -> jax.Array:
     """The numbers of a tree one after another, zeros where one is missing."""
-    rows = zip(jax.tree.leaves(values, is_leaf=_is_none), jax.tree.leaves(like, is_leaf=_is_none))
+    rows = zip(
+        jax.tree.leaves(values, is_leaf=tree.is_none), jax.tree.leaves(like, is_leaf=tree.is_none)
+    )
     pairs = [(x, jnp.asarray(p)) for x, p in rows if tree.differentiable(p)]
     kinds = [numerics.wide_dtype(jnp.asarray(p if x is None else x).dtype) for x, p in pairs]
     dtype = np.result_type(np.float32, *kinds)
@@ -80,9 +82,9 @@ def _on_all(x: Any) -> Any:
 
 def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any], Any]) -> Any:
     """The parts of a vector in the shapes of a tree; what it has no part of stays as it is."""
-    leaves, treedef = jax.tree.flatten(values, is_leaf=_is_none)
+    leaves, treedef = jax.tree.flatten(values, is_leaf=tree.is_none)
     out, start = [], 0
-    for x, p in zip(leaves, jax.tree.leaves(like, is_leaf=_is_none)):
+    for x, p in zip(leaves, jax.tree.leaves(like, is_leaf=tree.is_none)):
         if not tree.differentiable(p):
             out.append(x)
             continue
@@ -157,7 +159,3 @@ def _join(values: Any) -> Any:
     is_pair = lambda x: isinstance(x, SplitRealAndImaginaryArrays)
     join = lambda x: jax.lax.complex(x.real, x.imaginary) if is_pair(x) else x
     return jax.tree.map(join, values, is_leaf=is_pair)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors
+from gdjax.core import errors, tree
 from gdjax.core.base import Pair, transformation
 from gdjax.core.extra import call_update
 from gdjax.core.numerics import increment, zero_count
@@ -183,7 +183,7 @@ def _split(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
 def _weights(decode: Callable[..., Any], lost: Any, params: Any) -> Any:
     """The weights in float32, and the parameters where nothing is kept."""
     one = lambda c, p: None if c is None else decode(p.astype(jnp.float32), c, p.dtype)
-    weights = jax.tree.map(one, lost, params, is_leaf=lambda x: x is None)
+    weights = jax.tree.map(one, lost, params, is_leaf=tree.is_none)
     return instead(weights, params)
 
 

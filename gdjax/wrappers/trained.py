@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from gdjax.core import tree
 from gdjax.core.base import GradientTransformation
 from gdjax.wrappers.edits import is_chain
 from gdjax.wrappers.masking import frozen
@@ -42,7 +43,7 @@ def trained(tx: Any, params: Any) -> Any:
         return trained(parts[-1][1], params)
     shares = body.shares(params) if body.shares else [params] * len(parts)
     moved = [trained(part, share) for (_, part, _), share in zip(parts, shares)]
-    return jax.tree.map(_any, *moved, is_leaf=lambda x: x is None)
+    return jax.tree.map(_any, *moved, is_leaf=tree.is_none)
 
 
 def _any(*leaves: Any) -> Any:
