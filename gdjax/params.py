@@ -120,9 +120,9 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
     return treedef.unflatten(_blank(leaves, labels))
 
 
-def only(flags: Any, tree: Any) -> Any:
+def only(flags: Any, values: Any) -> Any:
     """The leaves of a tree that are flagged, and None in the place of the others."""
-    return jax.tree.map(lambda keep, x: x if keep else None, flags, tree, is_leaf=tree.is_none)
+    return jax.tree.map(lambda keep, x: x if keep else None, flags, values, is_leaf=tree.is_none)
 
 
 @_rule
@@ -311,11 +311,11 @@ def _as_bool(flag: Any, where: str) -> bool:
     return bool(flag)
 
 
-def _by_tree(params: Any, tree: Any, where: str, must: str) -> list[Any]:
+def _by_tree(params: Any, said: Any, where: str, must: str) -> list[Any]:
     """What a tree like the parameters, or a part of it from the root, says of each leaf."""
     must += " like the parameters, or a part of it from the root"
-    values, entries, found = jax.tree.leaves(tree, is_leaf=tree.is_none), {}, []
-    for i, (words, boxed) in enumerate(_keys(tree)):
+    values, entries, found = jax.tree.leaves(said, is_leaf=tree.is_none), {}, []
+    for i, (words, boxed) in enumerate(_keys(said)):
         entries |= {words: i} | ({words[:-1]: i} if boxed else {})
     for (words, _), leaf in zip(_keys(params), _leaves(params)):
         heads = [words[:n] for n in range(len(words) + 1) if words[:n] in entries]

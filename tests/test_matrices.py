@@ -171,3 +171,38 @@ def test_the_derivative_of_exact_polar_factors(x64):
     slope = jax.jvp(f, (x,), (dx,))[1]
     np.testing.assert_allclose(slope, (f(x + 1e-6 * dx) - f(x - 1e-6 * dx)) / 2e-6, atol=1e-8)
     assert np.isfinite(jax.jacobian(f)(jnp.zeros((2, 3)))).all()
+
+
+IN_BATCHES = [
+    gd.muon(0.1),
+    gd.normuon(0.1),
+    gd.dion2(0.1, 0.5),
+    gd.soap(0.1, precondition_frequency=2),
+    gd.shampoo(0.1, precondition_frequency=2),
+    gd.kl_shampoo(0.1, precondition_frequency=2),
+    gd.kron(0.1),
+]
+
+
+@pytest.mark.parametrize("tx", IN_BATCHES, ids=lambda tx: tx.name)
+def test_a_batch_is_as_a_loop(tx, monkeypatch):
+    """Where matrices go as one batch, as on a GPU, and what is done every few steps is not always."""
+    params = {"a": normal(4, 6), "b": normal(4, 6, k=1), "c": normal(6, k=2)}
+
+    def run():
+        step = jax.jit(lambda g, s, p: tx.update(g, s, p))
+        state = tx.init(params)
+        for i in range(3):
+            updates, state = step(jax.tree.map(lambda p: jnp.cos(p + i), params), state, params)
+        return updates, state, str(jax.make_jaxpr(lambda *a: tx.update(*a))(params, state, params))
+
+    *looped, program = run()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    *batched, other = run()
+    for x, y in zip(jax.tree.leaves(batched), jax.tree.leaves(looped), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
+    assert other != program
+    rolled = lambda text: text.count("scan[") + text.count("while[")
+    assert rolled(other) < rolled(program)
+    if "precondition_frequency" in tx.arguments or tx.name == "kron":
+        assert other.count("cond[") == program.count("cond[") > 0
