@@ -186,14 +186,15 @@ IN_BATCHES = [
 
 @pytest.mark.parametrize("tx", IN_BATCHES, ids=lambda tx: tx.name)
 def test_a_batch_is_as_a_loop(tx, monkeypatch):
-    """Where matrices go as one batch, as on a GPU, and what is done every few steps is not always."""
+    """As on a GPU: the same numbers, and what is done every few steps is under a condition."""
     params = {"a": normal(4, 6), "b": normal(4, 6, k=1), "c": normal(6, k=2)}
 
     def run():
         step = jax.jit(lambda g, s, p: tx.update(g, s, p))
         state = tx.init(params)
         for i in range(3):
-            updates, state = step(jax.tree.map(lambda p: jnp.cos(p + i), params), state, params)
+            grads = {name: jnp.cos(p + i) for name, p in params.items()}
+            updates, state = step(grads, state, params)
         return updates, state, str(jax.make_jaxpr(lambda *a: tx.update(*a))(params, state, params))
 
     *looped, program = run()
