@@ -272,3 +272,12 @@ def test_importing_loads_no_extra(module):
             loaded.add(node.module.split(".")[0])
     assert "numpy" in loaded
     assert not {"matplotlib", "sklearn", "rich", "tqdm"} & loaded
+
+
+def test_few_numbers_on_a_logarithmic_axis_are_written_plainly():
+    figure = plots.losses({"a": np.linspace(4.4, 1.5, 20)})
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    labels = [*axis.get_yticklabels(), *axis.get_yticklabels(minor=True)]
+    told = {label.get_text() for label in labels} - {""}
+    assert {"2", "3"} <= told and not any("$" in text for text in told)

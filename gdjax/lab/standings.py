@@ -124,5 +124,8 @@ def _picture(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str) ->
     buffer = io.BytesIO()
     named = {name: np.array(values) for name, values in curves.items()}
     figure = plots.losses(named, ylabel=problem.measured)
+    target = outcomes(runs, baseline)[0].final
+    if target is not None:
+        figure.axes[0].axhline(target.mean, color="0.6", linewidth=0.8, zorder=0)
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -110,6 +110,8 @@ def losses(
         axes.set(xlabel="step", ylabel=ylabel if optimum is None else f"{ylabel} − optimum")
         start = max(middle[0] for middle in drawn)
         axes.set(xlim=(0, max(*map(len, drawn), 2) - 1), ylim=canvas.limits_of(drawn, log, start))
+        if log:
+            canvas.number_plainly(axes)
         title = f"median, {band} of {canvas.range_of(runs)} runs" if runs else None
         canvas.draw_legend(figure, axes, own=ax is None, title=title)
     return figure

@@ -170,6 +170,16 @@ def limits_of(
     return low - margin, high + margin
 
 
+def number_plainly(axes: Axes) -> None:
+    """Where a logarithmic axis shows about one power of ten: 2, 3, 4, and not 2·10⁰."""
+    from matplotlib.ticker import LogFormatter
+
+    low, high = axes.get_ylim()
+    if high < 10 * low and 1e-3 < low and high < 1e4:
+        for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            formatted(LogFormatter(minor_thresholds=(2, 0.5)))
+
+
 def draw_band(axes: Axes, at: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> None:
     """A pale band between two curves."""
     # matplotlib drops what is infinite; a far but finite edge lets the band leave the picture.
