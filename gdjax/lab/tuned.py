@@ -1,8 +1,8 @@
 """Optimizers with the numbers that were found for a problem: who runs in its trials.
 
 What was searched for, each with one seed: three or four rates of each; for AdamW besides half a
-cosine, which is the setting's, a straight line, which is better; for SOAP both sides of its
-matrices or the short one. The rest is what each has by default, or the setting has. The numbers of
+cosine, which is the setting's, a straight line, which is better, both decays, and the warm-up; for
+SOAP both sides of its matrices or the short one. The rest is what each has by default, or the setting has. The numbers of
 Muon and its kin were found in 1000 steps and are used for fewer.
 """
 
@@ -44,7 +44,7 @@ def _rest(rate: float, steps: int) -> Any:
 
 def _adamw(rate: float, steps: int) -> Any:
     rate = _line(rate, steps, 0.05)
-    return _clipped(gd.adamw(rate, b2=0.99, weight_decay=0.1, mask="matrices"))
+    return _clipped(gd.adamw(rate, b1=0.8, b2=0.95, weight_decay=0.1, mask="matrices"))
 
 
 def _setting(rate: float, steps: int) -> Any:
