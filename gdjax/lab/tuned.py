@@ -1,9 +1,10 @@
 """Optimizers with the numbers that were found for a problem: who runs in its trials.
 
-What was searched for, each with one seed: three or four rates of each; for AdamW besides half a
-cosine, which is the setting's, a straight line, which is better, both decays, and the warm-up; for
-SOAP both sides of its matrices or the short one. The rest is what each has by default, or the setting has. The numbers of
-Muon and its kin were found in 1000 steps and are used for fewer.
+What was searched for, each with one seed: for AdamW four rates with half a cosine, which is the
+setting's schedule, a straight line, which is better, both decays, the warm-up; three rates of Muon,
+two of NorMuon; for SOAP and SOAP with Muon both sides of matrices or the short one; nothing for
+schedule-free AdamW. The rest is what each has by default, or the setting has. The numbers of Muon
+and its kin were found in 1000 steps and are used for fewer, SOAP's for more.
 """
 
 from __future__ import annotations
