@@ -297,14 +297,14 @@ class TestLBFGS:
             x, state = step(x, state)
         assert len(traces) == 1 and valley(x) < 1e-6
 
-    def test_vmap(self):
+    def test_vmap(self, x64):
         starts = jnp.array([[-1.2, 1.0], [0.5, 2.0], [1.0, 1.0]])
         run = lambda start: minimize(valley, start, gd.lbfgs(), 25, tolerance=1e-3)
         many = jax.vmap(run)(starts)
         for i, start in enumerate(starts):
             one = run(start)
             assert int(many.steps[i]) == int(one.steps)
-            np.testing.assert_allclose(many.params[i], one.params, rtol=1e-2, atol=1e-3)
+            np.testing.assert_allclose(many.params[i], one.params, rtol=1e-8, atol=1e-8)
 
     def test_complex(self):
         """One complex number is two real ones."""
