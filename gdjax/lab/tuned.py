@@ -4,7 +4,7 @@ What was searched for, each with one seed: for AdamW four rates with half a cosi
 setting's schedule, a straight line, which is better, both decays, the warm-up; three rates of Muon,
 two of NorMuon; for SOAP and SOAP with Muon both sides of matrices or the short one; nothing for
 schedule-free AdamW. The rest is what each has by default, or the setting has. The numbers of Muon
-and its kin were found in 1000 steps and are used for fewer, SOAP's for more.
+and its kin were found in 1000 steps, SOAP's too; with Muon it runs for fewer, alone for more.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _schedule_free_adamw(rate: float, steps: int) -> Any:
 # steps; the baseline first.
 CHARLM: Mapping[str, tuple[int, float, Callable[[float, int], Any]]] = {
     "adamw": (2000, 4e-3, _adamw),
-    "muon": (800, 0.02, _muon),
-    "normuon": (800, 5e-3, _normuon),
+    "muon": (1000, 0.02, _muon),
+    "normuon": (1000, 5e-3, _normuon),
     "soap_muon": (800, 0.02, _soap_muon),
     "soap": (1600, 3e-3, _soap),
     "schedule_free_adamw": (2000, 6e-3, _schedule_free_adamw),
