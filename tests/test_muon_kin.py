@@ -112,6 +112,15 @@ def test_max_logits_may_stand_for_what_is_below():
     np.testing.assert_array_equal(end["two"]["q"], params["two"]["q"] / 4)
 
 
+def test_qk_clip_of_one_head():
+    """Without axes the whole array is one; it is the weight after the step that shrinks."""
+    params, grads = {"q": jnp.ones((2, 4))}, {"q": jnp.full((2, 4), 2.0)}
+    tx = gd.chain(gd.sgd(0.25), gd.qk_clip(1.0, query_alone="q"))
+    for logit, factor in ((4.0, 0.25), (0.5, 1.0)):
+        u, _ = tx.update(grads, tx.init(params), params, max_logits={"q": jnp.asarray(logit)})
+        np.testing.assert_array_equal(params["q"] + u["q"], np.full((2, 4), 0.5 * factor))
+
+
 def test_qk_clip_tells_what_is_missing():
     params = {"q": jnp.ones((2, 4)), "k": jnp.ones((2, 4))}
     tx = gd.qk_clip(1.0, "q", "k", matrix_axes="in (2 out)")
@@ -120,6 +129,13 @@ def test_qk_clip_tells_what_is_missing():
         tx.update(params, state, params, max_logits={"q": jnp.ones(2)})
     with pytest.raises(ValueError, match=r"heads of 'k', \(2,\), got shape \(3,\)"):
         tx.update(params, state, params, max_logits=jnp.ones(3))
+
+
+def test_the_largest_singular_value_of_many_alike():
+    """Its square is a small share of the sum of squares by which it is found."""
+    g = 3.0 * jnp.eye(8)
+    u, _ = gd.normalize_matrices("spectral").update(g, gd.EmptyState())
+    np.testing.assert_allclose(u, np.eye(8), atol=1e-6)
 
 
 def test_names_are_checked():

@@ -85,8 +85,6 @@ def scale_by_dion2(
     how = polar_steps(where, "backend", backend, steps)
 
     def by_rows(m):
-        if m.size == 0:
-            return m, m
         count = math.ceil(fraction * m.shape[0])
         _, chosen = jax.lax.top_k(jnp.sum(jnp.abs(m), 1), count)
         part = m[chosen]
