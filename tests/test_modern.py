@@ -166,6 +166,12 @@ def test_wrong_numbers_raise(wrong):
         wrong()
 
 
+def test_cautious_decay_of_complex_numbers_goes_by_the_angle():
+    params, updates = jnp.array([2j, 2j, 2.0]), jnp.array([1j, -1j, 1.0 - 1j])
+    got, _ = gd.add_cautious_weight_decay(0.5).update(updates, gd.EmptyState(), params)
+    np.testing.assert_allclose(got, [2j, -1j, 2.0 - 1j])
+
+
 def test_cautious_decay_where_a_gradient_is_zero():
     tx = gd.add_cautious_weight_decay(0.1)
     params = jnp.array([2.0, 2.0, 2.0])
