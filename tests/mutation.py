@@ -27,8 +27,8 @@ import pytest
 
 import gdjax
 from gdjax import contract
-from gdjax.core.numerics import enable_x64
-from gdjax.core.recipe import CATALOGUE
+from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.rule.numerics import enable_x64
 
 from . import conftest, families, test_oracles  # noqa: F401 - conftest makes JAX strict
 from .oracles.told import parts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.optimizers.radam import _length
+from gdjax.optimizers.adam.radam import _length
 
 
 def first_updates(tx, grads, params=None):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core import tree
+from gdjax.core.rule import tree
 
 optax = pytest.importorskip("optax")  # only for the foreign stages; the contract runs without it
 
@@ -431,7 +431,9 @@ class TestFactory:
         def adam(rate: gd.Hyperparam):
             raise AssertionError("it is not called")
 
-        with pytest.raises(ValueError, match="adam: .*gdjax.optimizers.adam.adam has it, got .*"):
+        with pytest.raises(
+            ValueError, match="adam: .*gdjax.optimizers.adam.adam.adam has it, got .*"
+        ):
             gd.transformation(adam)
         assert gd.build({"adam": [0.1]}) == gd.adam(0.1)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.lab import charlm, standings, trials, tuned
+from gdjax.lab import charlm, charlm_configs, results, trials
 from gdjax.lab.charlm import Shape
 from gdjax.lab.cli import main
 from gdjax.lab.race import race
@@ -200,8 +200,8 @@ def test_a_run_that_diverges_ends_and_is_counted_out(tiny, tmp_path):
     assert run["losses"][-1] is None and run["at"][-1] < 50
     row = outcomes(runs, "adamw")[-1]
     assert (row.name, row.final, row.needed, row.p) == ("wild", None, None, None)
-    json.loads(standings.to_json(tiny, runs, "adamw", ""))
-    assert "| wild | – | – | 50 | – | – |" in standings.markdown(outcomes(runs, "adamw"))
+    json.loads(results.to_json(tiny, runs, "adamw", ""))
+    assert "| wild | – | – | 50 | – | – |" in results.markdown(outcomes(runs, "adamw"))
 
 
 def test_a_file_that_is_none_of_runs_is_told(tmp_path):
@@ -238,28 +238,28 @@ def test_steps_needed_are_those_from_which_on_it_is_certain():
     assert list(rows) == ["adamw", "fast", "again", "level"]
     assert [row.needed for row in rows.values()] == [30, 20, 30, None]
     assert rows["level"].p == 0.5 and rows["adamw"].p is None and rows["fast"].p < 1e-9
-    table = standings.markdown(list(rows.values())).splitlines()
+    table = results.markdown(list(rows.values())).splitlines()
     assert table[3].startswith("| fast | 20 | 67 % | 30 | 1.7000 ± 0.0000 | ")
     with pytest.raises(ValueError, match="of the baseline, muon, got adamw, fast"):
         outcomes(runs, "muon")
 
 
 def test_tuned_ones_are_data_and_know_their_steps(tiny):
-    whole = tuned.contestants("charlm")
-    assert [c.name for c in whole] == list(tuned.CHARLM) and whole[0].steps == 2000
-    half = tuned.contestants("charlm", ["muon"], 1000)
+    whole = charlm_configs.contestants("charlm")
+    assert [c.name for c in whole] == list(charlm_configs.CHARLM) and whole[0].steps == 2000
+    half = charlm_configs.contestants("charlm", ["muon"], 1000)
     assert [c.name for c in half] == ["adamw", "muon"]
-    assert [c.steps for c in half] == [1000, tuned.CHARLM["muon"][0] // 2]
+    assert [c.steps for c in half] == [1000, charlm_configs.CHARLM["muon"][0] // 2]
     params = jax.eval_shape(tiny.init, KEY)
     for one in whole:
         assert gd.build(json.loads(json.dumps(gd.spec(one.tx)))) == one.tx
         jax.eval_shape(one.tx.init, params)
     with pytest.raises(ValueError, match="one of adamw, muon, .*, got 'sgd'. Give rates"):
-        tuned.contestants("charlm", ["sgd"])
+        charlm_configs.contestants("charlm", ["sgd"])
 
 
 def test_the_command_line(tmp_path, path, capsys, monkeypatch):
-    monkeypatch.setattr(tuned, "charlm", lambda text: charlm.charlm(text, TINY))
+    monkeypatch.setattr(charlm_configs, "charlm", lambda text: charlm.charlm(text, TINY))
     folder = tmp_path / "out"
     words = ["race", "schedule_free_adamw", "--problem", "charlm", "--steps", "10", "--seeds", "2"]
     words += ["--text", str(path), "--out", str(folder)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.recipe import CATALOGUE
+from gdjax.core.data.recipe import CATALOGUE
 from gdjax.lab import catalogue, report
 from gdjax.lab.cli import main
 from gdjax.lab.problems import problem

@@ -3,8 +3,8 @@
 import pytest
 
 from gdjax import contract
-from gdjax.core.base import GradientTransformation
-from gdjax.core.recipe import CATALOGUE
+from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.engine.transformation import GradientTransformation
 
 from . import families
 from .families import ROWS

@@ -23,7 +23,7 @@ MODULES = sorted(
 @pytest.fixture(autouse=True)
 def as_a_user():
     """JAX as it is by default, and no factory of an example left in the catalogue."""
-    from gdjax.core.recipe import CATALOGUE
+    from gdjax.core.data.recipe import CATALOGUE
 
     before = dict(CATALOGUE)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -40,7 +40,7 @@ def test_doctests(name):
 
 
 def test_every_public_factory_has_a_doctest_or_is_used_in_one():
-    from gdjax.core.recipe import CATALOGUE
+    from gdjax.core.data.recipe import CATALOGUE
 
     examples = "\n".join(
         line

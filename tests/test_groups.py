@@ -10,8 +10,8 @@ import optax
 import pytest
 
 import gdjax as gd
-from gdjax.core.recipe import CATALOGUE
-from gdjax.wrappers.trained import trained
+from gdjax.core.data.recipe import CATALOGUE
+from gdjax.wrappers.select.trainable import trained
 
 PARAMS = {
     "embed": jnp.linspace(-1.0, 1.0, 12).reshape(4, 3),

@@ -9,7 +9,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.lab.problems import digits, rosenbrock
-from gdjax.minimize import minimize
+from gdjax.run.minimize import minimize
 
 
 def iterations(problem, tx, steps, gaps):

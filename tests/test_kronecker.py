@@ -106,7 +106,7 @@ def test_how_often_it_is_fitted(p, every):
 
 def test_the_default_probability():
     """That of kron-torch: 1 for 500 steps, e⁻¹ at step 1500, 0.03 at last."""
-    from gdjax.optimizers.kron import PROBABILITY
+    from gdjax.optimizers.matrix.kron import PROBABILITY
 
     steps = jnp.array([0, 500, 501, 1500, 4000, 5000])
     expected = [1.0, 1.0, 0.9990005, 0.36787945, 0.030197384, 0.03]

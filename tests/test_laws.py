@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core import numerics
+from gdjax.core.rule import numerics
 
 
 def run(tx, grad, start, steps):
@@ -173,7 +173,7 @@ def test_updates_stay_wide_and_are_rounded_once():
 
 def test_bias_correction_keeps_its_digits_in_float32():
     """1 − 0.999ᵗ formed directly loses four digits at the first step."""
-    from gdjax.core.numerics import debias
+    from gdjax.core.rule.numerics import debias
 
     for decay, t in ((0.999, 1), (0.9999, 3), (0.9, 1000), (0.0, 1)):
         exact = 1 - np.float64(decay) ** t
@@ -184,7 +184,7 @@ def test_bias_correction_keeps_its_digits_in_float32():
 
 
 def test_count_stays_at_the_largest_integer():
-    from gdjax.core.numerics import increment
+    from gdjax.core.rule.numerics import increment
 
     top = jnp.iinfo(jnp.int32).max
     assert increment(jnp.asarray(top, jnp.int32)) == top
@@ -267,7 +267,7 @@ def test_a_traced_eps_is_the_same_eps(make, eps_in_sqrt):
 
 
 def test_zero_over_zero_is_zero_and_has_a_slope_of_zero():
-    from gdjax.core.numerics import safe_divide, safe_sqrt
+    from gdjax.core.rule.numerics import safe_divide, safe_sqrt
 
     zero = jnp.zeros([])
     assert safe_divide(zero, zero) == 0 and safe_sqrt(zero) == 0
@@ -278,7 +278,7 @@ def test_zero_over_zero_is_zero_and_has_a_slope_of_zero():
 
 
 def test_vdot_is_real_wide_and_over_all_leaves():
-    from gdjax.core import tree
+    from gdjax.core.rule import tree
 
     a = {"z": jnp.asarray([1.0 + 2.0j]), "h": jnp.full((300,), 1.0, jnp.bfloat16), "n": 3}
     assert tree.vdot(a, a) == 305.0 and tree.vdot({}, {}) == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.minimize import minimize
+from gdjax.run.minimize import minimize
 
 from .oracles.rules import linesearch as rules
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.minimize import minimize  # the function; the module has its name
+from gdjax.run.minimize import minimize  # the function; the module has its name
 
 START = {"w": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
 POINTS = jnp.linspace(-1.0, 1.0, 14).reshape(7, 2)

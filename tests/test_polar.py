@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core import linalg, polar
+from gdjax.core.matrix import polar, polar_coefficients
 
 
 @pytest.mark.parametrize(
@@ -22,23 +22,27 @@ from gdjax.core import linalg, polar
     ],
 )
 def test_where_singular_values_end(name, steps, least, low, high):
-    values = polar.apply(polar.polynomials(name, steps), np.geomspace(least, 1, 20001))
+    values = polar_coefficients.apply(
+        polar_coefficients.polynomials(name, steps), np.geomspace(least, 1, 20001)
+    )
     np.testing.assert_allclose([values.min(), values.max()], [low, high], atol=1e-3)
 
 
 def test_polar_express_begins_as_in_the_paper():
     """The first of its list of coefficients; the last no longer changes anything."""
-    first, second = polar.polar_express(8)[:2]
+    first, second = polar_coefficients.polar_express(8)[:2]
     np.testing.assert_allclose(
         first, [8.28721201814563, -23.595886519098837, 17.300387312530933], rtol=1e-12
     )
-    assert second[0] < 5 and polar.polar_express(8)[-1] == pytest.approx((1.875, -1.25, 0.375))
+    assert second[0] < 5 and polar_coefficients.polar_express(8)[-1] == pytest.approx(
+        (1.875, -1.25, 0.375)
+    )
 
 
 def test_without_a_cushion_none_is_better():
     """The error goes to the same size at both ends and twice between."""
-    ((a, b, c),) = polar.polar_express(1, lower=0.1, cushion=0.0)
-    error = 1 - polar.apply([(a, b, c)], np.linspace(0.1, 1, 100001))
+    ((a, b, c),) = polar_coefficients.polar_express(1, lower=0.1, cushion=0.0)
+    error = 1 - polar_coefficients.apply([(a, b, c)], np.linspace(0.1, 1, 100001))
     turns = np.flatnonzero(np.diff(np.sign(np.diff(error)))) + 1
     found = error[[0, *turns, -1]]
     np.testing.assert_allclose(found, found[0] * np.array([1, -1, 1, -1]), rtol=1e-6)
@@ -48,7 +52,7 @@ def test_without_a_cushion_none_is_better():
 def test_polar_factors(name, steps, x64):
     x = np.random.default_rng(0).normal(size=(3, 4, 6))
     u, _, v = np.linalg.svd(x, full_matrices=False)
-    found = linalg.polar_factor(jnp.asarray(x), polar.polynomials(name, steps))
+    found = polar.polar_factor(jnp.asarray(x), polar_coefficients.polynomials(name, steps))
     np.testing.assert_allclose(found, u @ v, atol=1e-3)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.wrappers import narrow
+from gdjax.core.lowbit import rounding
 
 HALVES = {jnp.bfloat16: ml_dtypes.bfloat16, jnp.float16: np.float16}
 both_halves = pytest.mark.parametrize("dtype", HALVES)
@@ -54,7 +54,7 @@ def weights(params, state):
     if hasattr(state, "compensation"):
         return wide + state.compensation.astype(jnp.float32)
     if hasattr(state, "residual"):
-        half = narrow.spacing(wide, params.dtype) / 2
+        half = rounding.spacing(wide, params.dtype) / 2
         return wide + state.residual.astype(jnp.float32) / 127 * half
     return wide
 
@@ -70,9 +70,9 @@ def test_roundings_to_the_nearest_are_those_of_the_hardware(dtype):
     p, u = pairs(dtype)
     x = np.concatenate([p.astype(np.float32) + u, [0.0, -0.0, 65503.0, 65520.0, np.inf, 1e-7]])
     x = x.astype(np.float32)
-    ours = np.asarray(narrow.nearest(jnp.asarray(x), dtype))
+    ours = np.asarray(rounding.nearest(jnp.asarray(x), dtype))
     np.testing.assert_array_equal(ours, rounded(x, dtype).astype(np.float32))
-    assert np.isnan(narrow.nearest(jnp.asarray(np.nan, jnp.float32), dtype))
+    assert np.isnan(rounding.nearest(jnp.asarray(np.nan, jnp.float32), dtype))
 
 
 @both_halves
@@ -83,7 +83,7 @@ def test_an_update_lands_on_the_rounding_of_its_sum(dtype):
     wanted = p.astype(np.float32) + u
     q = rounded(wanted, dtype)
     finite = np.isfinite(q.astype(np.float32))
-    d, got = narrow.land(jnp.asarray(p.astype(np.float32)), wanted, q.astype(np.float32), dtype)
+    d, got = rounding.land(jnp.asarray(p.astype(np.float32)), wanted, q.astype(np.float32), dtype)
     there = {
         "gdjax": gd.apply_updates(jnp.asarray(p), d),
         "numpy": rounded(p.astype(np.float32) + np.asarray(d), dtype),
@@ -100,7 +100,7 @@ def test_what_is_reached_is_told_where_it_is_not_what_was_wanted():
     """A number far below p that is no rounding of a float32 sum with p: d would have 25 bits."""
     p = jnp.asarray(1.0, jnp.bfloat16)
     q = jnp.asarray(-3 * 2.0**-24, jnp.float32)
-    d, got = narrow.land(p.astype(jnp.float32), q, q, p.dtype)
+    d, got = rounding.land(p.astype(jnp.float32), q, q, p.dtype)
     reached = gd.apply_updates(p, d).astype(jnp.float32)
     assert reached == got != q and abs(got - q) <= 2**-24
     state = gd.compensated(given).init(p)._replace(compensation=jnp.asarray(-(2.0**-10), p.dtype))
@@ -112,23 +112,25 @@ def test_what_is_reached_is_told_where_it_is_not_what_was_wanted():
 def test_stochastic_roundings_are_the_two_neighbours_and_right_on_average(dtype):
     info, n = jnp.finfo(dtype), 1 << 16
     for x in (1.0 + 0.3 * float(info.eps), -2.7, 3e-4, 0.9999):
-        bits = narrow.random_bits(jnp.array([3, 5], jnp.uint32), 7, (n,))
-        drawn = np.asarray(narrow.stochastic(jnp.full(n, x, jnp.float32), dtype, bits), np.float64)
+        bits = rounding.random_bits(jnp.array([3, 5], jnp.uint32), 7, (n,))
+        drawn = np.asarray(
+            rounding.stochastic(jnp.full(n, x, jnp.float32), dtype, bits), np.float64
+        )
         x = float(np.float32(x))
-        step = float(narrow.spacing(jnp.asarray(x, jnp.float32), dtype))
+        step = float(rounding.spacing(jnp.asarray(x, jnp.float32), dtype))
         assert set(drawn) == {np.floor(x / step) * step, np.ceil(x / step) * step}
         part = x / step - np.floor(x / step)
         sigma = step * np.sqrt(part * (1 - part) / n)
         assert abs(drawn.mean() - x) < 4 * sigma
     exact = jnp.asarray([1.0, -0.5, 0.0, 3.0])
     np.testing.assert_array_equal(
-        narrow.stochastic(exact, dtype, jnp.zeros(4, jnp.uint32)), np.asarray(exact)
+        rounding.stochastic(exact, dtype, jnp.zeros(4, jnp.uint32)), np.asarray(exact)
     )
 
 
 def test_random_bits_are_even_and_not_alike():
     draw = lambda *key, salt=1: np.asarray(
-        narrow.random_bits(jnp.array(key, jnp.uint32), salt, (64, 1024))
+        rounding.random_bits(jnp.array(key, jnp.uint32), salt, (64, 1024))
     )
     bits = draw(1, 2)
     n = bits.size
@@ -200,7 +202,7 @@ def test_the_weight_is_known_that_well(name, dtype):
     tx = MAKE[name](given)
     params, state = tx.step(u, tx.init(p), p)
     np.testing.assert_array_equal(np.asarray(params), rounded(wanted, dtype))
-    unit = np.asarray(narrow.spacing(params.astype(jnp.float32), dtype), np.float64)
+    unit = np.asarray(rounding.spacing(params.astype(jnp.float32), dtype), np.float64)
     error = np.abs(np.asarray(weights(params, state), np.float64) - wanted) / unit
     bound = {"master": 0, "compensated": 1 / 1024, "split": 1 / 508, "split-key": 1 / 254}[name]
     slack = 2.0**-14 if dtype == jnp.bfloat16 else 2.0**-11  # of float32 beside 8 or 11 bits

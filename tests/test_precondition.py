@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core import roots
-from gdjax.core.blocks import Cut
+from gdjax.core.matrix import inverse_roots
+from gdjax.core.matrix.blocking import Cut
 
-METHODS = [roots.inverse_root, roots.inverse_root_by_newton]
+METHODS = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
 SPECTRUM = 7.0 * np.array([1.0, 0.3, 0.3, 1e-2, 1e-5])  # one eigenvalue comes twice
 
 
@@ -76,8 +76,10 @@ def test_derivative_of_inverse_roots(method, x64):
 
 def test_largest_eigenvalue(x64):
     a, _ = with_spectrum(SPECTRUM)
-    np.testing.assert_allclose(roots.largest_eigenvalue(jnp.asarray(a)), [[7.0]], rtol=1e-12)
-    equal = roots.largest_eigenvalue(jnp.diag(jnp.asarray([1.0, 1.0, 0.999])))
+    np.testing.assert_allclose(
+        inverse_roots.largest_eigenvalue(jnp.asarray(a)), [[7.0]], rtol=1e-12
+    )
+    equal = inverse_roots.largest_eigenvalue(jnp.diag(jnp.asarray([1.0, 1.0, 0.999])))
     assert 0.999 <= float(equal[0, 0]) <= 1
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.recipe import CATALOGUE
+from gdjax.core.data.recipe import CATALOGUE
 from gdjax.schedules.basic import (
     constant_schedule,
     linear_schedule,

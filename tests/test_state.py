@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core import tree
+from gdjax.core.rule import tree
 
 optax = pytest.importorskip("optax")  # foreign states; the contract runs without them
 

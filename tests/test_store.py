@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.codes import FORMATS, Stored, block_shape
-from gdjax.core.maps import MAPS, book, code_of
-from gdjax.core.recipe import CATALOGUE
+from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.lowbit.codebooks import MAPS, book, code_of
+from gdjax.core.lowbit.quantized import FORMATS, Stored, block_shape
 from gdjax.lab.problems import problem as problem_named
 
 from .oracles import store_problem as problem
 from .row import recordings
 
-module = importlib.import_module("gdjax.wrappers.store")
+module = importlib.import_module("gdjax.wrappers.memory.store")
 RECORDED = recordings("store")
 PACKAGES = ("bitsandbytes", "torchao")
 BOTH = pytest.mark.parametrize("square", (False, True), ids=("signed", "square"))
@@ -555,7 +555,7 @@ def test_digits_train_as_well(format):
 
 def test_offload_moves_and_changes_nothing(monkeypatch):
     """On a CPU it leaves all where it is; here it moves as elsewhere, to pinned memory."""
-    away = importlib.import_module("gdjax.wrappers.offload")
+    away = importlib.import_module("gdjax.wrappers.memory.offload")
     params, grads = (
         {"w": normal((64, 64)), "b": normal(3)},
         {"w": normal((64, 64), 1), "b": normal(3, 1)},

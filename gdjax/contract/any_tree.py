@@ -20,11 +20,11 @@ from gdjax.contract.subject import (
     promise,
     run,
 )
-from gdjax.core import numerics
-from gdjax.core.base import apply_updates
-from gdjax.core.chain import chain
-from gdjax.core.config import build
-from gdjax.wrappers.masking import MaskedState, masked
+from gdjax.core.data.spec import build
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import apply_updates
+from gdjax.core.rule import numerics
+from gdjax.wrappers.select.masked import MaskedState, masked
 
 __all__ = [
     "descends",

@@ -14,8 +14,8 @@ import numpy as np
 
 from gdjax import state as states
 from gdjax.contract.subject import Subject, example_params, moving_numbers, promise, run
-from gdjax.core.config import build, spec
-from gdjax.core.ranges import is_number
+from gdjax.core.data.hyperparams import is_number
+from gdjax.core.data.spec import build, spec
 
 __all__ = ["follows_schedules", "is_a_pytree", "is_data", "numbers_are_leaves", "tells_its_numbers"]
 

@@ -20,7 +20,7 @@ from gdjax.contract.subject import (
     promise,
     run,
 )
-from gdjax.core.base import apply_updates
+from gdjax.core.engine.transformation import apply_updates
 
 __all__ = [
     "agrees_with_jit",

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import tree
-from gdjax.core.base import GradientTransformation
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.rule import tree
 
 __all__ = [
     "FLOATS",

@@ -27,12 +27,12 @@ import re
 from typing import Any, NamedTuple, NoReturn
 
 import gdjax  # noqa: F401 - fills the catalogue
-from gdjax.core import errors
-from gdjax.core.base import GradientTransformation
-from gdjax.core.recipe import CATALOGUE, Factory, Recipe
-from gdjax.core.values import show
-from gdjax.params import Rule
-from gdjax.wrappers.edits import Times
+from gdjax.core.data.compare import show
+from gdjax.core.data.recipe import CATALOGUE, Factory, Recipe
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.rule import errors
+from gdjax.params.rules import Rule
+from gdjax.wrappers.select.edit_chain import Times
 
 KINDS = ("optimizer", "wrapper", "transformation", "schedule", "rule")
 _SECTION = re.compile(r"^(Args|Returns|Raises|Reference|References|Yields):", re.MULTILINE)
@@ -104,7 +104,7 @@ def _oracles() -> dict[str, list[str]]:
 
 def _kind(made: Factory) -> str:
     if issubclass(made.make, (Rule, Times)):
-        return "rule"  # of gdjax.params, which picks parameters
+        return "rule"  # of gdjax.params.rules, which picks parameters
     if not issubclass(made.make, GradientTransformation):
         return "schedule"
     if made.module.startswith("gdjax.wrappers."):

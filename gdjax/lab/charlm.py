@@ -27,8 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors
-from gdjax.lab.task import Problem
+from gdjax.core.rule import errors
+from gdjax.lab.problem import Problem
 
 # They are in the standard library of Python 3.11 to 3.13, each in one file.
 MODULES = (

@@ -159,13 +159,15 @@ def _console(stderr: bool = False) -> Console:
 def _race(arguments: argparse.Namespace) -> None:
     import matplotlib  # noqa: F401 - if it is missing, that is told before anything is computed
 
-    from gdjax.lab import report, tuned
+    from gdjax.lab import charlm_configs, report
     from gdjax.lab.charlm import charlm
     from gdjax.lab.race import race
 
     if arguments.text is not None and arguments.problem != "charlm":
         raise _Wrong(f"race: --text is for --problem charlm, got --problem {arguments.problem}.")
-    rates = arguments.rates or ("tuned" if arguments.problem in tuned.PROBLEMS else "1e-4:1:9")
+    rates = arguments.rates or (
+        "tuned" if arguments.problem in charlm_configs.PROBLEMS else "1e-4:1:9"
+    )
     if rates == "tuned":
         return _trials(arguments)
     console = _console()
@@ -184,25 +186,25 @@ def _race(arguments: argparse.Namespace) -> None:
 def _trials(arguments: argparse.Namespace) -> None:
     from rich.table import Table
 
-    from gdjax.lab import report, standings, trials, tuned
+    from gdjax.lab import charlm_configs, report, results, trials
 
     console, seeds, name = _console(), arguments.seeds, arguments.problem
     if seeds < 1:
         raise _Wrong(f"race: seeds must be a positive integer, got {seeds}.")
     with report.folder(arguments.out) as place:
         with _judged(), _bar() as progress:
-            problem = tuned.problem(name, arguments.text)
-            who = tuned.contestants(name, arguments.optimizers, arguments.steps)
+            problem = charlm_configs.problem(name, arguments.text)
+            who = charlm_configs.contestants(name, arguments.optimizers, arguments.steps)
             arguments.kept = f"what ended is in {arguments.out}; the same command goes on"
             runs = trials.trials(problem, who, seeds, place / "runs.jsonl", progress)
-            made = standings.files(problem, runs, who[0].name, arguments.command)
+            made = results.files(problem, runs, who[0].name, arguments.command)
         written = report.write(place, made)
-    head, *rows = standings.cells(trials.outcomes(runs, who[0].name))
+    head, *rows = results.cells(trials.outcomes(runs, who[0].name))
     table = Table(*head, title=f"{problem.name}: {problem.description}", title_justify="left")
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    console.print("\n".join(standings.notes(seeds, who[0].name)))
+    console.print("\n".join(results.notes(seeds, who[0].name)))
     console.print(f"Wrote {', '.join(p.name for p in written)} to {arguments.out}")
 
 
@@ -210,7 +212,7 @@ def _list(arguments: argparse.Namespace) -> None:
     from rich import box
     from rich.table import Table
 
-    from gdjax.core import errors
+    from gdjax.core.rule import errors
     from gdjax.lab import catalogue
 
     pattern = (arguments.pattern or "").lower()
@@ -264,8 +266,8 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 def _plot(arguments: argparse.Namespace) -> None:
     from gdjax import plots
-    from gdjax.core import errors
-    from gdjax.core.schedule import Schedule
+    from gdjax.core.data.schedule import Schedule
+    from gdjax.core.rule import errors
     from gdjax.lab import catalogue, report
 
     path = Path(arguments.out)
@@ -285,7 +287,7 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 def _last_step(value: Any) -> int:
     """The greatest whole number in the call of a schedule: the step up to which it moves."""
-    from gdjax.core.recipe import Recipe
+    from gdjax.core.data.recipe import Recipe
 
     if isinstance(value, Recipe):
         value = value.arguments

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.lab.charlm import charlm
-from gdjax.lab.task import Problem
+from gdjax.lab.problem import Problem
 
 TRAINING_ROWS = 1400
 BATCH_SIZE = 64

@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import gdjax
-from gdjax.core import errors
-from gdjax.core.extra import call_update
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.rule import errors
+from gdjax.lab.problem import Problem
 from gdjax.lab.race import Spread
-from gdjax.lab.task import Problem
 
 SIGNIFICANCE = 0.01
 _MEASURES = 20  # how often a run tells its loss

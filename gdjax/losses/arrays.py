@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 
 __all__ = ["axes_of", "direction", "floats", "log_softmax", "mask_of", "paired", "weigh"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import numerics
+from gdjax.core.rule import numerics
 from gdjax.losses.arrays import paired, weigh
 
 __all__ = [

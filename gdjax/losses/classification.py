@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 from gdjax.losses.arrays import axes_of, floats, log_softmax, mask_of, paired, weigh
 
 __all__ = [

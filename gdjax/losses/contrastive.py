@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 from gdjax.losses.arrays import axes_of, direction, floats, paired
 
 __all__ = ["ntxent", "triplet_margin_loss"]

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors
+from gdjax.core.rule import errors
 from gdjax.losses.arrays import floats
 from gdjax.projections.simplex import simplex_of
 

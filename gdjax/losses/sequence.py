@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 from gdjax.losses.arrays import floats, log_softmax
 
 __all__ = ["ctc_loss", "ctc_loss_with_forward_probs"]

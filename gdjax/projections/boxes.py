@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors
+from gdjax.core.rule import errors
 from gdjax.projections.vector import leaf_by_leaf, not_negative
 
 __all__ = [

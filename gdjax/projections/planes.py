@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import numerics
-from gdjax.core import tree as trees
+from gdjax.core.rule import numerics
+from gdjax.core.rule import tree as trees
 from gdjax.projections.vector import direction, leaf_by_leaf, not_negative
 
 __all__ = [

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors, numerics, tree
+from gdjax.core.rule import errors, numerics, tree
 
 __all__ = ["as_vector", "direction", "leaf_by_leaf", "not_negative"]
 

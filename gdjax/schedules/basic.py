@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gdjax.core.schedule import schedule
-from gdjax.schedules.numbers import Count, Factor, Steps, Value
-from gdjax.schedules.words import between, glide, real, remaining
-from gdjax.schedules.words import power as raised
+from gdjax.core.data.schedule import schedule
+from gdjax.schedules.annotations import Count, Factor, Steps, Value
+from gdjax.schedules.interpolation import between, glide, real, remaining
+from gdjax.schedules.interpolation import power as raised
 
 __all__ = ["constant_schedule", "linear_schedule", "linear_to_zero", "polynomial_schedule"]
 

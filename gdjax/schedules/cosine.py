@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.ranges import Range
-from gdjax.core.schedule import schedule
+from gdjax.core.data.hyperparams import Range
+from gdjax.core.data.schedule import schedule
+from gdjax.core.rule import errors
+from gdjax.schedules.annotations import Factor, Shrink, Steps, Value
+from gdjax.schedules.interpolation import between, cosine, geometric, power, real, remaining, whole
 from gdjax.schedules.join import joined
-from gdjax.schedules.numbers import Factor, Shrink, Steps, Value
 from gdjax.schedules.warmup import warmup_cosine_decay_schedule
-from gdjax.schedules.words import between, cosine, geometric, power, real, remaining, whole
 
 __all__ = ["cosine_decay_schedule", "cosine_restarts_schedule", "sgdr_schedule"]
 

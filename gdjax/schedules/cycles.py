@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.schedule import schedule
-from gdjax.schedules.numbers import Factor, Fraction, Shrink, Steps, Value
-from gdjax.schedules.words import (
+from gdjax.core.data.schedule import schedule
+from gdjax.core.rule import errors
+from gdjax.schedules.annotations import Factor, Fraction, Shrink, Steps, Value
+from gdjax.schedules.interpolation import (
     between,
     cosine,
     cycle,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gdjax.core.schedule import schedule
-from gdjax.schedules.numbers import Count, Factor, Steps, Value
-from gdjax.schedules.words import between, cycle, geometric, real, remaining
+from gdjax.core.data.schedule import schedule
+from gdjax.schedules.annotations import Count, Factor, Steps, Value
+from gdjax.schedules.interpolation import between, cycle, geometric, real, remaining
 
 __all__ = ["exponential_decay", "inverse_sqrt_schedule"]
 

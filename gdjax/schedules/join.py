@@ -8,11 +8,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.ranges import Hyperparam
-from gdjax.core.schedule import schedule
-from gdjax.schedules.numbers import Count, Value
-from gdjax.schedules.words import at, glide, judge, judge_schedule, real
+from gdjax.core.data.hyperparams import Hyperparam
+from gdjax.core.data.schedule import schedule
+from gdjax.core.rule import errors
+from gdjax.schedules.annotations import Count, Value
+from gdjax.schedules.interpolation import at, glide, judge, judge_schedule, real
 
 __all__ = ["join_schedules", "warmup"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.schedule import schedule
-from gdjax.schedules.numbers import Scale, Value
-from gdjax.schedules.words import cosine, glide, linear, real
+from gdjax.core.data.schedule import schedule
+from gdjax.core.rule import errors
+from gdjax.schedules.annotations import Scale, Value
+from gdjax.schedules.interpolation import cosine, glide, linear, real
 
 __all__ = ["piecewise_constant_schedule", "piecewise_interpolate_schedule"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gdjax.core.ranges import Hyperparam
-from gdjax.core.recipe import Recipe
-from gdjax.core.schedule import schedule
-from gdjax.schedules.numbers import Value
-from gdjax.schedules.words import at, judge_schedule, real
+from gdjax.core.data.hyperparams import Hyperparam
+from gdjax.core.data.recipe import Recipe
+from gdjax.core.data.schedule import schedule
+from gdjax.schedules.annotations import Value
+from gdjax.schedules.interpolation import at, judge_schedule, real
 
 __all__ = ["scaled_schedule"]
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.numerics import safe_sqrt
-from gdjax.core.schedule import schedule
+from gdjax.core.data.schedule import schedule
+from gdjax.core.rule import errors
+from gdjax.core.rule.numerics import safe_sqrt
+from gdjax.schedules.annotations import Count, Factor, Fraction, Steps, Value
 from gdjax.schedules.decays import exponential_decay
+from gdjax.schedules.interpolation import (
+    between,
+    cosine,
+    glide,
+    judge,
+    power,
+    real,
+    remaining,
+    whole,
+)
 from gdjax.schedules.join import joined
-from gdjax.schedules.numbers import Count, Factor, Fraction, Steps, Value
-from gdjax.schedules.words import between, cosine, glide, judge, power, real, remaining, whole
 
 __all__ = [
     "warmup_constant_schedule",

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, get_abstract_mesh
 
-from gdjax.core import tree
-from gdjax.core.base import Pair, transformation
-from gdjax.core.extra import call_update
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
 from gdjax.sharding.placement import state_specs
-from gdjax.wrappers.branches import call_evaluate, call_step
+from gdjax.wrappers.guards.cond import call_evaluate, call_step
 
 __all__ = ["placed"]
 

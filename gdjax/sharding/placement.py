@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gdjax.core import errors, tree
-from gdjax.core.base import GradientTransformation
-from gdjax.core.codes import is_stored
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.rule import errors, tree
 from gdjax.sharding.split import OPEN, Spec, along, names_of
 from gdjax.state.names import named_leaves, parameter_of, words
 

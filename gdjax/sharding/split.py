@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh, reshard
 
-from gdjax.core import errors, tree
+from gdjax.core.rule import errors, tree
 
 __all__ = ["OPEN", "Spec", "Split", "along", "devices", "names_of", "put", "reduce_scatter"]
 

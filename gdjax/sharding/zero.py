@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import get_abstract_mesh
 
-from gdjax.core.base import Pair, transformation
-from gdjax.core.extra import call_update
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
 from gdjax.sharding.placement import state_specs
 from gdjax.sharding.split import Split, devices, put
-from gdjax.wrappers.branches import call_evaluate, call_step
+from gdjax.wrappers.guards.cond import call_evaluate, call_step
 
 __all__ = ["ZeroState", "zero"]
 

@@ -9,7 +9,7 @@ from gdjax.state.hyperparams import hyperparams, set_hyperparams
 from gdjax.state.metrics import metrics
 from gdjax.state.reset import reset
 from gdjax.state.saving import Report, from_dict, to_dict
-from gdjax.wrappers.branches import call_evaluate
+from gdjax.wrappers.guards.cond import call_evaluate
 
 __all__ = [
     "Report",

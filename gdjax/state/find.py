@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors
+from gdjax.core.rule import errors
 
 __all__ = ["find", "find_all", "nbytes", "replace", "walk"]
 

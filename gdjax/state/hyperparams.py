@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.base import GradientTransformation, InjectHyperparamsState
-from gdjax.core.schedule import Live
+from gdjax.core.data.schedule import Live
+from gdjax.core.engine.transformation import GradientTransformation, InjectHyperparamsState
+from gdjax.core.rule import errors
 
 __all__ = ["hyperparams", "set_hyperparams"]
 

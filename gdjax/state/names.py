@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdjax.core.base import GradientTransformation
-from gdjax.core.codes import is_stored
-from gdjax.core.extra import called
-from gdjax.core.tree import differentiable
+from gdjax.core.engine.extra_args import called
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.rule.tree import differentiable
 
 __all__ = ["Name", "named_leaves", "parameter_of", "words"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors
-from gdjax.core.codes import is_stored
-from gdjax.params import select
+from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.rule import errors
+from gdjax.params.rules import select
 from gdjax.state.names import named_leaves, parameter_of, words
 
 __all__ = ["reset"]

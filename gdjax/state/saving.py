@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors
-from gdjax.core.codes import Stored, is_stored
+from gdjax.core.lowbit.quantized import Stored, is_stored
+from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves
 
 __all__ = ["Report", "from_dict", "to_dict"]

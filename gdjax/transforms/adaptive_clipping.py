@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics, tree
-from gdjax.core.base import EmptyState, Pair, transformation
-from gdjax.core.numerics import ema, increment, safe_divide, zero_count
-from gdjax.core.ranges import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
 
 if TYPE_CHECKING:
     import chex

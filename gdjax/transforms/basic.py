@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, tree
-from gdjax.core.base import EmptyState, Pair, transformation
-from gdjax.core.ranges import Hyperparam, NonNegative
+from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import errors, tree
 
 __all__ = [
     "identity",

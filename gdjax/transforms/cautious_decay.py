@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core import errors, tree
-from gdjax.core.base import EmptyState, Pair, transformation
-from gdjax.core.ranges import NonNegative
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import errors, tree
 from gdjax.transforms.decay import masked
 
 __all__ = ["add_cautious_weight_decay"]

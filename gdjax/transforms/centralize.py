@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gdjax.core import errors, tree
-from gdjax.core.base import EmptyState, Pair, transformation
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import errors, tree
 
 __all__ = ["centralize"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import tree
-from gdjax.core.base import EmptyState, Pair, transformation
-from gdjax.core.fuse import defer
-from gdjax.core.numerics import like
-from gdjax.core.ranges import NonNegative
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.core.rule.leaf import defer
+from gdjax.core.rule.numerics import like
 
 if TYPE_CHECKING:
     import chex

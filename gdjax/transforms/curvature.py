@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, tree
-from gdjax.core.base import transformation
-from gdjax.core.numerics import wide
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import wide
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 
 if TYPE_CHECKING:

@@ -31,10 +31,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core import errors, tree
-from gdjax.core.base import EmptyState, Pair, transformation
-from gdjax.core.ranges import NonNegative
-from gdjax.params import only, select
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import errors, tree
+from gdjax.params.rules import only, select
 
 __all__ = ["add_decayed_weights", "decay_weights"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax import matrices
-from gdjax.core import errors, numerics, tree
-from gdjax.core.base import EmptyState, transformation
+from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.matrix import matrices
+from gdjax.core.rule import errors, numerics, tree
 
 __all__ = ["normalize_matrices"]
 
@@ -93,7 +93,7 @@ def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
             "spectral", the largest singular value, which takes a decomposition; or the length of
             "columns", which are what comes into each output of a matrix [in, out], or of "rows",
             which are what goes out of each input, as in a table of embeddings.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrices`; vectors are
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gdjax.core import numerics, tree
-from gdjax.core.base import Pair, transformation
-from gdjax.core.numerics import increment, zero_count
-from gdjax.core.ranges import Decay
+from gdjax.core.data.hyperparams import Decay
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import numerics, tree
+from gdjax.core.rule.numerics import increment, zero_count
 
 if TYPE_CHECKING:
     import chex

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, tree
-from gdjax.core.base import transformation
-from gdjax.core.numerics import increment, safe_sqrt, weak, zero_count
-from gdjax.core.ranges import NonNegative
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import increment, safe_sqrt, weak, zero_count
 
 if TYPE_CHECKING:
     import chex

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics, shards, tree
-from gdjax.core.base import EmptyState, Pair, transformation
-from gdjax.core.numerics import safe_divide
-from gdjax.core.ranges import Hyperparam, NonNegative
+from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import collectives, errors, numerics, tree
+from gdjax.core.rule.numerics import safe_divide
 
 __all__ = [
     "NormalizeState",
@@ -36,7 +36,7 @@ def length_of(x: jax.Array, axis_name: Any = None) -> jax.Array:
 
 def _size(x: jax.Array, axis_name: Any) -> int:
     """How many entries an array has, on all devices together."""
-    return max(x.size, 1) * shards.count(x, axis_name)
+    return max(x.size, 1) * collectives.count(x, axis_name)
 
 
 def rms(x: jax.Array, axis_name: Any = None) -> jax.Array:
@@ -46,7 +46,7 @@ def rms(x: jax.Array, axis_name: Any = None) -> jax.Array:
 
 def _rms_of_weights(p: jax.Array, axis_name: Any) -> jax.Array:
     """As `rms`, in one pass: there are no weights whose squares leave the range of float32."""
-    total = shards.psum(jnp.sum(numerics.abs_sq(p)), axis_name)
+    total = collectives.psum(jnp.sum(numerics.abs_sq(p)), axis_name)
     return numerics.safe_sqrt(total / _size(p, axis_name))
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax import matrices
-from gdjax.core import linalg
-from gdjax.core.base import EmptyState, transformation
-from gdjax.core.polar import polar_steps
-from gdjax.core.ranges import NonNegative
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.matrix import matrices, polar
+from gdjax.core.matrix.polar_coefficients import polar_steps
 
 __all__ = ["orthogonalize"]
 
@@ -44,7 +43,7 @@ def orthogonalize(
         gram: Whether to form the polynomials of XXᵀ alone, for matrices at least twice as long as
             wide. That is about half the work for four times as long; singular values below about
             10⁻³ of the largest come out less exactly.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrices`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: No such backend; an array of more than two axes without axes.
@@ -56,7 +55,7 @@ def orthogonalize(
     how = polar_steps("orthogonalize", "backend", backend, steps)
 
     def leaf(g):
-        return linalg.polar_factor(g, how, eps, gram=gram)
+        return polar.polar_factor(g, how, eps, gram=gram)
 
     def update(updates, state, params=None, **extra):
         return matrices.map(leaf, updates, axes=matrix_axes, where="orthogonalize"), state

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics, tree
+from gdjax.core.rule import errors, numerics, tree
 
 __all__ = ["per_example_global_norm_clip", "per_example_layer_norm_clip"]
 

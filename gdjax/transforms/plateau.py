@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import tree
-from gdjax.core.base import Pair, transformation
-from gdjax.core.numerics import zero_count
-from gdjax.core.ranges import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import zero_count
 
 if TYPE_CHECKING:
     import chex

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core import tree
-from gdjax.core.base import Pair, transformation
-from gdjax.core.extra import call_update
-from gdjax.core.ranges import NonNegative
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
 
 __all__ = ["cautious"]
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gdjax import matrices
-from gdjax.core import numerics, tree
-from gdjax.core.base import Pair, transformation
-from gdjax.core.extra import call_update
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.matrix import matrices
+from gdjax.core.rule import numerics, tree
 
 __all__ = ["GraftState", "graft"]
 
@@ -39,7 +39,7 @@ def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
         direction: Any transformation.
         magnitude: Any transformation.
         matrix_axes: Where arrays hold several matrices, each has a length of its own; see
-            `gdjax.matrices`. None for one length an array.
+            `gdjax.matrix_axes`. None for one length an array.
 
     Reference: Agarwal et al., Disentangling adaptive gradient methods from learning rates, 2020,
         https://arxiv.org/abs/2002.11803

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core import numerics, tree
-from gdjax.core.base import Pair, transformation
-from gdjax.core.extra import call_update
-from gdjax.core.numerics import increment, zero_count
-from gdjax.core.ranges import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import numerics, tree
+from gdjax.core.rule.numerics import increment, zero_count
 
 if TYPE_CHECKING:
     import chex

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gdjax as gd
-from gdjax.core import tree
+from gdjax.core.rule import tree
 
 from ..oracles import problem
 from ..oracles.rules import linesearch as rules

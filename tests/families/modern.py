@@ -20,7 +20,7 @@ from ..row import Agree, Row, real, recorded, rule
 
 def bowl(params: Any) -> Any:
     """A loss of any tree: what `sophia` asks the curvature of."""
-    from gdjax.core import tree
+    from gdjax.core.rule import tree
 
     return tree.norm(params) ** 2
 

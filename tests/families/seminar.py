@@ -14,7 +14,7 @@ from ..row import Agree, Row, real, recorded, rule
 
 def sign(updates: Any, params: Any) -> Any:
     """The function of the `stateless` row: it has a name, so it pickles."""
-    from gdjax.core import tree
+    from gdjax.core.rule import tree
 
     return tree.map(jnp.sign, updates)
 

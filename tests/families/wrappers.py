@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 import gdjax as gd
-from gdjax.core import tree
+from gdjax.core.rule import tree
 
 from ..oracles import problem
 from ..oracles.rules import wrappers as rules

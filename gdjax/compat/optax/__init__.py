@@ -16,14 +16,14 @@ makes of a transformation of gdjax one of optax's own class.
 chain(clip_by_global_norm(max_norm=1.0), sgd(learning_rate=0.1))
 """
 
-from gdjax.compat.optax.different import *
-from gdjax.compat.optax.guards import *
+from gdjax.compat.optax.apply_if_finite import *
 from gdjax.compat.optax.inject import *
+from gdjax.compat.optax.lookahead import LookaheadState, lookahead
 from gdjax.compat.optax.masking import *
 from gdjax.compat.optax.multi_steps import *
 from gdjax.compat.optax.names import NAMES, namespace
-from gdjax.compat.optax.protocol import *
-from gdjax.compat.optax.two_trees import LookaheadState, lookahead
+from gdjax.compat.optax.overrides import *
+from gdjax.compat.optax.types import *
 
 __all__ = NAMES[""]
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 
 __all__ = ["base_hungarian_algorithm", "hungarian_algorithm"]
 

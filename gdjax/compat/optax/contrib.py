@@ -5,19 +5,19 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from gdjax.compat.optax.different import key_or_seed as _key_or_seed
 from gdjax.compat.optax.names import NAMES, namespace
-from gdjax.core.chain import chain as _chain
-from gdjax.matrices import axes_of as _axes_of
-from gdjax.optimizers import adam as _adam
-from gdjax.optimizers import ademamix as _ademamix
-from gdjax.optimizers import muon as _muon
-from gdjax.optimizers import sophia as _sophia
+from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
+from gdjax.core.engine.chain import chain as _chain
+from gdjax.core.matrix.matrices import axes_of as _axes_of
+from gdjax.optimizers.adam.adam import adam as _adam
+from gdjax.optimizers.adam.adam import ademamix as _ademamix
+from gdjax.optimizers.adam.adam import sophia as _sophia
+from gdjax.optimizers.matrix import muon as _muon
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import decay as _decay
+from gdjax.transforms import differential_privacy as _private
 from gdjax.transforms import plateau as _plateau
-from gdjax.transforms import private as _private
-from gdjax.wrappers import masking as _masking
+from gdjax.wrappers.select import masked as _masking
 
 __all__ = NAMES["contrib"]
 

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors, tree
-from gdjax.core.extra import call_update
-from gdjax.core.schedule import Live
+from gdjax.core.data.schedule import Live
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.rule import errors, tree
 
 __all__ = ["from_optax_state", "to_optax", "to_optax_state"]
 

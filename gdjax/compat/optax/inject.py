@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from gdjax.compat.making import named
-from gdjax.core import errors
-from gdjax.core.base import Pair
-from gdjax.core.extra import call_update
-from gdjax.core.numerics import increment, zero_count
-from gdjax.core.ranges import is_number
+from gdjax.compat.namespacing import named
+from gdjax.core.data.hyperparams import is_number
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair
+from gdjax.core.rule import errors
+from gdjax.core.rule.numerics import increment, zero_count
 
 __all__ = [
     "InjectStatefulHyperparamsState",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax import tree
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 
 __all__ = ["matrix_inverse_pth_root", "nnls", "power_iteration"]
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gdjax.compat.making import named
-from gdjax.compat.optax.protocol import MaskedNode
-from gdjax.core import errors
-from gdjax.core.base import Pair
-from gdjax.core.extra import call_update
+from gdjax.compat.namespacing import named
+from gdjax.compat.optax.types import MaskedNode
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair
+from gdjax.core.rule import errors
 from gdjax.transforms.basic import set_to_zero
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core import errors, numerics
+from gdjax.core.rule import errors, numerics
 
 __all__ = [
     "AccumulationType",

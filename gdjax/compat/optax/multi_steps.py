@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from gdjax.compat.making import named
-from gdjax.core import tree
-from gdjax.core.base import Pair
-from gdjax.core.extra import call_update
-from gdjax.core.numerics import increment, zero_count
-from gdjax.wrappers.accumulation import skip_large_updates, skip_not_finite
+from gdjax.compat.namespacing import named
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.wrappers.guards.accumulate import skip_large_updates, skip_not_finite
 
 if TYPE_CHECKING:
     import chex

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from gdjax.core import errors
+from gdjax.core.rule import errors
 
 __all__ = ["NAMES", "namespace"]
 

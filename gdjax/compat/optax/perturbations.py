@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.tree import split_key_like
-from gdjax.core import numerics
+from gdjax.core.rule import numerics
 
 __all__ = ["Gumbel", "Normal", "make_perturbed_fun"]
 

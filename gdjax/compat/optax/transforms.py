@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gdjax.compat.optax.guards import *
+from gdjax.compat.optax.apply_if_finite import *
 from gdjax.compat.optax.masking import *
 from gdjax.compat.optax.multi_steps import *
 from gdjax.compat.optax.names import NAMES, namespace

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.compat.optax.tree_search import get, get_all_with_path, map_params, set
-from gdjax.core import errors, numerics
-from gdjax.core import tree as trees
+from gdjax.core.rule import errors, numerics
+from gdjax.core.rule import tree as trees
 
 __all__ = [
     "add",

@@ -17,8 +17,8 @@ from gdjax.compat.optax.tree import (
     update_moment_per_elem_norm,
 )
 from gdjax.compat.optax.tree_search import map_params
-from gdjax.core import numerics
-from gdjax.core import tree as trees
+from gdjax.core.rule import numerics
+from gdjax.core.rule import tree as trees
 
 __all__ = [
     "bias_correction",

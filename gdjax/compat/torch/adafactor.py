@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.compat.making import named
-from gdjax.core import errors, numerics, tree
-from gdjax.core.numerics import abs_sq, ema, increment, zero_count
-from gdjax.core.ranges import Hyperparam, NonNegative
+from gdjax.compat.namespacing import named
+from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import abs_sq, ema, increment, zero_count
 
 if TYPE_CHECKING:
     import chex

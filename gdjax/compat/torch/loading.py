@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core import errors, tree
+from gdjax.core.rule import errors, tree
 
 __all__ = ["load_state_dict"]
 

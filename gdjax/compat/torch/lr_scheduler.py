@@ -10,17 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gdjax.compat.making import named
-from gdjax.core import errors
-from gdjax.core.ranges import Hyperparam, Number
-from gdjax.core.schedule import schedule
+from gdjax.compat.namespacing import named
+from gdjax.core.data.hyperparams import Hyperparam, Number
+from gdjax.core.data.schedule import schedule
+from gdjax.core.rule import errors
 from gdjax.schedules.basic import constant_schedule, linear_schedule, polynomial_schedule
 from gdjax.schedules.cosine import cosine_decay_schedule, cosine_restarts_schedule
 from gdjax.schedules.cycles import cosine_cycle_schedule, triangular_schedule
 from gdjax.schedules.decays import exponential_decay
+from gdjax.schedules.interpolation import at
 from gdjax.schedules.join import join_schedules
 from gdjax.schedules.piecewise import piecewise_constant_schedule
-from gdjax.schedules.words import at
 
 __all__ = [
     "ChainedScheduler",

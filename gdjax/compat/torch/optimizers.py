@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.compat.making import named
+from gdjax.compat.namespacing import named
 from gdjax.compat.torch import rules
 from gdjax.compat.torch.adafactor import factored_descent
-from gdjax.core import errors
-from gdjax.core.chain import chain
-from gdjax.core.ranges import Hyperparam, NonNegative
-from gdjax.core.schedule import schedule
-from gdjax.optimizers.adadelta import scale_by_adadelta
-from gdjax.optimizers.adagrad import scale_by_rss
-from gdjax.optimizers.adam import scale_by_adam
-from gdjax.optimizers.adamax import scale_by_adamax
-from gdjax.optimizers.amsgrad import scale_by_amsgrad
-from gdjax.optimizers.nadam import scale_by_nadam
-from gdjax.optimizers.radam import scale_by_radam
-from gdjax.optimizers.rmsprop import scale_by_rms, scale_by_stddev
-from gdjax.optimizers.rprop import scale_by_rprop
-from gdjax.schedules.words import at
+from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.data.schedule import schedule
+from gdjax.core.engine.chain import chain
+from gdjax.core.rule import errors
+from gdjax.optimizers.adam.adam import scale_by_adam
+from gdjax.optimizers.adam.adamax import scale_by_adamax
+from gdjax.optimizers.adam.amsgrad import scale_by_amsgrad
+from gdjax.optimizers.adam.nadam import scale_by_nadam
+from gdjax.optimizers.adam.radam import scale_by_radam
+from gdjax.optimizers.adaptive.adadelta import scale_by_adadelta
+from gdjax.optimizers.adaptive.adagrad import scale_by_rss
+from gdjax.optimizers.adaptive.rmsprop import scale_by_rms, scale_by_stddev
+from gdjax.optimizers.adaptive.rprop import scale_by_rprop
+from gdjax.schedules.interpolation import at
 from gdjax.transforms.basic import scale, scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 from gdjax.transforms.momentum import trace

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.compat.making import named
-from gdjax.core import errors, numerics, tree
-from gdjax.core.base import EmptyState, Pair
-from gdjax.core.numerics import debias, increment, zero_count
-from gdjax.core.ranges import Decay, Hyperparam, NonNegative
-from gdjax.core.schedule import schedule
+from gdjax.compat.namespacing import named
+from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
+from gdjax.core.data.schedule import schedule
+from gdjax.core.engine.transformation import EmptyState, Pair
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import debias, increment, zero_count
 
 if TYPE_CHECKING:
     import chex

@@ -1,0 +1,23 @@
+"""Guards against gradients that are not finite: the signature of optax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gdjax.compat.namespacing import named
+from gdjax.wrappers.guards import apply_if_finite as _conditional
+
+__all__ = ["apply_if_finite"]
+
+
+@named("optax")
+def apply_if_finite(inner: Any, max_consecutive_errors: int):
+    """Leaves out the steps whose gradients are not finite, so many at most one after another.
+
+    One more is applied, and the parameters are lost: gdjax's own never does unless it is told.
+
+    >>> from gdjax.compat import optax
+    >>> optax.apply_if_finite(optax.sgd(0.1), max_consecutive_errors=5)
+    optax.apply_if_finite(inner=sgd(learning_rate=0.1), max_consecutive_errors=5)
+    """
+    return _conditional.apply_if_finite(inner, max_consecutive_errors)

@@ -1,0 +1,1 @@
+"""An optimizer is data: it remembers the call that made it."""

@@ -1,0 +1,256 @@
+"""Objects that remember the call that made them, so that they print, compare, pickle and edit.
+
+A `Recipe` is a factory together with the arguments **given** in the call. Its numbers are the
+leaves of a pytree; everything else in it is static. What an object does with its recipe (build a
+pair of functions, evaluate a schedule) is the business of its class.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from gdjax.core.data.compare import Remembers, freeze, show
+from gdjax.core.data.factory import Factory
+from gdjax.core.data.hyperparams import is_number
+from gdjax.core.rule import errors
+
+__all__ = [
+    "CATALOGUE",
+    "Factory",
+    "Recipe",
+    "factory",
+]
+
+
+CATALOGUE: dict[str, Factory] = {}
+
+
+def factory(function: Callable[..., Any], make: type[Recipe]) -> Callable[..., Any]:
+    """Turns a function into a factory of `make` objects, and enters it into the catalogue.
+
+    A function defined twice (a notebook cell that is run again) replaces itself.
+
+    Raises:
+        ValueError: Another function of the same name is in the catalogue.
+    """
+    made = Factory(function, make)
+    old = CATALOGUE.get(made.name)
+    if old is not None and (old.module, old.qualname) != (made.module, made.qualname):
+        errors.fail(
+            made.name,
+            f"a factory's name must be its own; {old.module}.{old.qualname} has it",
+            f"{made.module}.{made.qualname}",
+        )
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        arguments = made.bind(args, kwargs)
+        made.check(arguments)
+        instance = make._from_arguments(made, arguments)
+        instance._try()
+        return instance
+
+    made.call = call
+    call.factory = made  # type: ignore[attr-defined]
+    CATALOGUE[made.name] = made
+    return call
+
+
+class Recipe(Remembers):
+    """An object that remembers the call that made it. Immutable; a pytree of its numbers."""
+
+    stands_for_a_number = False  # whether a hyperparameter may be one of these
+
+    _factory: Factory
+    _arguments: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Registers every kind of recipe as a pytree node."""
+        super().__init_subclass__(**kwargs)
+        jax.tree_util.register_pytree_with_keys(
+            cls, Recipe._flatten_with_keys, Recipe._unflatten, Recipe._flatten
+        )
+
+    @classmethod
+    def _from_arguments(cls, made: Factory, arguments: dict[str, Any]) -> Any:
+        self = cls.__new__(cls)
+        self._factory, self._arguments = made, arguments
+        return self
+
+    def _try(self) -> None:
+        """Builds once what the call describes, so that what is wrong raises while making it."""
+
+    @property
+    def name(self) -> str:
+        """The name of the factory."""
+        return self._factory.name
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All arguments by name, defaults filled in."""
+        given = {**self._factory.defaults(), **self._arguments}
+        return {name: given[name] for name in self._factory.signature.parameters if name in given}
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The names of those arguments that are hyperparameters."""
+        return tuple(self._factory.ranges)
+
+    def replace(self, **changes: Any) -> typing.Self:
+        """Makes the same object with other arguments.
+
+        Raises:
+            TypeError: A name that the factory does not have; the message says the nearest one.
+        """
+        arguments = dict(self._arguments)
+        for name, kind in ((p.name, p.kind) for p in self._factory.signature.parameters.values()):
+            if kind is inspect.Parameter.VAR_KEYWORD:  # the parts of a named chain
+                known = {k: changes.pop(k) for k in list(changes) if k in arguments.get(name, {})}
+                arguments[name] = {**arguments.get(name, {}), **known}
+            elif name in changes:
+                arguments[name] = changes.pop(name)
+        if changes:
+            parameters = self._factory.signature.parameters.values()
+            named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
+            names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+            names = [*(n for stages in named for n in stages), *names]
+            hint = errors.nearest(next(iter(changes)), names)
+            must = f"replace takes {', '.join(names) or 'nothing'}"
+            errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
+        bound = inspect.BoundArguments(self._factory.signature, arguments)  # type: ignore[arg-type]
+        return self._factory.call(*bound.args, **bound.kwargs)
+
+    # What makes it data.
+
+    def __repr__(self) -> str:
+        """Writes the call that made it."""
+        parts = []
+        for p in self._factory.signature.parameters.values():
+            if p.name not in self._arguments:
+                continue
+            value = self._arguments[p.name]
+            if p.kind is p.VAR_POSITIONAL:
+                parts += [show(v) for v in value]
+            elif p.kind is p.VAR_KEYWORD:
+                plain = {k: v for k, v in value.items() if k.isidentifier()}
+                other = {k: v for k, v in value.items() if k not in plain}
+                parts += [f"{k}={show(v)}" for k, v in plain.items()]
+                parts += [f"**{show(other)}"] if other else []
+            else:
+                parts.append(f"{p.name}={show(value)}")
+        return f"{self.name}({', '.join(parts)})"
+
+    @functools.cached_property
+    def _key(self) -> tuple:
+        return (self._factory, freeze(self.arguments))
+
+    def __eq__(self, other: object) -> bool:
+        """Equal are two of one factory whose arguments, defaults filled in, are equal."""
+        return self is other or (isinstance(other, Recipe) and self._key == other._key)
+
+    def __ne__(self, other: object) -> bool:
+        """The opposite; a tuple would compare its items."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Agrees with `==`."""
+        return hash(self._key)
+
+    def __reduce__(self) -> tuple:
+        """Pickles the factory by reference and the arguments by value."""
+        return _rebuild, (self._factory.call, self._arguments)
+
+    # The pytree: numbers given in the call, and recipes inside, are children.
+
+    @functools.cached_property
+    def _flat(self) -> tuple[tuple, _Structure, tuple[str, ...]]:
+        children: list[Any] = []
+        labels: list[str] = []
+
+        def take(value: Any, numeric: bool, label: str) -> Any:
+            """Takes the children out of an argument; not by jax.tree, which sorts dicts."""
+            if isinstance(value, Recipe) or (numeric and is_number(value)):
+                children.append(value)
+                labels.append(label)
+                return _HOLE
+            if type(value) in (list, tuple):
+                return type(value)(take(v, numeric, f"{label}[{i}]") for i, v in enumerate(value))
+            if type(value) is dict:
+                return {k: take(v, numeric, f"{label}[{k!r}]") for k, v in value.items()}
+            return value
+
+        rest: dict[str, Any] = {}
+        for name, value in self._arguments.items():
+            numeric = name in self._factory.ranges
+            if self._factory.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                rest[name] = {k: take(v, numeric, k) for k, v in value.items()}  # named stages
+            else:
+                rest[name] = take(value, numeric, name)
+        return tuple(children), _Structure(self._factory, rest, tuple(labels)), tuple(labels)
+
+    def _flatten(self) -> tuple[tuple, _Structure]:
+        return self._flat[:2]
+
+    def _flatten_with_keys(self) -> tuple[tuple, _Structure]:
+        children, structure, labels = self._flat
+        return tuple(zip(map(jax.tree_util.GetAttrKey, labels), children)), structure
+
+    @staticmethod
+    def _unflatten(structure: _Structure, children: Any) -> Any:
+        # Children may be anything (tracers, None, object()): nothing is judged or built here, and
+        # what was a child stays one, whatever it is now.
+        children = tuple(children)
+        self = structure.factory.make._from_arguments(structure.factory, structure.fill(children))
+        self.__dict__["_flat"] = children, structure, structure.labels
+        return self
+
+
+class _Structure:
+    """What is left of a recipe when its children are taken out."""
+
+    def __init__(self, made: Factory, rest: dict[str, Any], labels: tuple[str, ...]) -> None:
+        self.factory, self.rest, self.labels = made, rest, labels
+        self.key = (made, freeze(rest))
+        self.hash = hash(self.key)
+
+    def fill(self, children: tuple) -> dict[str, Any]:
+        left = iter(children)
+
+        def put(value: Any) -> Any:
+            if value is _HOLE:
+                return next(left)
+            if type(value) in (list, tuple):
+                return type(value)(map(put, value))
+            if type(value) is dict:
+                return {k: put(v) for k, v in value.items()}
+            return value
+
+        return put(self.rest)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Structure) and self.key == other.key)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __repr__(self) -> str:
+        return self.factory.name
+
+
+class _Hole:
+    def __repr__(self) -> str:
+        return "*"
+
+
+_HOLE = _Hole()
+
+
+def _rebuild(call: Any, arguments: dict[str, Any]) -> Any:
+    made = call.factory
+    return made.make._from_arguments(made, arguments)

@@ -1,0 +1,164 @@
+"""Recipes as plain data for configuration files: `spec` writes it, `build` reads it.
+
+A call is a dict of one key, the factory's name: `{"adamw": {"learning_rate": 0.001}}`, or with a
+list in place of the dict where the arguments have no names: `{"chain": [...]}`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from gdjax.core.data.compare import as_dtype, show
+from gdjax.core.data.hyperparams import is_array, is_known
+from gdjax.core.data.recipe import CATALOGUE, Recipe
+from gdjax.core.rule import errors
+
+__all__ = ["build", "spec"]
+
+# How values are written that JSON has no word for; none of these names a factory.
+_TAGS = ("array", "complex", "dict", "dtype", "function", "partition_spec", "tuple")
+
+
+def spec(value: Any) -> Any:
+    """Writes a transformation or a schedule as dicts, lists, numbers and strings.
+
+    >>> import gdjax as gd
+    >>> gd.spec(gd.adam(gd.linear_to_zero(1e-3, 100)))
+    {'adam': {'learning_rate': {'linear_to_zero': {'init_value': 0.001, 'total_steps': 100}}}}
+
+    Raises:
+        TypeError: An argument cannot be written: a lambda, or another library's transformation.
+    """
+    if isinstance(value, Recipe):
+        return {value.name: _arguments(value)}
+    if value is None or isinstance(value, (bool, int, float, str)) and not is_array(value):
+        return value
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    if isinstance(value, list):
+        return [spec(v) for v in value]
+    if isinstance(value, PartitionSpec):
+        return {"partition_spec": [spec(v) for v in value]}
+    if type(value) is tuple:
+        return {"tuple": [spec(v) for v in value]}
+    if isinstance(value, dict):
+        return {"dict": [[spec(k), spec(v)] for k, v in value.items()]}
+    if is_array(value) and is_known(value):
+        return _array(value)
+    if (dtype := as_dtype(value)) is not None:
+        return {"dtype": dtype.name}
+    path = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
+    if callable(value) and _find(path) is value:
+        return {"function": path}
+    must = "arguments must be numbers, arrays, strings, recipes or functions with a name"
+    hint = "Define the function at the top level of a module."
+    if hasattr(value, "update"):
+        hint = "The transformations of other libraries do not remember their call."
+    errors.fail("spec", must, show(value), instead=hint, kind=TypeError)
+
+
+def _array(value: Any) -> dict[str, Any]:
+    data, dtype = np.asarray(value), str(value.dtype)
+    if data.dtype.kind == "c":
+        return {"array": [data.real.tolist(), data.imag.tolist()], "dtype": dtype}
+    if data.dtype.kind not in "biuf":  # bfloat16 and its kin
+        data = data.astype(np.float32)
+    return {"array": data.tolist(), "dtype": dtype}
+
+
+def _read_array(data: Any, dtype: Any) -> Any:
+    dtype = jnp.dtype(dtype)
+    if dtype.kind == "c":
+        real, imag = map(np.asarray, data)
+        data = real + 1j * imag
+    array = np.asarray(data, dtype)
+    narrowed = jax.dtypes.canonicalize_dtype(dtype) != dtype  # float64 without x64
+    return array if narrowed else jnp.asarray(array)
+
+
+def _arguments(value: Recipe) -> Any:
+    parameters = value._factory.signature.parameters
+    written: dict[str, Any] = {}
+    for name, given in value._arguments.items():
+        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            if len(value._arguments) == 1:
+                return [spec(v) for v in given]
+            written["*" + name] = [spec(v) for v in given]
+        elif parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            written.update({k: spec(v) for k, v in given.items()})
+        else:
+            written[name] = spec(given)
+    return written
+
+
+def build(data: Any) -> Any:
+    """Makes what `spec` has written.
+
+    >>> import gdjax as gd
+    >>> gd.build({"chain": [{"clip": {"max_delta": 1.0}}, {"sgd": {"learning_rate": 0.1}}]})
+    chain(clip(max_delta=1.0), sgd(learning_rate=0.1))
+
+    Raises:
+        ValueError: No factory has that name, or an argument is wrong; the message says the nearest.
+    """
+    if isinstance(data, list):
+        return [build(v) for v in data]
+    if not isinstance(data, dict):
+        return data
+    if "array" in data:
+        return _read_array(data["array"], data["dtype"])
+    if len(data) != 1:
+        must = "a call must be a dict of one key, the factory's name"
+        errors.fail("build", must, data, instead='Write {"adamw": {"learning_rate": 0.001}}.')
+    ((name, given),) = data.items()
+    if name in _TAGS:
+        return _tagged(name, given)
+    if name not in CATALOGUE:
+        hint = errors.nearest(str(name), CATALOGUE)
+        errors.fail("build", "the key must be a factory of the catalogue", str(name), instead=hint)
+    make = CATALOGUE[name].call
+    if isinstance(given, list):
+        return make(*map(build, given))
+    if not isinstance(given, dict):
+        errors.fail("build", f"the arguments of {name} must be a dict or a list", given)
+    args = [build(v) for k, values in given.items() if k.startswith("*") for v in values]
+    lead = []
+    if args:  # what stands before *args has to be given by position
+        parameters = CATALOGUE[name].signature.parameters.values()
+        lead = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in given]
+    named = {k: build(v) for k, v in given.items() if not k.startswith("*") and k not in lead}
+    return make(*(build(given[k]) for k in lead), *args, **named)
+
+
+def _tagged(name: str, given: Any) -> Any:
+    if name == "complex":
+        return complex(*given)
+    if name == "partition_spec":
+        return PartitionSpec(*map(build, given))
+    if name == "tuple":
+        return tuple(build(v) for v in given)
+    if name == "dict":
+        return {build(k): build(v) for k, v in given}
+    if name == "dtype":
+        return jnp.dtype(given)
+    found = _find(given)
+    if found is None:
+        must = "a function must be named module:name, of a module that is imported"
+        errors.fail("build", must, given, instead="Import the module first.")
+    return found
+
+
+def _find(path: str) -> Any:
+    """Looks a function up in the modules already imported: a file's text imports nothing."""
+    module, _, qualname = path.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found

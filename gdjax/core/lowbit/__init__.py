@@ -1,0 +1,1 @@
+"""Arrays in few bits: codebooks, quantized arrays, rounding."""

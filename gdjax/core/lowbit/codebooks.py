@@ -1,0 +1,117 @@
+"""Maps of numbers in [−1, 1] to 256 codes and back: dynamic, linear, companded.
+
+A map is a book, the number that each code stands for, and a rule that finds the code of a number
+without searching the book. There are two of each kind: one for numbers of either sign, whose code
+127 is 0, and one for squares, whose code 0 is 0 and which gives no positive number that code.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from gdjax.core.mesh import distribute
+
+__all__ = ["MAPS", "book", "code_of", "number_of"]
+
+MAPS = ("8bit", "8bit-linear", "8bit-companded")
+
+_DECADES = 7  # of the dynamic map: 10⁻⁶ to 1
+_ZERO = 127  # the code of 0 among numbers of either sign
+
+
+@functools.cache
+def book(name: str, square: bool) -> np.ndarray:
+    """The number that each of the 256 codes stands for, [256] float32, ascending.
+
+    >>> [round(float(x), 9) for x in book("8bit", square=True)[[0, 1, 2, 255]]]
+    [0.0, 3.25e-07, 7.75e-07, 1.0]
+
+    Args:
+        name: One of `MAPS`.
+        square: Whether it is the map for squares.
+    """
+    k = np.arange(256 if square else 128)
+    if name == "8bit":
+        size = _dynamic(2 if square else 1)
+    elif name == "8bit-linear" and not square:
+        size = k / 127
+    elif name == "8bit-linear":
+        return book("8bit", True)  # equal steps would raise small squares to a 255th of the largest
+    else:
+        size = (k / 255) ** 2 if square else (k / 127) / (2 - k / 127)
+    size = size.astype(np.float32)
+    if square:
+        return size
+    if len(size) == 128:  # the code 255 is not needed
+        size = np.append(size, size[-1:])
+    return np.concatenate([-size[_ZERO:0:-1], size])
+
+
+def _dynamic(first: int) -> np.ndarray:
+    """The sizes of the dynamic map: 0, the centres of the cells of each decade, and 1.
+
+    Decade i from 10⁻⁶ up has first·2ⁱ equal cells. Rounded as the packages round that have it: the
+    ends of the cells are those of torch.linspace(0.1, 1).
+    """
+    sizes = [np.zeros(1, np.float32)]
+    low, high = np.float32(0.1), np.float32(1)
+    for i in range(_DECADES):
+        cells = first * 2**i
+        width, k = np.float64((high - low) / np.float32(cells)), np.arange(cells + 1)
+        ends = np.where(k < (cells + 1) // 2, low + width * k, high - width * (cells - k))
+        ends = ends.astype(np.float32)  # each from its nearer end of the decade, rounded once
+        sizes.append(np.float32(10.0 ** (i - 6)) * ((ends[:-1] + ends[1:]) / np.float32(2)))
+    return np.concatenate([*sizes, np.ones(1, np.float32)])
+
+
+def number_of(codes: jax.Array, name: str, square: bool, dtype: np.dtype) -> jax.Array:
+    """The numbers that codes stand for."""
+    numbers = jnp.asarray(book(name, square).astype(dtype))
+    where = distribute.place(codes)
+    spec = None if where is None else PartitionSpec(*(names or None for names in where))
+    at = numbers.at[codes.astype(jnp.uint32)]
+    return at.get(mode="promise_in_bounds", out_sharding=spec)
+
+
+def code_of(x: jax.Array, name: str, square: bool) -> jax.Array:
+    """The codes of numbers in [−1, 1], uint8: those of the nearest in the book.
+
+    >>> import jax.numpy as jnp
+    >>> code_of(jnp.array([-1.0, 0.0, 1e-9, 1.0]), "8bit", square=False)
+    Array([  0, 127, 127, 255], dtype=uint8)
+    """
+    size = x if square else jnp.abs(x)
+    if name == "8bit" or (square and name == "8bit-linear"):
+        code = _dynamic_code(size, 2 if square else 1)
+    elif name == "8bit-linear":
+        code = jnp.round(127 * size)
+    else:
+        code = jnp.round(255 * jnp.sqrt(size) if square else 127 * (2 * size / (1 + size)))
+    if not square:
+        code = _ZERO + jnp.where(x < 0, -jnp.minimum(code, 127), code)
+    return code.astype(jnp.uint8)
+
+
+def _dynamic_code(size: jax.Array, first: int) -> jax.Array:
+    """Code of a size in [0, 1]: the decade by comparison, the cell in it by arithmetic.
+
+    Decade i begins at code first·2ⁱ − first + 1, and its cells are equal, so the nearest centre is
+    that of the cell in which the size lies. Between two decades the nearer centre decides.
+    """
+    numbers = book("8bit", first == 2).astype(np.float64)[-(127 * first + 2) :]
+    middles = (numbers[1:] + numbers[:-1]) / 2
+    starts = [first * 2**i - first + 1 for i in range(_DECADES + 1)]
+    slope = cells = jnp.zeros_like(size)
+    for i, start in enumerate(starts[:-1]):
+        inside = size > float(middles[start - 1])
+        slope = jnp.where(inside, first * 2**i * 10.0 ** (6 - i) / 0.9, slope)
+        cells = jnp.where(inside, float(first * 2**i), cells)
+    # cells·(1 + (size·10⁶⁻ⁱ − 0.1)/0.9), of which the whole part is cells + the number of the cell
+    cell = jnp.clip(jnp.floor(size * slope + cells * (8 / 9)), cells, 2 * cells - 1)
+    code = jnp.where(cells > 0, cell + (1 - first), 0)
+    return jnp.where(size > float(middles[-1]), float(starts[-1]), code)

@@ -1,0 +1,276 @@
+"""An array kept in few bits: 8-bit codes with a scale for each block, or bfloat16."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec, get_abstract_mesh
+
+from gdjax.core.lowbit.codebooks import MAPS, code_of, number_of
+from gdjax.core.mesh import distribute
+from gdjax.core.rule import errors, numerics
+
+__all__ = ["FORMATS", "Kind", "Stored", "block_shape", "check_format", "is_stored", "mix"]
+
+FORMATS = (*MAPS, "bf16")
+
+
+class Kind(NamedTuple):
+    """What is known of a stored array beside its numbers."""
+
+    format: str  # one of FORMATS
+    square: bool  # whether the numbers are squares, of which no positive one may become 0
+    dtype: np.dtype  # of the array that it stands for
+    block: tuple[int, ...]  # shape of a block, which has one scale
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """An array in few bits, a pytree of two arrays: the codes and the scales.
+
+    `codes` has the shape of the array, so it is placed as the array would be. A block is a box of
+    neighbours, along the last axis as far as that reaches, and `scale` has one entry for each
+    block: as many axes as the array. Further axes in front (of `vmap`, of stacked states) are let
+    be. In `"bf16"` the codes are the numbers, and the one scale is 1.
+
+    A block of 8-bit codes stands for its entry of largest size exactly. One that holds a NaN or an
+    infinity is NaN everywhere. Numbers smaller than float32's smallest normal one count as 0.
+
+    >>> import jax.numpy as jnp
+    >>> x = Stored.of(jnp.array([3.0, -1.0, 0.0, 1e-9]), "8bit")
+    >>> x.codes, x.scale
+    (Array([255,  47, 127, 127], dtype=uint8), Array([3.], dtype=float32))
+    >>> x.value().round(2)
+    Array([ 3., -1.,  0.,  0.], dtype=float32)
+    """
+
+    codes: Any  # in the shape of the array: uint8, or bfloat16
+    scale: Any  # [blocks along each axis] float32 or wider, or [] where there are no blocks
+    kind: Kind
+
+    parts: ClassVar[tuple[str, str]] = ("codes", "scale")
+
+    @classmethod
+    def of(
+        cls, array: Any, format: str, *, square: bool = False, block: int = 256, seed: Any = None
+    ) -> Stored:
+        """Stores a real floating-point array.
+
+        Args:
+            array: The array.
+            format: One of `FORMATS`.
+            square: Whether it holds squares: a positive number does not become 0, and `"bf16"`
+                rounds at random if there is a seed, so that small changes add up on average.
+            block: How many entries share a scale, at most.
+            seed: [] uint32 or a Python number, of what `"bf16"` does at random; None rounds to
+                nearest.
+        """
+        check_format(format, "Stored")
+        array = jnp.asarray(array)
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            errors.fail("Stored", "the array must be real and floating-point", array.dtype)
+        shape = () if format == "bf16" else block_shape(array.shape, block)
+        return _encode(array, Kind(format, square, array.dtype, shape), seed)
+
+    @classmethod
+    def build(cls, form: dict[str, Any], parts: Sequence[Any]) -> Stored:
+        """Makes one of its form and its arrays, in the order of `Stored.parts`.
+
+        Raises:
+            ValueError: The form is none, or the arrays do not have it.
+        """
+        check_format(form["format"], "Stored")
+        block = tuple(int(n) for n in form["block"])
+        kind = Kind(form["format"], bool(form["square"]), jnp.dtype(form["dtype"]), block)
+        codes, scale = parts
+        like = jax.eval_shape(
+            lambda: _encode(jnp.zeros(tuple(form["shape"]), kind.dtype), kind, None)
+        )
+        for name, got, want in zip(cls.parts, parts, (like.codes, like.scale)):
+            if (got.shape, got.dtype) != (want.shape, want.dtype):
+                must = f"{name} must be {want.dtype} {want.shape}"
+                errors.fail("Stored", must, f"{got.dtype} {got.shape}")
+        return cls(codes, scale, kind)
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """All of it but its numbers, as JSON can tell it."""
+        kind = self.kind._asdict()
+        return {**kind, "dtype": str(self.dtype), "shape": [*self.shape], "block": [*kind["block"]]}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self.codes.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the array."""
+        return self.kind.dtype
+
+    def value(self) -> jax.Array:
+        """The array that it stands for."""
+        kind = self.kind
+        if kind.format == "bf16":
+            return self.codes.astype(kind.dtype)
+        wide = self.scale.dtype
+        numbers = number_of(self.codes, kind.format, kind.square, wide)
+        value = numbers * _spread(self.scale, kind.block, self.shape)
+        if kind.square:  # the product may be too small for its dtype
+            tiny = float(jnp.finfo(kind.dtype).tiny)
+            value = jnp.where(self.codes > 0, jnp.maximum(value, tiny), value)
+        return value.astype(kind.dtype)
+
+    def like(self, array: Any, seed: Any = None) -> Stored:
+        """Another array in the same format; see `Stored.of`."""
+        return _encode(jnp.asarray(array).astype(self.dtype), self.kind, seed)
+
+    def tree_flatten_with_keys(self) -> tuple[Any, Kind]:
+        """Codes and scale, and what is known without them."""
+        key = jax.tree_util.GetAttrKey
+        return ((key("codes"), self.codes), (key("scale"), self.scale)), self.kind
+
+    def tree_flatten(self) -> tuple[Any, Kind]:
+        """The same without keys."""
+        return (self.codes, self.scale), self.kind
+
+    @classmethod
+    def tree_unflatten(cls, kind: Kind, parts: Sequence[Any]) -> Stored:
+        """Puts it together again, of anything."""
+        return cls(parts[0], parts[1], kind)
+
+
+def is_stored(x: Any) -> bool:
+    """Tells an array in few bits, which is one leaf for whoever names or unpacks arrays."""
+    return isinstance(x, Stored)
+
+
+def check_format(format: Any, where: str) -> None:
+    """Judges the name of a format.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if format not in FORMATS:
+        hint = errors.nearest(str(format), FORMATS)
+        errors.fail(where, "the format must be one that there is", repr(format), instead=hint)
+
+
+def block_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
+    """The shape of a block of at most `block` entries: whole rows, or a part of one.
+
+    Where several rows make a block, their number is a power of two, so that a shard of the array
+    has whole blocks.
+
+    >>> block_shape((1024, 4096), 256), block_shape((1024, 10), 256), block_shape((3, 3, 64), 256)
+    ((1, 256), (16, 10), (1, 3, 64))
+    """
+    sides: list[int] = []
+    for n in reversed(shape):
+        sides.append(max(1, min(n, block)))
+        block = block if n == 1 else 2 ** max(0, (block // max(n, 1)).bit_length() - 1)
+    return tuple(reversed(sides))
+
+
+def _encode(x: jax.Array, kind: Kind, seed: Any) -> Stored:
+    wide = numerics.wide(x)
+    if kind.format == "bf16":
+        one = jnp.ones([], jnp.float32)
+        rounds = kind.square and seed is not None
+        return Stored(_rounded(wide, seed) if rounds else x.astype(jnp.bfloat16), one, kind)
+    scale = _scales(wide, kind)
+    spread = _spread(scale, kind.block, x.shape)
+    usable = (spread != 0) & (spread == spread)
+    ratio = jnp.where(usable, wide / jnp.where(usable, spread, 1), 0)
+    codes = code_of(ratio, kind.format, kind.square)
+    if kind.square:
+        codes = jnp.where((wide > 0) & usable, jnp.maximum(codes, 1), codes)
+    return Stored(codes, scale, kind)
+
+
+def _scales(x: jax.Array, kind: Kind) -> jax.Array:
+    """The largest size in each block, NaN where an entry is not finite.
+
+    The dynamic map has a code for 1 and none for −1: there it takes the sign of its entry.
+    """
+    sides = (1,) * (x.ndim - len(kind.block)) + kind.block
+    where = distribute.place(x)
+    if where is not None:  # axes stay split whose shards have whole blocks
+        whole = [n % (side * _shards(names)) == 0 for n, side, names in zip(x.shape, sides, where)]
+        where = [names if w else () for names, w in zip(where, whole)]
+        x = distribute.put(x, where)
+    ends = [-n % side for n, side in zip(x.shape, sides)]
+    if any(ends):
+        x = jnp.pad(x, [(0, end) for end in ends])
+    parts = [m for n, side in zip(x.shape, sides) for m in (n // side, side)]
+    boxes = _reshaped(x, parts, where and [names for one in where for names in (one, ())])
+    inside = tuple(range(1, 2 * x.ndim, 2))
+    high = jnp.max(boxes, axis=inside, initial=0)
+    if kind.square:
+        return jnp.where(jnp.isfinite(high), high, jnp.nan)
+    low = jnp.min(boxes, axis=inside, initial=0)
+    finite = jnp.isfinite(high) & jnp.isfinite(low)
+    other = low if kind.format == "8bit" else -low
+    return jnp.where(finite, jnp.where(-low > high, other, high), jnp.nan)
+
+
+def _spread(scale: jax.Array, block: tuple[int, ...], shape: tuple[int, ...]) -> jax.Array:
+    """The scale of each entry, in the shape of the array, or one that is broadcast to it."""
+    sides = (1,) * (len(shape) - len(block)) + block
+    sides = tuple(1 if m == 1 else side for m, side in zip(scale.shape, sides))
+    boxes = jnp.expand_dims(scale, tuple(range(1, 2 * scale.ndim, 2)))
+    boxes = jnp.broadcast_to(boxes, [k for pair in zip(scale.shape, sides) for k in pair])
+    where = distribute.place(scale)
+    whole = _reshaped(boxes, [m * side for m, side in zip(scale.shape, sides)], where)
+    spread = whole[tuple(slice(0, n) for n in shape)]
+    return jnp.broadcast_to(spread, shape)
+
+
+def _reshaped(x: jax.Array, shape: Sequence[int], where: Any) -> jax.Array:
+    """The array in another shape, and in this place, where JAX knows of places."""
+    if where is None:
+        return x.reshape(shape)
+    spec = PartitionSpec(*(names or None for names in where))
+    return jax.lax.reshape(x, shape, out_sharding=spec)
+
+
+def _shards(names: tuple[str, ...]) -> int:
+    return math.prod(get_abstract_mesh().shape[name] for name in names)
+
+
+def _rounded(x: jax.Array, seed: Any) -> jax.Array:
+    """Rounds squares to bfloat16, up or down at random, so that on average nothing is lost.
+
+    What is random is a function of the seed and the place in the array: the same however the array
+    is divided among devices. Numbers of bfloat16 stay as they are, and finite ones stay finite.
+    """
+    x = x.astype(jnp.float32)
+    place = jnp.zeros(x.shape, jnp.uint32)
+    for axis, n in enumerate(x.shape):
+        place = place * np.uint32(n & 0xFFFFFFFF) + jax.lax.broadcasted_iota(
+            jnp.uint32, x.shape, axis
+        )
+    noise = mix(place ^ mix(jnp.asarray(seed).astype(jnp.uint32))) >> 16
+    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x), jnp.uint32) + noise
+    kept = jax.lax.bitcast_convert_type(bits & np.uint32(0xFFFF0000), jnp.float32)
+    least, most = (float(b) for b in (jnp.finfo(jnp.bfloat16).tiny, jnp.finfo(jnp.bfloat16).max))
+    kept = jnp.where(x > 0, jnp.clip(kept, least, most), 0)
+    return jnp.where(jnp.isfinite(x) & (x >= 0), kept, x).astype(jnp.bfloat16)
+
+
+def mix(x: jax.Array) -> jax.Array:
+    """Makes of each integer, uint32, another that looks like chance; one to one.
+
+    Reference: Wellons, Prospecting for hash functions, 2018,
+        https://nullprogram.com/blog/2018/07/31/
+    """
+    x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
+    return x ^ (x >> 16)

@@ -1,0 +1,158 @@
+"""Numbers of few bits, held in float32: their spacing, roundings, and updates that land on them.
+
+A parameter p of 16 bits is meant to become q, another number of its dtype, whatever adds the update
+d to it, as long as p + d is formed in float32 and rounded once. d = q − p in float32 does that:
+
+- |q| of p's size or larger: q − p may be rounded, by 2⁻²⁴ of |q| at most, and the sum again; that
+  is far less than half of q's spacing, 2⁻¹⁰ of |q| or more, so p + d rounds to q.
+- |q| smaller than |p|: p and q are multiples of q's spacing, and so is d, which has at most 24 bits
+  and so is exact while q lies no more than 16 powers of 2 below p (13 for float16, whose subnormal
+  numbers are multiples of 2⁻²⁴ as all others are, so that nothing below them is lost).
+- Further down, at p with 2ᵉ ≤ |p| < 2ᵉ⁺¹: where q is a rounding of s = p + u, u in float32, s is
+  exact, a multiple of 2ᵉ⁻²⁴ and smaller than 2ᵉ⁻¹⁶. So it has 8 bits, is its own rounding, and
+  d = q − p = u.
+
+Where q is a rounding of something else, of a sum with what the state holds, one bit of d may be
+lost in the last case, 2⁻²⁴ of |p|, as float32 loses it. So `land` tells the number that is reached,
+and what the state keeps is measured from there. All that holds for numbers of 2⁻¹¹⁹ and larger, and
+what is kept of a rounding is right from 2⁻¹⁰⁰ on: its bits must not lie below 2⁻¹²⁶.
+
+XLA may drop a conversion to few bits and back (it "allows excess precision"), which would make of
+every rounding error zero. So roundings are arithmetic here, not conversions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.lowbit.quantized import mix
+from gdjax.core.rule import tree
+
+__all__ = [
+    "carry",
+    "inverse",
+    "is_narrow",
+    "land",
+    "nearest",
+    "random_bits",
+    "spacing",
+    "stochastic",
+    "up_or_down",
+]
+
+
+def is_narrow(x: Any) -> bool:
+    """Whether a leaf is an array of real numbers of less than 32 bits."""
+    dtype = getattr(x, "dtype", None)
+    if not tree.differentiable(x) or dtype is None:
+        return False
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+
+
+def carry(leaf: Callable[..., Any], updates: Any, params: Any, *states: Any) -> tuple[Any, ...]:
+    """Carries a rule for one array over the parameters of few bits; other leaves pass.
+
+    `leaf` takes update and parameter in float32, the parameter's dtype, the arrays of `states`, and
+    the path; it returns the update and the new arrays.
+    """
+    us, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
+    columns = [treedef.flatten_up_to(one) for one in (params, *states)]
+    rows = []
+    for path, u, p, *kept in zip(tree.paths(updates, tree.is_none), us, *columns):
+        if is_narrow(p) and tree.differentiable(u) and all(x is not None for x in kept):
+            wide = (jnp.asarray(u).astype(jnp.float32), p.astype(jnp.float32))
+            rows.append(leaf(*wide, p.dtype, *kept, path=path))
+        else:
+            rows.append((u, *kept))
+    columns = list(zip(*rows)) if rows else [()] * (1 + len(states))
+    return tuple(treedef.unflatten(column) for column in columns)
+
+
+@jax.custom_jvp
+def stands_for(value: jax.Array, source: jax.Array) -> jax.Array:
+    """A rounding of `source`, with the derivative of what was not rounded."""
+    return value
+
+
+@stands_for.defjvp
+def _stands_for_jvp(primals: tuple, tangents: tuple) -> tuple:
+    return primals[0], tangents[1]
+
+
+def spacing(x: jax.Array, dtype: Any) -> jax.Array:
+    """The distance of numbers of a dtype at x, float32: a power of 2, no less than 2⁻¹²⁶."""
+    info = jnp.finfo(dtype)
+    lowest = max(int(info.minexp) - int(info.nmant) + 127, 1)
+    field = (jax.lax.bitcast_convert_type(x, jnp.uint32) >> 23).astype(jnp.int32) & 0xFF
+    field = jnp.maximum(field - int(info.nmant), lowest)
+    return jax.lax.bitcast_convert_type((field << 23).astype(jnp.uint32), jnp.float32)
+
+
+def inverse(step: jax.Array) -> jax.Array:
+    """1/step of a power of 2 up to 2¹²⁶, exact where accelerators divide in haste."""
+    bits = jax.lax.bitcast_convert_type(step, jnp.uint32)
+    return jax.lax.bitcast_convert_type(np.uint32(254 << 23) - bits, jnp.float32)
+
+
+def nearest(x: jax.Array, dtype: Any) -> jax.Array:
+    """The number of a dtype that is next to x, to even in the middle; both are float32."""
+    step = spacing(x, dtype)
+    rounded = jnp.round(x * inverse(step)) * step
+    largest = float(jnp.finfo(dtype).max)
+    rounded = jnp.where(jnp.abs(rounded) > largest, jnp.sign(x) * np.float32(np.inf), rounded)
+    return stands_for(rounded, x)
+
+
+def stochastic(x: jax.Array, dtype: Any, bits: jax.Array) -> jax.Array:
+    """One of the two numbers of a dtype beside x, so that x is the mean over random bits.
+
+    Args:
+        x: In float32.
+        dtype: Of few bits.
+        bits: Like x, uint32, of which 24 are used.
+    """
+    step = spacing(x, dtype)
+    return stands_for(up_or_down(x * inverse(step), bits) * step, x)
+
+
+def up_or_down(x: jax.Array, bits: jax.Array) -> jax.Array:
+    """One of the two integers beside x, so that x is the mean over random bits; float32."""
+    below = jnp.floor(x)
+    uniform = (bits >> 8).astype(jnp.float32) * np.float32(2**-24)
+    return below + (uniform < x - below).astype(jnp.float32)
+
+
+def land(p: jax.Array, wanted: jax.Array, q: jax.Array, dtype: Any) -> tuple[Any, Any]:
+    """The update that takes p to q, a rounding of `wanted`, and the number that is reached.
+
+    Where q is not finite, the update takes p to `wanted` itself: an overflow stays one.
+    """
+    finite = jnp.isfinite(q) & (jnp.abs(q) <= float(jnp.finfo(dtype).max))
+    d = stands_for(jnp.where(finite, q - p, wanted - p), wanted - p)
+    return d, nearest(p + d, dtype)
+
+
+def random_bits(key: jax.Array, salt: int, shape: tuple[int, ...]) -> jax.Array:
+    """Random bits, uint32, that depend on key, salt and the position of the entry alone.
+
+    A hash of the position and not `jax.random`, whose bits depend on how an array is split among
+    devices for some kinds of keys, and cost several times as much for the others.
+
+    Args:
+        key: Data of a key that is new at each step, [2] uint32 or more.
+        salt: Tells the arrays of one step apart.
+        shape: Of the bits.
+    """
+    position, stride = jnp.zeros(shape, jnp.uint32), 1
+    for axis in reversed(range(len(shape))):
+        index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        position = position + index * np.uint32(stride % 2**32)
+        stride *= shape[axis]
+    first = mix(key[0] ^ np.uint32(salt))
+    second = mix(key[-1] + first)
+    return mix(mix(position + first) ^ second)

@@ -1,0 +1,1 @@
+"""Rules for one matrix, carried over trees of arrays; roots and polar factors."""

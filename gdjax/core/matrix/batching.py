@@ -1,0 +1,151 @@
+"""Rules for one matrix, carried over many: those of one shape go together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.mesh import distribute
+from gdjax.core.rule import errors, numerics
+from gdjax.core.rule.leaf import of_one_precision
+
+__all__ = ["Axes", "carry"]
+
+
+class Axes(NamedTuple):
+    """How an array is a stack of matrices [in, out].
+
+    >>> axes = Axes((4, 3, 8, 5), number=(1, 2), rows=(0,), columns=(3,))  # [4, 3·8·5]: qkv, heads
+    >>> axes.stack(np.zeros((4, 120))).shape
+    (3, 8, 4, 5)
+    """
+
+    shape: tuple[int, ...]  # of the array, an axis that holds several taken apart
+    number: tuple[int, ...]  # those of these axes that number matrices
+    rows: tuple[int, ...]  # those that together are the rows
+    columns: tuple[int, ...]  # those that together are the columns
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The axes as they are in a stack."""
+        return self.number + self.rows + self.columns
+
+    def sizes(self, axes: Sequence[int]) -> tuple[int, ...]:
+        """How long some of the axes are."""
+        return tuple(self.shape[axis] for axis in axes)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Rows and columns of one matrix."""
+        return math.prod(self.sizes(self.rows)), math.prod(self.sizes(self.columns))
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The axes of a stack that number matrices: how long they are."""
+        return self.sizes(self.number)
+
+    def stack(self, x: Any) -> Any:
+        """The array as [..., m, n]."""
+        apart = distribute.reshape(x, self.shape).transpose(self.order)
+        return distribute.reshape(apart, (*self.lead, *self.sides))
+
+    def unstack(self, stack: Any, like: Any) -> Any:
+        """The array that a stack is, in the shape and the place of the one that it came of."""
+        apart = distribute.reshape(stack, self.sizes(self.order)).transpose(np.argsort(self.order))
+        return distribute.put_like(distribute.reshape(apart, np.shape(like)), like)
+
+
+class _Row(NamedTuple):
+    """What belongs to one parameter, flat."""
+
+    arrays: list[Any]  # each [count, ...]
+    treedef: Any
+    lead: tuple[int, ...]  # the axes that `count` is of
+
+
+def carry(leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int) -> list[Any]:
+    """Carries a rule for one matrix over rows of stacks; gives the first `kept` of each row.
+
+    On CPU a loop is rolled: products of two matrices at a time are faster there than of a batch.
+    Elsewhere the matrices are one batch. Under `jax.set_mesh` each device takes its share of them,
+    see `dealing`.
+
+    Args:
+        leaf: A function of one matrix [m, n] and what belongs to it, all in one precision.
+        rows: For each parameter a stack [..., m, n] and what belongs to it: trees of arrays with
+            the same leading axes, or None. Those alike in shapes and dtypes go together.
+        kept: How many trees the rule returns: the matrix, then its state, in the dtype it had.
+
+    Raises:
+        ValueError: The rule returns something else, or changes the shape of a state.
+    """
+    flat = [_flat(row) for row in rows]
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(flat):
+        places = [distribute.place(x) for x in row.arrays]
+        kinds = tuple((x.shape[1:], x.dtype, at) for x, at in zip(row.arrays, places))
+        # What is split over the devices by matrices stays there, and goes with no other.
+        alone = i if any(at and at[0] for at in places) else None
+        groups.setdefault((row.treedef, kinds, alone), []).append(i)
+    out: list[Any] = [None] * len(rows)
+    for (treedef, *_), members in groups.items():
+        columns = [list(column) for column in zip(*(flat[i].arrays for i in members))]
+        counts = [len(x) for x in columns[0]]
+        stacks = [xs[0] if len(xs) == 1 else jnp.concatenate(xs) for xs in columns]
+        after: list[Any] = []  # the structure that the rule returns, known when it was traced
+
+        def one(*arrays: Any, treedef=treedef, after=after) -> list[Any]:
+            results, structure = jax.tree.flatten(_called(leaf, treedef.unflatten(arrays), kept))
+            after[:] = [structure]
+            return results
+
+        results = distribute.dealt(_each(one, sum(counts)), stacks, sum(counts))
+        start = 0
+        for i, count in zip(members, counts):
+            parts = results if len(members) == 1 else [x[start : start + count] for x in results]
+            shaped = [distribute.reshape(x, (*flat[i].lead, *x.shape[1:])) for x in parts]
+            out[i] = after[0].unflatten(shaped)
+            start += count
+    return out
+
+
+def _flat(row: tuple[Any, ...]) -> _Row:
+    arrays, treedef = jax.tree.flatten(row)
+    lead = arrays[0].shape[:-2]
+    count = math.prod(lead)
+    return _Row(
+        [distribute.reshape(x, (count, *x.shape[len(lead) :])) for x in arrays], treedef, lead
+    )
+
+
+def _called(leaf: Callable[..., Any], row: tuple[Any, ...], kept: int) -> tuple[Any, ...]:
+    """The rule on one matrix: of one precision inside, state in its own dtype outside."""
+    out = leaf(*of_one_precision(row))
+    out = out if isinstance(out, tuple) and kept > 1 else (out,)
+    if len(out) != kept:
+        errors.fail("carry", f"leaf must return {kept} arrays, as many as trees go in", len(out))
+    before, after = (jax.tree.map(np.shape, tuple(x[1:kept])) for x in (row, out))
+    if before != after:
+        errors.fail("carry", f"leaf must keep the shapes of its state, {before}", str(after))
+    return out[0], *jax.tree.map(numerics.like, tuple(out[1:]), tuple(row[1:kept]))
+
+
+def _each(one: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """The rule for one as a rule for stacks [count, ...]."""
+
+    def single(*stacks: Any) -> Any:
+        return [x[None] for x in one(*(x[0] for x in stacks))]
+
+    def every(*stacks: Any) -> Any:
+        if len(stacks[0]) == 1:
+            return single(*stacks)
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(lambda row: one(*row), stacks)
+        return jax.vmap(one)(*stacks)
+
+    return every

@@ -1,0 +1,153 @@
+"""Inverse roots of symmetric positive semidefinite matrices, and bases of their eigenvectors."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.rule import numerics
+
+__all__ = ["eigenbasis", "inverse_root", "inverse_root_by_newton", "next_basis"]
+
+
+def inverse_root(a: jax.Array, root: int, eps: Any = 0.0) -> jax.Array:
+    """(A + eps·λ₁·I) to the power −1/root by its eigenvalues λ, the largest λ₁; 0 where they are 0.
+
+    Its derivative is the exact one, finite where eigenvalues meet, as those of eigenvectors are
+    not. Small negative eigenvalues, which rounding makes, count as 0.
+
+    Args:
+        a: [..., m, m], symmetric or Hermitian, no eigenvalue less than 0.
+        root: An integer, 1 or more.
+        eps: The ridge, a share of the largest eigenvalue.
+    """
+    return _inverse_root(a, jnp.asarray(eps, jnp.finfo(a.dtype).dtype), root)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _inverse_root(a: jax.Array, eps: jax.Array, root: int) -> jax.Array:
+    return _by_eigenvalues(a, eps, root)[0]
+
+
+def _by_eigenvalues(a: jax.Array, eps: jax.Array, root: int) -> tuple[jax.Array, ...]:
+    """The inverse root, the eigenvectors, the eigenvalues, and the roots of those and the ridge."""
+    values, vectors = jnp.linalg.eigh(a)
+    values = jnp.maximum(values, 0)
+    roots = (values + eps * values[..., -1:]) ** (1 / root)  # 0 is left 0
+    inverse = numerics.safe_divide(jnp.ones_like(roots), roots)
+    return _with_values(vectors, inverse), vectors, values, roots
+
+
+def _with_values(vectors: jax.Array, values: jax.Array) -> jax.Array:
+    return (vectors * values[..., None, :].astype(vectors.dtype)) @ vectors.mT.conj()
+
+
+def _eye(a: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
+
+
+@_inverse_root.defjvp
+def _inverse_root_jvp(root: int, primals: tuple, tangents: tuple) -> tuple:
+    """In the eigenbasis each entry of dA comes times (f(λᵢ) − f(λⱼ)) / (λᵢ − λⱼ), f the root.
+
+    With x = λ^(1/root) that is −1 / (xᵢ·xⱼ·Σₖ xᵢᵏ·xⱼ^(root−1−k)), in which nothing cancels.
+    """
+    (a, eps), (da, deps) = primals, tangents
+    y, vectors, values, x = _by_eigenvalues(a, eps, root)
+    d = vectors.mT.conj() @ da @ vectors
+    top = values[..., -1:]
+    ridge = deps * top + eps * jnp.real(d[..., -1:, -1])
+    d = d + ridge[..., None].astype(d.dtype) * _eye(d)
+    rows, columns = x[..., :, None], x[..., None, :]
+    weights = rows * columns * sum(rows**k * columns ** (root - 1 - k) for k in range(root))
+    d = -numerics.safe_divide(d, weights.astype(d.dtype))
+    return y, vectors @ d @ vectors.mT.conj()
+
+
+def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int = 30) -> jax.Array:
+    """(A + eps·λ·I) to the power −1/root by products of matrices alone, λ an estimate of λ₁.
+
+    The coupled iteration, from X = z^(1/p)·I and M = z·A with z = (1 + p) / (2·‖A‖),
+
+        T = ((1 + p)·I − M) / p,    X ← X·T,    M ← Tᵖ·M
+
+    takes M to I and X to the root. A step makes an eigenvalue of M that is small about
+    (1 + 1/p)ᵖ times larger: 30 steps are enough for those of 10⁻⁹.
+
+    Args:
+        a: [..., m, m], symmetric or Hermitian, no eigenvalue less than 0.
+        root: p, an integer, 1 or more.
+        eps: The ridge, a share of the largest eigenvalue, which six steps of power iteration tell.
+        steps: Of the iteration.
+
+    Reference: Guo and Higham, A Schur-Newton method for the matrix pth root and its inverse, 2006,
+        https://doi.org/10.1137/050643374
+    """
+    if not a.size:
+        return a
+    eye = _eye(a)
+    a = a + (eps * largest_eigenvalue(a)).astype(a.dtype) * eye
+    # The root of A is that of A / s times s^(−1/p), for any s: to derivatives it is a constant.
+    size = jax.lax.stop_gradient(numerics.norm(a, (-2, -1), keepdims=True))
+    m = numerics.safe_divide(a, size.astype(a.dtype)) * ((1 + root) / 2)
+    scale = numerics.safe_divide((1 + root) / 2 * jnp.ones_like(size), size) ** (1 / root)
+
+    def step(carry: tuple[jax.Array, jax.Array], _: Any) -> tuple[Any, None]:
+        x, m = carry
+        t = ((1 + root) * eye - m) / root
+        return (x @ t, jnp.linalg.matrix_power(t, root) @ m), None
+
+    return jax.lax.scan(step, (eye, m), length=steps)[0][0] * scale.astype(a.dtype)
+
+
+def largest_eigenvalue(a: jax.Array, steps: int = 20) -> jax.Array:
+    """λ₁ of a, [..., 1, 1], by power iteration from its largest column; never more than it is.
+
+    It is at least λ₁·m^(−1/(2·steps + 1)), and has the derivative of an eigenvalue.
+    """
+    fixed = jax.lax.stop_gradient(a)
+    sizes = jnp.real(jnp.diagonal(fixed, axis1=-2, axis2=-1))
+    first = jnp.argmax(sizes, -1)[..., None, None]
+
+    def step(v: jax.Array, _: Any) -> tuple[jax.Array, None]:
+        size = numerics.norm(v, (-2, -1), keepdims=True)
+        return fixed @ numerics.safe_divide(v, size.astype(v.dtype)), None
+
+    v = jax.lax.scan(step, jnp.take_along_axis(fixed, first, -1), length=steps)[0]
+    v = numerics.safe_divide(v, numerics.norm(v, (-2, -1), keepdims=True).astype(v.dtype))
+    return jnp.real(v.mT.conj() @ a @ v)
+
+
+def eigenbasis(a: jax.Array) -> jax.Array:
+    """The eigenvectors as columns, largest eigenvalue first; constants to derivatives.
+
+    Their derivatives do not exist where eigenvalues meet.
+
+    Args:
+        a: [..., m, m], symmetric or Hermitian.
+    """
+    return jnp.linalg.eigh(jax.lax.stop_gradient(a))[1][..., ::-1]
+
+
+def next_basis(a: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A step of power iteration from a basis, made orthonormal by QR, and the order it was put in.
+
+    Directions of large eigenvalues come first: QR leaves the first as they are. Both are constants
+    to derivatives.
+
+    Args:
+        a: [..., m, m], symmetric or Hermitian.
+        basis: [..., m, m], orthonormal columns, about the eigenvectors.
+
+    Returns:
+        The new basis, and for each of its columns which column of the old one it comes from,
+        [..., m].
+    """
+    a, basis = jax.lax.stop_gradient((a, basis))
+    moved = a @ basis
+    order = jnp.argsort(-jnp.sum(jnp.real(jnp.conj(basis) * moved), -2), -1, stable=True)
+    moved = jnp.take_along_axis(moved, order[..., None, :], -1)
+    return jnp.linalg.qr(moved)[0], order

@@ -1,0 +1,269 @@
+"""Which axes of an array are the sides of a matrix, and rules for one matrix over trees of arrays.
+
+Whatever takes `matrix_axes` takes any of these:
+
+    None                               arrays of two axes are [in, out], as in x @ W
+    "in out", "out in", "n in out"     a pattern, of the arrays that have as many axes
+    matrix_axes({path: pattern, ...})  patterns by path, None for what is left to others
+    a tree of them, or a function that makes one of the parameters
+
+A pattern has a word for each axis: `in` for axes that are summed over with the inputs (rows), `out`
+for those of the outputs (columns), `n` for those that number matrices: layers, experts, heads. An
+axis that holds several is taken apart in parentheses; numbers there number matrices too:
+
+    "n in out"          layers stacked for a scan; experts
+    "in in in out"      a convolution, height, width, channels in, channels out
+    "in n out"          attention heads apart
+    "in (3 8 out)"      queries, keys and values in one, of 8 heads each: 24 matrices
+
+Arrays of no or one axis are matrices of one column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.matrix.batching import Axes, carry
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.leaf import force
+from gdjax.params.rules import Rule, _matches, _names, _rule
+
+__all__ = ["matrix_axes"]
+
+# What is called so is a table of vectors, or what the loss sees, and no map between hidden layers.
+TABLES = r"(?i).*embed.*|emb|wte|wpe|vocab.*|((lm|output|classification)_)?head|logits|classifier"
+
+
+@_rule
+def matrix_axes(patterns: dict[str, str | None]):
+    r"""Says of parameters, by path, which of their axes are the sides of matrices.
+
+    The first pattern that matches the path as a whole decides. What none matches, and what is given
+    None, is no matrix: whole optimizers leave it to AdamW.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> axes = gd.matrix_axes({r"blocks/.*": "n in out", "embed": None, "patches": "in in in out"})
+    >>> params = {"blocks": {"up": jnp.ones((12, 4, 16))}, "embed": jnp.ones((99, 4))}
+    >>> params["patches"] = jnp.ones((2, 2, 3, 4))
+    >>> axes(params)
+    {'blocks': {'up': 'n in out'}, 'embed': None, 'patches': 'in in in out'}
+
+    Args:
+        patterns: Regular expressions of paths, and patterns of axes; see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: A path pattern matches nothing; a pattern of axes is none, or does not fit.
+    """
+    for pattern in patterns.values():
+        if pattern is not None:
+            _parse(pattern, "matrix_axes")
+
+    def pick(params: Any, where: str) -> list[str | None]:
+        names = list(_names(params))
+        found: list[Any] = [None] * len(names)
+        for path, pattern in reversed(patterns.items()):
+            flags = _matches(path, names, where)
+            found = [pattern if flag else old for flag, old in zip(flags, found)]
+        return found
+
+    return pick
+
+
+def _parse(pattern: str, where: str) -> list[Any]:
+    """The words of a pattern, one for each axis; a list for one that is taken apart."""
+    words: list[Any] = []
+    inside = None
+    for word in pattern.replace("(", " ( ").replace(")", " ) ").split():
+        if word == "(" and inside is None:
+            inside = []
+        elif word == ")" and inside is not None and sum(w in _WORDS for w in inside) == 1:
+            words.append(inside)
+            inside = None
+        elif inside is not None and (word in _WORDS or word.isdecimal()):
+            inside.append(word)
+        elif inside is None and word in _WORDS:
+            words.append(word)
+        else:
+            inside = [None]  # not a pattern
+            break
+    if inside is not None or not words:
+        must = "a pattern of axes must have a word in, out or n for each axis"
+        errors.fail(where, must, repr(pattern), instead="As in 'in out' or 'in (3 8 out)'.")
+    return words
+
+
+_WORDS = ("in", "out", "n")
+
+
+def _axes(said: Any, shape: tuple[int, ...], where: str, path: str) -> Axes | None:
+    """What a pattern, or dimension numbers, say of an array of a shape."""
+    if said is None:
+        return None
+    if isinstance(said, Axes):
+        return said
+    if hasattr(said, "reduction_axis"):
+        return _of_numbers(said, shape)
+    words = _parse(said, where)
+    if len(words) != len(shape):
+        must = f"the pattern {said!r} must have a word for each axis, at {path!r}"
+        errors.fail(where, must, f"shape {shape}")
+    apart, kinds = [], []
+    for word, size in zip(words, shape):
+        inner = word if isinstance(word, list) else [word]
+        known = int(np.prod([int(w) for w in inner if w.isdecimal()]))
+        if size % known:
+            must = f"an axis taken apart as in {said!r} must be divisible by {known}, at {path!r}"
+            errors.fail(where, must, f"shape {shape}")
+        apart += [int(w) if w.isdecimal() else size // known for w in inner]
+        kinds += ["n" if w.isdecimal() else w for w in inner]
+    of = lambda kind: tuple(i for i, k in enumerate(kinds) if k == kind)
+    return Axes(tuple(apart), of("n"), of("in"), of("out"))
+
+
+def _of_numbers(said: Any, shape: tuple[int, ...]) -> Axes:
+    """Dimension numbers as axes: axes that are neither number matrices."""
+    ndim = len(shape)
+    sides = [[a] if isinstance(a, int) else list(a) for a in said]
+    rows, columns = (tuple(a + ndim if a < 0 else a for a in side) for side in sides)
+    taken = rows + columns
+    if len(set(taken)) != len(taken) or not all(0 <= axis < ndim for axis in taken):
+        raise ValueError(f"axes {said[0]} and {said[1]} are not two sides of {ndim} axes")
+    return Axes(shape, tuple(i for i in range(ndim) if i not in taken), rows, columns)
+
+
+def _said(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
+    """The leaves, what is said of each, and the structure."""
+    leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
+    if isinstance(axes, Rule):
+        said = axes._of(params, where)
+    elif callable(axes):
+        return _said(params, axes(params), where)
+    elif axes is None or isinstance(axes, str):
+        rank = 2 if axes is None else len(_parse(axes, where))
+        said = [
+            ("in out" if axes is None else axes) if np.ndim(x) == rank else None for x in leaves
+        ]
+    elif hasattr(axes, "reduction_axis"):
+        said = [axes] * len(leaves)
+    else:
+        said = treedef.flatten_up_to(axes)
+    return leaves, said, treedef
+
+
+def axes_of(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Axes | None], Any]:
+    """The leaves, None counted; the axes of each, None for what is no matrix; the structure.
+
+    Raises:
+        ValueError: A pattern is none, does not fit, or matches nothing.
+    """
+    leaves, said, treedef = _said(params, axes, where)
+    found = []
+    for i, (x, word) in enumerate(zip(leaves, said)):
+        if word is None or not tree.differentiable(x):
+            found.append(None)
+        else:
+            path = tree.paths(params, tree.is_none)[i]
+            found.append(_axes(word, np.shape(x), where, path))
+    return leaves, found, treedef
+
+
+def is_matrix(params: Any, axes: Any, where: str) -> Any:
+    """Which parameters are matrices between hidden layers: a tree of bools like the parameters.
+
+    If `axes` is None, those of two axes whose path has no word for an embedding or a head.
+    """
+    leaves, found, treedef = axes_of(params, axes, where)
+    if axes is None:
+        names = tree.paths(params, tree.is_none)
+        tables = [any(re.fullmatch(TABLES, word) for word in name.split("/")) for name in names]
+        found = [None if table else a for table, a in zip(tables, found)]
+    return treedef.unflatten([None if x is None else a is not None for x, a in zip(leaves, found)])
+
+
+def sides(updates: Any, axes: Any, where: str) -> Any:
+    """(in, out) of the matrices in each array, a tree like the updates; (size, 1) of vectors."""
+    _, found, treedef = _stacks(updates, axes, where)
+    return treedef.unflatten([None if a is None else a.sides for a in found])
+
+
+def _stacks(updates: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
+    """The leaves, the axes of each that takes part, vectors as columns, and the structure."""
+    leaves, found, treedef = axes_of(updates, axes, where)
+    for i, x in enumerate(leaves):
+        if tree.differentiable(x) and found[i] is None:
+            if np.ndim(x) > 1:
+                path = tree.paths(updates, tree.is_none)[i]
+                must = f"an array of more than one axis must have matrix_axes, at {path!r}"
+                hint = "Say them, as in 'n in out', or leave it to another by partition."
+                errors.fail(where, must, f"shape {np.shape(x)}", instead=hint)
+            found[i] = Axes((np.size(x),), (), (0,), ())
+    return leaves, found, treedef
+
+
+def evolve(
+    leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any, axes: Any, where: str
+) -> tuple[Any, ...]:
+    """Carries a rule for one matrix over trees; `tree.evolve` for matrices.
+
+    `leaf` takes one matrix [m, n] of each of `trees` and of `read` and returns one for each of
+    `trees`: the updates first, then state, which leaves in the dtype it had. A state holds what
+    `like` made. Matrices of one shape go together, see `gdjax.core.matrix.batching`.
+
+    Args:
+        leaf: The rule.
+        trees: Updates and state.
+        *read: Trees like the updates that are only read; None gives None to every call.
+        axes: See `gdjax.matrix_axes`.
+        where: Who asks, for messages.
+
+    Raises:
+        ValueError: An array of more than one axis has no axes; see also `axes_of`.
+    """
+    updates, *states = force(trees)
+    leaves, found, treedef = _stacks(updates, axes, where)
+    kept = len(trees)
+    others = [treedef.flatten_up_to(state) for state in states]
+    beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in force(read)]
+    rows, members = [], []
+    for i, (x, a) in enumerate(zip(leaves, found)):
+        if a is None or (states and all(state[i] is None for state in others)):
+            continue
+        arrays = [None if t[i] is None else a.stack(jnp.asarray(t[i])) for t in beside]
+        rows.append((a.stack(jnp.asarray(x)), *(state[i] for state in others), *arrays))
+        members.append(i)
+    columns = [list(leaves), *(list(state) for state in others)]
+    for i, out in zip(members, carry(leaf, rows, kept)):
+        columns[0][i] = found[i].unstack(out[0], leaves[i])
+        for column, state in zip(columns[1:], out[1:]):
+            column[i] = state
+    return tuple(treedef.unflatten(column) for column in columns)
+
+
+def map(leaf: Callable[..., Any], updates: Any, *read: Any, axes: Any, where: str) -> Any:
+    """`evolve` for a rule without state: one tree in, one tree out."""
+    return evolve(leaf, (updates,), *read, axes=axes, where=where)[0]
+
+
+def like(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:
+    """State for `evolve`: what `make` returns for each matrix, with the axes that number them.
+
+    `make` gets a matrix [m, n] in float32 or wider, and makes an array, a tree of them, or None.
+    """
+    leaves, found, treedef = _stacks(params, axes, where)
+
+    def one(x: Any, a: Any) -> Any:
+        if a is None:
+            return None
+        stack = numerics.wide(a.stack(jnp.asarray(x)))
+        made = make
+        for _ in a.lead:
+            made = jax.vmap(made)
+        return made(stack)
+
+    return treedef.unflatten([one(x, a) for x, a in zip(leaves, found)])

@@ -1,0 +1,147 @@
+"""Polar factors of matrices [..., m, n] by polynomials or exactly, and leading singular vectors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.rule import numerics
+
+__all__ = ["SCALINGS", "leading_vectors", "newton_schulz", "polar_factor"]
+
+
+def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
+    """Applies odd polynomials a·σ + b·σ³ + c·σ⁵ to the singular values, one after another.
+
+    Args:
+        x: [..., m, n], best with m ≤ n; singular values at most about 1.
+        coefficients: A triple (a, b, c) for each step.
+    """
+
+    def step(x: jax.Array, triple: jax.Array) -> tuple[jax.Array, None]:
+        a, b, c = triple
+        gram = x @ x.mT.conj()
+        return a * x + (b * gram + c * gram @ gram) @ x, None
+
+    # Rolled on CPU, where it compiles in less time and is as fast; elsewhere a loop costs.
+    unroll = 1 if jax.default_backend() == "cpu" else len(coefficients)
+    return jax.lax.scan(step, x, jnp.asarray(coefficients, x.dtype), unroll=unroll)[0]
+
+
+def _by_frobenius(x: jax.Array) -> jax.Array:
+    return x  # it is the scale that every matrix comes in
+
+
+def _by_spectral(x: jax.Array) -> jax.Array:
+    largest = jnp.linalg.eigvalsh(x @ x.mT.conj())[..., -1:, None]
+    return numerics.safe_divide(x, numerics.safe_sqrt(jnp.maximum(largest, 0)).astype(x.dtype))
+
+
+def _by_schatten(x: jax.Array) -> jax.Array:
+    fourth = numerics.norm(x @ x.mT.conj(), (-2, -1), keepdims=True)
+    return numerics.safe_divide(x, numerics.safe_sqrt(fourth).astype(x.dtype))
+
+
+def _by_aol(x: jax.Array) -> jax.Array:
+    sums = jnp.sum(jnp.abs(x @ x.mT.conj()), -1, keepdims=True)
+    return numerics.safe_divide(x, numerics.safe_sqrt(sums).astype(x.dtype))
+
+
+# How matrices of Frobenius norm 1 are scaled before the iteration, never above spectral norm 1.
+SCALINGS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "frobenius": _by_frobenius,
+    "spectral": _by_spectral,
+    "schatten": _by_schatten,
+    "aol": _by_aol,
+}
+
+
+def polar_factor(
+    x: jax.Array, how: Any, eps: float = 0.0, scaling: str = "frobenius", gram: bool = False
+) -> jax.Array:
+    """U·Vᵀ of x = U·S·Vᵀ, the nearest matrix with orthonormal rows or columns; 0 of 0.
+
+    Args:
+        x: [..., m, n].
+        how: Triples of a polynomial for each step, see `newton_schulz`; or `svd`, `qdwh`: exact.
+        eps: Added to the Frobenius norm that x is first divided by; not for exact ones.
+        scaling: One of `SCALINGS`; all but the first take a product of matrices more.
+        gram: Whether the polynomials are formed of x·xᵀ alone where that is less work.
+    """
+    m, n = x.shape[-2:]
+    if m > n:
+        return polar_factor(x.mT.conj(), how, eps, scaling, gram).mT.conj()
+    size = numerics.norm(x, (-2, -1), keepdims=True)
+    if isinstance(how, str):  # of a matrix of norm 1, which cannot overflow
+        return _exact(numerics.safe_divide(x, size.astype(x.dtype)), how)
+    x = numerics.safe_divide(x, (size + eps).astype(x.dtype))
+    run = gram_newton_schulz if gram and n >= 2 * m else newton_schulz
+    return run(SCALINGS[scaling](x), how)
+
+
+def gram_newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
+    """`newton_schulz` with steps on the small matrix R = x·xᵀ: x ← q(R)·x, R ← p(R)²·R.
+
+    Three steps go together and then R is formed anew: its rounding errors grow as x does.
+    """
+    for start in range(0, len(coefficients), 3):
+        steps = coefficients[start : start + 3]
+        gram = x @ x.mT.conj()
+        product = jnp.eye(gram.shape[-1], dtype=gram.dtype)
+        for k, (a, b, c) in enumerate(steps):
+            p = b * gram + c * gram @ gram  # and a on the diagonal
+            product = a * product + (p @ product if k else p)
+            if k + 1 < len(steps):
+                half = a * gram + p @ gram
+                gram = a * half + half @ p
+        x = product @ x
+    return x
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _exact(x: jax.Array, how: str) -> jax.Array:
+    if how == "svd":
+        u, s, vt = _svd(x)
+        return jnp.where((s > 0)[..., None, :], u, 0) @ vt
+    one = lambda y: jax.lax.linalg.qdwh(y, is_hermitian=False)[0]
+    for _ in x.shape[:-2]:
+        one = jax.vmap(one)
+    nothing = jnp.all(x == 0, (-2, -1), keepdims=True)
+    tall = jnp.where(nothing, jnp.eye(*x.shape[-2:], dtype=x.dtype), x).mT.conj()
+    return jnp.where(nothing, 0, one(tall).mT.conj())
+
+
+def _svd(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Singular values that are nothing but rounding are 0."""
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    least = s[..., :1] * max(x.shape[-2:]) * jnp.finfo(s.dtype).eps
+    return u, jnp.where(s > least, s, 0), vt
+
+
+@_exact.defjvp
+def _exact_jvp(how: str, primals: tuple, tangents: tuple) -> tuple:
+    """The derivative, which is 0 in directions whose singular values are 0."""
+    (x,), (dx,) = primals, tangents
+    u, s, vt = _svd(x)
+    turned = u.mT.conj() @ dx
+    inner = turned @ vt.mT.conj()
+    sums = s[..., :, None] + s[..., None, :]
+    both = (s[..., :, None] > 0) & (s[..., None, :] > 0)
+    spin = jnp.where(both, numerics.safe_divide(inner - inner.mT.conj(), sums.astype(x.dtype)), 0)
+    beyond = numerics.safe_divide(turned - inner @ vt, s[..., None].astype(x.dtype))
+    return _exact(x, how), u @ (spin @ vt + beyond)
+
+
+def leading_vectors(x: jax.Array, rank: int) -> jax.Array:
+    """The left singular vectors of the largest singular values, [..., m, rank].
+
+    The largest entry of each is positive, so that they are the same with every backend. They are
+    constants to derivatives, which do not exist where singular values meet.
+    """
+    u = jnp.linalg.svd(jax.lax.stop_gradient(x), full_matrices=False)[0][..., :rank]
+    top = jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), -2, keepdims=True), -2)
+    return u * jnp.conj(jnp.sign(top))

@@ -1,0 +1,151 @@
+"""Polynomials that bring singular values to one: the steps of an iteration for polar factors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gdjax.core.rule import errors
+
+__all__ = [
+    "EXACT",
+    "POLYNOMIALS",
+    "STANDARD",
+    "Triple",
+    "apply",
+    "polar_express",
+    "polar_steps",
+    "polynomials",
+]
+
+Triple = tuple[float, float, float]
+STANDARD: Triple = (3.4445, -4.7750, 2.0315)
+# Of modded-nanogpt, found by search for five steps.
+SEARCHED: tuple[Triple, ...] = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
+CLASSICAL: Triple = (1.875, -1.25, 0.375)  # p(1) = 1, p′(1) = p″(1) = 0
+POLISH: Triple = (2.0, -1.5, 0.5)  # p(1) = 1, p′(1) = 0, and twice as steep at 0
+
+EXACT = ("svd", "qdwh")
+POLYNOMIALS = ("standard", "dion", "classical", "polar_express", "deepseek")
+
+
+def polynomials(name: str, steps: int) -> tuple[Triple, ...]:
+    """The triples (a, b, c) of σ ← a·σ + b·σ³ + c·σ⁵, one for each step.
+
+    `"standard"` leaves singular values between 0.7 and 1.2; `"dion"` has five steps of its own;
+    `"classical"` ends at 1 if there are enough steps; `"polar_express"` is nearly the best there is
+    for so many steps, from 10⁻³ on; `"deepseek"` has the standard ones, and two that lead to 1.
+
+    >>> polynomials("deepseek", 10)[-1]
+    (2.0, -1.5, 0.5)
+
+    Raises:
+        ValueError: There are none of that name, or not for so many steps.
+    """
+    if name == "standard":
+        return (STANDARD,) * steps
+    if name == "dion":
+        return SEARCHED
+    if name == "classical":
+        return (CLASSICAL,) * steps
+    if name == "polar_express":
+        return polar_express(steps)
+    if name == "deepseek":
+        if steps < 3:
+            errors.fail("polynomials", "the deepseek steps must be 3 or more", steps)
+        return (STANDARD,) * (steps - 2) + (POLISH,) * 2
+    hint = errors.nearest(str(name), POLYNOMIALS)
+    errors.fail("polynomials", "the name must be one of the polynomials", name, instead=hint)
+
+
+def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
+    """What `linalg.polar_factor` takes: the name of an exact way, or triples.
+
+    Args:
+        where: Who asks, for messages.
+        name: Its argument.
+        given: A triple for all steps, a triple for each, or a name.
+        steps: How many, if the triples do not say it.
+    """
+    if isinstance(given, str):
+        if given in EXACT:
+            return given
+        if given not in POLYNOMIALS:
+            must = f"{name} must be numbers or one of {', '.join(POLYNOMIALS + EXACT)}"
+            errors.fail(where, must, given)
+        given = polynomials(given, steps)
+    if not given or steps < 1:
+        errors.fail(where, "there must be a step of the iteration", f"{steps} steps of {given}")
+    triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
+    if not all(len(triple) == 3 for triple in triples):
+        errors.fail(where, f"{name} must be triples (a, b, c)", given)
+    return tuple(tuple(map(float, triple)) for triple in triples)
+
+
+@functools.cache
+def polar_express(
+    steps: int, lower: float = 1e-3, cushion: float = 0.02407327424182761
+) -> tuple[Triple, ...]:
+    """Polynomials whose composition differs little from 1 on [lower, 1]; made in float64.
+
+    Each is the best for the interval that the one before leaves: its error 1 − p goes to the same
+    size at four points, the ends and two between, with changing signs (Remez). What lies below
+    `cushion`, of the interval's upper end, counts no more than that, so that the polynomial is not
+    so steep that 16-bit numbers suffer; without, the composition is the best there is.
+
+    >>> [round(x, 4) for x in polar_express(5)[0]]
+    [8.2872, -23.5959, 17.3004]
+
+    Args:
+        steps: How many.
+        lower: The least singular value, of the largest, in (0, 1).
+        cushion: In [0, 1).
+
+    Reference: Amsel, Persson, Musco and Gower, The Polar Express: optimal matrix sign methods and
+        their application to the Muon algorithm, 2025, https://arxiv.org/abs/2505.16932
+    """
+    if not 0 < lower < 1:
+        errors.fail("polar_express", "lower must lie in (0, 1)", lower)
+    found, low, high = [], lower, 1.0
+    for _ in range(steps):
+        best = np.array(_best(max(low, cushion * high), high))
+        ends = apply([best], np.array([low, high]))
+        best *= 2 / ends.sum()  # with a cushion the middle is not at 1
+        found.append(tuple(map(float, best)))
+        low, high = apply([best], np.array([low, high]))
+    return tuple(found)
+
+
+def _best(low: float, high: float) -> Triple:
+    """The odd polynomial of degree 5 that is nearest to 1 on an interval."""
+    if high - low < 1e-5:  # where four points are no longer apart: Taylor's at the middle
+        middle = (low + high) / 2
+        a, b, c = CLASSICAL
+        return a / middle, b / middle**3, c / middle**5
+    points = np.array([low, (3 * low + high) / 4, (low + 3 * high) / 4, high])
+    error = np.inf
+    for _ in range(100):
+        powers = np.stack([points, points**3, points**5, [1, -1, 1, -1]], axis=1)
+        a, b, c, new = np.linalg.solve(powers, np.ones(4))
+        if abs(new - error) <= 1e-15:
+            break
+        error = new
+        inner = np.roots([5 * c, 3 * b, a])  # where p′ is 0, in σ²
+        points[1:3] = np.sort(np.sqrt(inner.real))
+    return a, b, c
+
+
+def apply(triples: Iterable[Any], values: np.ndarray) -> np.ndarray:
+    """What becomes of singular values."""
+    for a, b, c in triples:
+        values = a * values + b * values**3 + c * values**5
+    return values

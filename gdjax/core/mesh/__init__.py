@@ -1,0 +1,1 @@
+"""Matrices distributed over a mesh of devices."""

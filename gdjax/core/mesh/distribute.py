@@ -1,0 +1,211 @@
+"""Stacks of matrices dealt out to the devices of a mesh, whatever the sharding they come in.
+
+The mesh is the one that `jax.set_mesh` sets. Where JAX knows the sharding of an array (Explicit
+axes), a stack goes to its owners by one all-to-all, and returns by one. Where the compiler alone
+knows it (Auto axes), a stack is gathered on all devices, which take their shares of it, and so are
+the results; `gdjax.sharding.placed` tells JAX what it does not know. Inside of `shard_map` nothing
+is dealt: a device has what it has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh, reshard
+
+from gdjax.core.mesh.closure_convert import opened
+
+__all__ = ["dealt", "on_all", "place", "put_like", "reshape"]
+
+
+def _names(*kinds: AxisType) -> tuple[str, ...]:
+    """The axes of the mesh of some kinds along which there is more than one device."""
+    mesh = get_abstract_mesh()
+    if mesh.empty:
+        return ()
+    return tuple(n for n, kind in zip(mesh.axis_names, mesh.axis_types) if kind in kinds)
+
+
+def place(x: Any) -> tuple[tuple[str, ...], ...] | None:
+    """For each axis of an array the axes of the mesh it is split over; None if JAX is not told."""
+    if not _names(AxisType.Explicit) or not isinstance(x, jax.Array):
+        return None
+    spec = jax.typeof(x).sharding.spec
+    split = [() if s is None else (s,) if isinstance(s, str) else tuple(s) for s in spec]
+    return (*split, *[()] * (x.ndim - len(split)))
+
+
+def put(x: Any, where: Sequence[tuple[str, ...]] | None) -> Any:
+    """The array in its place."""
+    if where is None or place(x) == tuple(where):
+        return x
+    return reshard(x, PartitionSpec(*(names or None for names in where)))
+
+
+def put_like(x: Any, other: Any) -> Any:
+    """The array in the place of another of its shape."""
+    return put(x, place(other))
+
+
+def reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    """The array in another shape; only axes that are in both stay split."""
+    if x.shape == tuple(shape):
+        return x
+    where = place(x)
+    if where is None or not any(where):
+        return x.reshape(shape)
+    kept, old, new = [False] * x.ndim, 0, 0  # whether an axis is one of the new shape too
+    spec: list[tuple[str, ...]] = [()] * len(shape)
+    before = after = 1
+    while old < x.ndim and new < len(shape):
+        if before == after and x.shape[old] == shape[new]:
+            kept[old], spec[new] = True, where[old]
+            old, new = old + 1, new + 1
+        elif before * x.shape[old] <= after * shape[new]:
+            before, old = before * x.shape[old], old + 1
+        else:
+            after, new = after * shape[new], new + 1
+        if before == after:
+            before = after = 1
+    x = put(x, [names if keep else () for names, keep in zip(where, kept)])
+    return jax.lax.reshape(
+        x,
+        shape,
+        out_sharding=jax.sharding.NamedSharding(
+            get_abstract_mesh(), PartitionSpec(*(names or None for names in spec))
+        ),
+    )
+
+
+def dealt(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
+    """Applies a rule for stacks [count, ...]; each device has its share of them to do.
+
+    The first result comes back in the place of the first stack, and so on. If the devices cannot
+    share evenly, stacks are filled up with zeros.
+    """
+    explicit, auto = _names(AxisType.Explicit), _names(AxisType.Auto)
+    names = explicit or auto
+    mesh = get_abstract_mesh()
+    owners = math.prod(mesh.shape[name] for name in names)
+    if not names:
+        return rule(*stacks)
+    if owners == 1 or count == 1:  # nothing to share: all do it
+        results = [on_all(x) for x in rule(*map(on_all, stacks))]
+        return [put_like(y, x) for x, y in zip(stacks, results)]
+    missing = -count % owners
+    stacks = [_at_home(x, () if missing else names) for x in stacks]
+    if missing:
+        fill = lambda x: jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
+        stacks = [fill(x) for x in stacks]
+    by = _by_place if explicit else _by_compiler
+    results = by(rule, stacks, names)
+    return [x[:count] for x in results] if missing else results
+
+
+def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
+    """The stack, whose matrices are split over the first of these names, as owners are, or not."""
+    if (where := place(stack)) is None:
+        return stack
+    lead, *sides = where
+    return put(stack, (lead if lead == names[: len(lead)] else (), *sides))
+
+
+def on_all(x: Any) -> Any:
+    """The array whole on all devices of the mesh."""
+    if get_abstract_mesh().empty or not hasattr(x, "shape"):
+        return x
+    if place(x) is not None:
+        return put(x, [()] * x.ndim)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+
+def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
+    shares = jax.shard_map(
+        rule,
+        in_specs=PartitionSpec(names),
+        out_specs=PartitionSpec(names),
+        axis_names={*names},
+        check_vma=False,
+    )
+    # On all devices before and after: else the compiler moves parts of matrices about one by one.
+    return [on_all(x) for x in shares(*map(on_all, stacks))]
+
+
+def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
+    ways = [_Way(x, names) for x in stacks]
+    values, closed = opened(rule)
+
+    def share(values: list[Any], *parts: Any) -> list[Any]:
+        mine = [way.to_owners(part) for way, part in zip(ways, parts)]
+        return [way.back(x) for way, x in zip(ways, closed(values)(*mine))]
+
+    specs = [way.spec for way in ways]
+    kept = len(jax.eval_shape(rule, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in stacks)))
+    run = jax.shard_map(
+        share,
+        in_specs=(PartitionSpec(), *specs),
+        out_specs=specs[:kept],
+        axis_names={*names},
+        check_vma=False,
+    )
+    return run(values, *stacks)
+
+
+class _Way:
+    """The way of one stack to its owners and back, in the words of one device.
+
+    Matrices are numbered as their owners are: [one axis for each name, matrices of one owner]. Over
+    the names that the stack is split over already they need not go: they are at home there.
+    """
+
+    def __init__(self, stack: Any, names: tuple[str, ...]) -> None:
+        shape = get_abstract_mesh().shape
+        home, *sides = place(stack) or ((),)
+        self.names = names = names[len(home) :]
+        self.spec = PartitionSpec(home or None, *(side or None for side in sides))
+        self.split = tuple(name for name in names if any(name in side for side in sides))
+        self.free = tuple(name for name in names if name not in self.split)
+        self.sizes = {name: shape[name] for name in names}
+        self.shares = math.prod(self.sizes[name] for name in self.split)
+        self.parts = [[self.sizes[name] for name in side] for side in sides]
+        # An owner gets [an axis for each name of split, matrices, sides in parts]; in this order
+        # the parts of a side stand beside each other.
+        self.order = [len(self.split)]
+        for i, side in enumerate(sides):
+            self.order += [*map(self.split.index, side), len(self.split) + 1 + i]
+
+    def to_owners(self, part: Any) -> Any:
+        """[matrices, sides in parts] to [matrices of one owner, sides]."""
+        sides = part.shape[1:]
+        part = part.reshape(*self.sizes.values(), -1, *sides)
+        for i, name in reversed([*enumerate(self.names)]):
+            if name in self.free:  # all of them have it: each takes its share
+                part = jax.lax.dynamic_index_in_dim(part, jax.lax.axis_index(name), i, False)
+        if not self.split:
+            return part
+        part = part.reshape(self.shares, -1, *sides)
+        part = jax.lax.all_to_all(part, self.split, 0, 0)
+        part = part.reshape(*(self.sizes[name] for name in self.split), *part.shape[1:])
+        whole = [math.prod(parts) * n for parts, n in zip(self.parts, sides)]
+        return part.transpose(self.order).reshape(-1, *whole)
+
+    def back(self, mine: Any) -> Any:
+        """[matrices of one owner, sides] to [matrices, sides in parts]."""
+        count, *whole = mine.shape
+        sides = [n // math.prod(parts) for parts, n in zip(self.parts, whole)]
+        if self.split:
+            pairs = zip(self.parts, sides)
+            mine = mine.reshape(count, *(n for parts, side in pairs for n in (*parts, side)))
+            mine = mine.transpose(np.argsort(self.order)).reshape(self.shares, count, *sides)
+            mine = jax.lax.all_to_all(mine, self.split, 0, 0)
+        if self.free:
+            mine = jax.lax.all_gather(mine, self.free)
+        found = self.free + self.split
+        mine = mine.reshape(*(self.sizes[name] for name in found), count, *sides)
+        order = [found.index(name) for name in self.names]
+        return mine.transpose(*order, *range(len(order), mine.ndim)).reshape(-1, *sides)

@@ -1,0 +1,267 @@
+"""Carries rules for one array over trees of arrays; norms; names of leaves.
+
+What is not differentiable (None, float0, integer, key leaves) is passed over everywhere here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.rule import collectives, errors, numerics
+from gdjax.core.rule.leaf import Call, Deferred, differentiable, force
+
+__all__ = [
+    "absolute_sum",
+    "add",
+    "check_like",
+    "copy",
+    "differentiable",
+    "evolve",
+    "is_none",
+    "map",
+    "moment_like",
+    "norm",
+    "paths",
+    "scalar_like",
+    "square_like",
+    "total",
+    "vdot",
+]
+
+_map = map
+
+
+def is_none(x: Any) -> bool:
+    """For `is_leaf`, where trees have None in places and that is to be seen."""
+    return x is None
+
+
+def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
+    """Names the leaves: `dense/kernel`, `layers/0/bias`; the empty string for a bare array."""
+    keys = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
+    return [jax.tree_util.keystr(key, simple=True, separator="/") for key, _ in keys]
+
+
+def _flatten(tree: Any) -> tuple[list[Any], Any]:
+    return jax.tree.flatten(tree, is_leaf=is_none)
+
+
+def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = False) -> list[Any]:
+    """Flattens `tree` as `reference` is; tells the first path where they part.
+
+    With `deeper`, a leaf of `reference` may stand for a tree of its own in `tree`.
+    """
+    if tree is None:
+        return [None] * treedef.num_leaves
+    leaves, other = _flatten(tree)
+    if other == treedef:
+        return leaves
+    if deeper:
+        try:
+            return treedef.flatten_up_to(tree)
+        except ValueError:
+            pass
+    mine, theirs = paths(reference, is_none), paths(tree, is_none)
+    apart = next((p for p in mine if p not in theirs), None)
+    extra = next((p for p in theirs if p not in mine), None)
+    if apart is not None:
+        must = f"the two trees must have one structure; the second lacks the leaf {apart!r}"
+    elif extra is not None:
+        must = f"the two trees must have one structure; the first lacks the leaf {extra!r}"
+    else:
+        must = "the two trees must have one structure"
+    errors.fail(where, must, f"{treedef} and {other}")
+
+
+def check_like(updates: Any, params: Any, where: str = "update") -> None:
+    """Compares structure and shapes of updates and parameters; costs nothing at run time.
+
+    Raises:
+        ValueError: They differ; the message names the first path where they do.
+    """
+    gs, treedef = _flatten(updates)
+    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where))):
+        if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
+            path = paths(updates, is_none)[i]
+            must = f"updates must have the shapes of params, at {path!r} {np.shape(p)}"
+            errors.fail(where, must, str(np.shape(g)))
+
+
+def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tuple[Any, ...]:
+    """Carries a rule for one array over trees.
+
+    `leaf` takes one array of each of `trees` and of `read`, all in the precision of the widest of
+    them and in float32 at least, and returns one array for each of `trees`. The first of `trees`
+    are the updates, which leave as `leaf` made them; the others are state and leave in the dtype
+    they had. Trees of `read` are only read; one that is None gives None to every call.
+
+    A state may hold something else than one array for a leaf: None where the rule keeps nothing
+    for it, or a tuple of arrays (an accumulator for each axis); `leaf` takes and returns the same.
+    Leaves that are not differentiable keep their state and pass unchanged, and so do leaves for
+    which no state was made.
+
+    Raises:
+        ValueError: The trees differ in structure, or `leaf` changed the shape of a state.
+    """
+    updates, *states = trees
+    gs, treedef = _flatten(updates)
+    others = (
+        _align(treedef, tree, updates, "updates and state", deeper=True)
+        for tree in (*states, *read)
+    )
+    kept = len(trees)
+    results = []
+    for i, row in enumerate(zip(gs, *others)):
+        if _takes_part(row[:kept]):
+            call = Call(leaf, kept, row, lambda i=i: paths(updates, is_none)[i])
+            results.append(call.deferred())
+        else:
+            passed = row[0] if not differentiable(row[0]) else None
+            results.append((passed, *row[1:kept]))
+    columns = list(zip(*results)) if results else ((),) * kept
+    if not any(isinstance(g, Deferred) for g in gs):
+        columns = force(columns)
+    return tuple(treedef.unflatten(column) for column in columns)
+
+
+def _takes_part(row: tuple[Any, ...]) -> bool:
+    """Tells whether a leaf is changed: its update is differentiable, and so is its state."""
+    if len(row) == 1 or not differentiable(row[0]):
+        return differentiable(row[0])
+    state = jax.tree.leaves(row[1:])
+    return bool(state) and all(_map(differentiable, state))
+
+
+def map(leaf: Callable[..., Any], updates: Any, *read: Any) -> Any:
+    """`evolve` for a rule without state: one tree in, one tree out."""
+    return evolve(leaf, (updates,), *read)[0]
+
+
+def moment_like(params: Any, dtype: Any = None) -> Any:
+    """Zeros like the parameters, float32 or wider unless `dtype` says less; None if passed over.
+
+    Raises:
+        TypeError: `dtype` is not one of floating-point numbers.
+    """
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
+        must = "the dtype of a moment must be one of floating-point numbers"
+        errors.fail("init", must, dtype, kind=TypeError)
+
+    def zeros(p: Any) -> Any:
+        if not differentiable(p):
+            return None
+        p = jnp.asarray(p)
+        to = numerics.wide_dtype(p.dtype) if dtype is None else jnp.dtype(dtype)
+        if jnp.issubdtype(p.dtype, jnp.complexfloating):
+            to = np.promote_types(numerics.wide_dtype(to), np.complex64)
+        return jnp.zeros_like(p, dtype=to)
+
+    return jax.tree.map(zeros, params)
+
+
+def square_like(params: Any, fill: Any = 0.0) -> Any:
+    """`fill` in the shapes of the parameters, real, float32 or wider: for means of |g|²."""
+
+    def full(p: Any) -> Any:
+        if not differentiable(p):
+            return None
+        p = jnp.asarray(p)
+        return jnp.full_like(p, fill, dtype=numerics.wide_dtype(jnp.finfo(p.dtype).dtype))
+
+    return jax.tree.map(full, params)
+
+
+def scalar_like(params: Any, fill: float = 0.0) -> jax.Array:
+    """A scalar of state, [], as wide as the widest leaf and float32 at least."""
+    kinds = [_real(jnp.result_type(p)) for p in jax.tree.leaves(params) if differentiable(p)]
+    return jnp.full([], fill, np.result_type(np.float32, *kinds))
+
+
+def _wide_leaves(tree: Any) -> list[jax.Array]:
+    leaves = [numerics.wide(x) for x in jax.tree.leaves(tree) if differentiable(x)]
+    return [x for x in leaves if x.size]
+
+
+def _real(dtype: Any) -> np.dtype:
+    return jnp.finfo(dtype).dtype
+
+
+def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
+    """Euclidean norm over all leaves, [] float32 or wider, finite where the result is.
+
+    Every leaf is read once: the norm of all is the norm of their norms.
+
+    Args:
+        tree: Arrays of any shapes and dtypes.
+        axis_name: Axes of `shard_map` or `pmap` over which the leaves are split.
+    """
+    lengths = [numerics.norm(x) for x in _wide_leaves(force(tree))]
+    if axis_name is None:
+        return _of_all(lengths)
+    groups: dict[Any, list[jax.Array]] = {}
+    for x in lengths:
+        groups.setdefault(collectives.names_of(x, axis_name), []).append(x)
+    return _of_all([_over(_of_all(group), names) for names, group in groups.items()])
+
+
+def _of_all(lengths: Sequence[jax.Array]) -> jax.Array:
+    dtype = np.result_type(np.float32, *(x.dtype for x in lengths))
+    return numerics.norm(jnp.stack([x.astype(dtype) for x in lengths] or [jnp.zeros([], dtype)]))
+
+
+def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
+    """The norm of the norms that the devices have found of their collectives."""
+    if not names:
+        return length
+    top = jax.lax.stop_gradient(jax.lax.pmax(length, names))
+    top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
+    return top * numerics.safe_sqrt(jax.lax.psum(numerics.abs_sq(length / top), names))
+
+
+def vdot(a: Any, b: Any) -> jax.Array:
+    """Sum over all leaves of Re(conj(a)·b), [] float32 or wider; works on sharded leaves."""
+    return total(map(lambda x, y: jnp.sum(jnp.real(jnp.conj(x) * y)), a, b))
+
+
+def absolute_sum(tree: Any) -> jax.Array:
+    """Sum over all leaves of |x|, [] float32 or wider."""
+    return total(map(lambda x: jnp.sum(jnp.abs(x)), tree))
+
+
+def total(scalars: Any) -> jax.Array:
+    """Sum of a tree of scalars, [] float32 or wider."""
+    found = [numerics.wide(x) for x in jax.tree.leaves(force(scalars)) if differentiable(x)]
+    dtype = np.result_type(np.float32, *(x.dtype for x in found))
+    return sum((x.astype(dtype) for x in found), jnp.zeros([], dtype))
+
+
+def copy(params: Any) -> Any:
+    """The parameters as they are now, in buffers of their own; None if passed over."""
+    return jax.tree.map(lambda p: jnp.array(p) if differentiable(p) else None, params)
+
+
+def add(params: Any, updates: Any) -> Any:
+    """Params + updates, formed wide and rounded once to the dtype of the parameters."""
+    ps, treedef = _flatten(params)
+    us = _align(treedef, updates, params, "apply_updates")
+    if any(isinstance(u, Deferred) for u in us):
+        return evolve(lambda u, p: (u, p + u), (treedef.unflatten(us), params))[1]
+    traced = any(isinstance(x, jax.core.Tracer) for x in (*ps, *us))
+    one = _add if traced else _add_compiled  # in a program one addition is less than a call of it
+    moves = [differentiable(p) and differentiable(u) for p, u in zip(ps, us)]
+    return treedef.unflatten([one(p, u) if m else p for m, p, u in zip(moves, ps, us)])
+
+
+def _add(p: jax.Array, u: jax.Array) -> jax.Array:
+    if getattr(p, "dtype", None) == np.float32 == getattr(u, "dtype", None):
+        return jax.lax.add(p, u)
+    total = numerics.wide(p)
+    return numerics.like(total + numerics.like(u, total), p)
+
+
+_add_compiled = jax.jit(_add)

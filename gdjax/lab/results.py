@@ -1,0 +1,131 @@
+"""What is told of trials: a table, as markdown too, a picture, and all numbers as JSON."""
+
+from __future__ import annotations
+
+__all__ = ["cells", "files", "markdown", "notes", "to_json"]
+
+import io
+import json
+import platform
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+import gdjax
+from gdjax.lab.problem import Problem
+from gdjax.lab.trials import SIGNIFICANCE, Outcome, outcomes
+
+_NONE = "–"
+
+
+def cells(told: Sequence[Outcome]) -> list[list[str]]:
+    """The lines of the table, its head first; `told` begins with the baseline."""
+    base = told[0]
+    rows = [
+        ["optimizer", "steps needed", f"of {base.name}'s", "ran", "final loss", "p", "ms a step"]
+    ]
+    for one in told:
+        final = one.final
+        spread = "" if final is None or final.std is None else f" ± {final.std:.4f}"
+        rows.append(
+            [
+                one.name,
+                _NONE if one.needed is None else str(one.needed),
+                _NONE if one.needed is None else f"{100 * one.needed / base.steps:.0f} %",
+                str(one.steps),
+                _NONE if final is None else f"{final.mean:.4f}{spread}",
+                _NONE if one.p is None else f"{one.p:.1g}" if one.p > 1e-12 else "< 1e-12",
+                f"{one.milliseconds:.0f}",
+            ]
+        )
+    return rows
+
+
+def notes(seeds: int, baseline: str) -> list[str]:
+    """What a reader of the table should know besides."""
+    return [
+        f"Target: the mean final validation loss of {baseline}, {seeds} seed{'s' * (seeds > 1)}. "
+        "Each ran with a schedule made for the steps it ran.",
+        f"Steps needed: the first measured step from which on the mean loss is below the target "
+        f"with p < {SIGNIFICANCE:g}; p at the end,",
+        "of a one-sided z-test: z = (m₀ − m) / √(s²/n + s₀²/n₀), p = 1 − Φ(z).",
+    ]
+
+
+def markdown(told: Sequence[Outcome]) -> str:
+    """The table as markdown."""
+    head, *rows = cells(told)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_json(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, command: str) -> str:
+    """Everything: the optimizers as `gdjax.build` reads them, and all measured losses."""
+    seen: dict[str, Any] = {}
+    for run in runs:
+        one = seen.setdefault(
+            run["name"],
+            {"optimizer": run["optimizer"], "steps": run["steps"], "at": run["at"], "losses": {}},
+        )
+        one["losses"][str(run["seed"])] = run["losses"]
+    versions = {
+        "gdjax": gdjax.__version__,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+    }
+    table = [one._asdict() for one in outcomes(runs, baseline)]
+    for row in table:
+        row["final"] = row["final"] and row["final"]._asdict()
+    data = {
+        "versions": versions,
+        "command": command,
+        "problem": {
+            key: getattr(problem, key) for key in ("name", "description", "citation", "digest")
+        },
+        "baseline": baseline,
+        "table": table,
+        "runs": seen,
+    }
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    # Arrays of numbers on one line: the file is read by people too.
+    flat = lambda found: f"[{' '.join(found[1].split())}]"
+    return re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", flat, text) + "\n"
+
+
+def files(
+    problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, command: str = ""
+) -> dict[str, bytes]:
+    """results.json, table.md and curves.png, by name."""
+    table = "\n".join([markdown(outcomes(runs, baseline)), *notes(_seeds(runs), baseline), ""])
+    return {
+        "results.json": to_json(problem, runs, baseline, command).encode(),
+        "table.md": table.encode(),
+        "curves.png": _picture(problem, runs, baseline),
+    }
+
+
+def _seeds(runs: Sequence[dict[str, Any]]) -> int:
+    return len({run["seed"] for run in runs})
+
+
+def _picture(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str) -> bytes:
+    """Median losses by step; past its end a run is not drawn."""
+    from gdjax import plots
+
+    longest = max(run["steps"] for run in runs)
+    curves: dict[str, Any] = {}
+    for run in runs:
+        losses = [np.inf if loss is None else loss for loss in run["losses"]]
+        drawn = np.interp(np.arange(longest + 1), run["at"], losses, right=np.nan)
+        curves.setdefault(run["name"], []).append(drawn)
+    buffer = io.BytesIO()
+    named = {name: np.array(values) for name, values in curves.items()}
+    figure = plots.losses(named, ylabel=problem.measured)
+    target = outcomes(runs, baseline)[0].final
+    if target is not None:
+        figure.axes[0].axhline(target.mean, color="0.6", linewidth=0.8, zorder=0)
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

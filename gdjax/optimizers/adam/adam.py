@@ -1,0 +1,174 @@
+"""Adam, and AdamW with decoupled weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByAdamState", "adam", "adamw", "scale_by_adam"]
+
+
+class ScaleByAdamState(NamedTuple):
+    """State of `scale_by_adam`."""
+
+    count: chex.Array  # [] int32
+    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
+    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+
+
+def unbiased_mean(b1: Any, t: Any, nesterov: bool) -> Callable[[Any, Any], Any]:
+    """Makes the function m̂ of m and g: m over what its weights add up to, or one step ahead."""
+    c = debias(b1, t)
+    if not nesterov:
+        return lambda m, g: m / c
+    ahead = debias(b1, increment(t))
+    return lambda m, g: b1 * m / ahead + (1 - b1) * g / c
+
+
+@transformation
+def scale_by_adam(
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = False,
+):
+    """Divides the mean gradient by the root of the mean squared gradient.
+
+        m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
+        v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
+        u = m̂ / (√(v̂ + eps_root) + eps)
+        with nesterov:                      m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
+
+    Args:
+        b1: In [0, 1).
+        b2: In [0, 1).
+        eps: In the units of the gradient, ≥ 0. With eps = 0, u is 0 where v̂ is.
+        eps_root: In the units of the squared gradient, ≥ 0.
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
+        nesterov: Looks one step of momentum ahead; see `nadam`.
+
+    Reference: Kingma and Ba, Adam: a method for stochastic optimization, 2014,
+        https://arxiv.org/abs/1412.6980
+    """
+
+    def init(params):
+        return ScaleByAdamState(
+            zero_count(), tree.moment_like(params, mu_dtype), tree.square_like(params)
+        )
+
+    def update(updates, state, params=None, **extra):
+        t = increment(state.count)
+        m_hat, c = unbiased_mean(b1, t, nesterov), debias(b2, t)
+
+        def leaf(g, m, v):
+            m = ema(m, g, b1)
+            v = ema(v, abs_sq(g), b2)
+            return divide_by_root(m_hat(m, g), v / c + eps_root, eps), m, v
+
+        updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
+        return updates, ScaleByAdamState(t, mu, nu)
+
+    return Pair(init, update, fuses=True)
+
+
+@transformation
+def adam(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = False,
+):
+    """Descends by the mean gradient over the root of the mean squared gradient.
+
+        m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²
+        θ ← θ − η · m̂ / (√v̂ + eps),    m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ)
+
+    A step moves no coordinate by much more than η, and the first one each by η·sign(g).
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.adam(0.1)
+    >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(6)
+    Array([-0.1,  0.1], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0, in the units of the parameters.
+        b1: Decay of the mean gradient, in [0, 1).
+        b2: Decay of the mean squared gradient, in [0, 1).
+        eps: In the units of the gradient.
+        eps_root: Added under the root.
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
+        nesterov: Looks one step of momentum ahead; see `nadam`.
+
+    Reference: Kingma and Ba, Adam: a method for stochastic optimization, 2014,
+        https://arxiv.org/abs/1412.6980
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@transformation
+def adamw(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    weight_decay: NonNegative = 1e-4,
+    mask: Any = None,
+    *,
+    nesterov: bool = False,
+):
+    """Adds to Adam a decay of the weights, decoupled from the gradient, scaled by the rate.
+
+        θ ← θ − η·(m̂ / (√v̂ + eps) + λθ)
+
+    At zero gradients the weights shrink by exactly (1 − ηλ) a step. Other kinds of decay, and L2
+    regularisation, are compositions: see `gdjax.transforms.decay`.
+
+    >>> import gdjax as gd
+    >>> gd.adamw(gd.cosine_decay_schedule(1e-3, 1000), weight_decay=0.1)
+    adamw(learning_rate=cosine_decay_schedule(init_value=0.001, decay_steps=1000), weight_decay=0.1)
+
+    Args:
+        learning_rate: η ≥ 0, in the units of the parameters.
+        b1: Decay of the mean gradient, in [0, 1).
+        b2: Decay of the mean squared gradient, in [0, 1).
+        eps: In the units of the gradient.
+        eps_root: Added under the root.
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
+        weight_decay: λ ≥ 0.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        nesterov: Looks one step of momentum ahead; see `nadamw`.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Loshchilov and Hutter, Decoupled weight decay regularization, 2017,
+        https://arxiv.org/abs/1711.05101
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

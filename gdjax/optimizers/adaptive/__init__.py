@@ -1,0 +1,1 @@
+"""Adaptive rates without momentum: AdaGrad, RMSProp, AdaDelta, Rprop, MADGRAD."""

@@ -1,0 +1,118 @@
+"""AdaDelta: steps in the units of the parameters, without a rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jax import lax
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import (
+    abs_sq,
+    after,
+    divide_by_root,
+    ema,
+    like,
+    safe_divide,
+    safe_sqrt,
+)
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByAdaDeltaState", "adadelta", "scale_by_adadelta"]
+
+
+class ScaleByAdaDeltaState(NamedTuple):
+    """State of `scale_by_adadelta`."""
+
+    e_g: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared gradients
+    e_x: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared updates
+
+
+@transformation
+def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
+    """Scales the gradient by the ratio of the root mean squares of past steps and gradients.
+
+        G ← ρ·G + (1 − ρ)·|g|²
+        u = √(X + ε) / √(G + ε) · g
+        X ← ρ·X + (1 − ρ)·|u|²
+
+    Where ε is 0 so is X, for ever: it is ε that sets the first step in motion.
+
+    >>> import gdjax as gd
+    >>> gd.chain(gd.scale_by_adadelta(rho=0.95), gd.scale_by_learning_rate(0.01))
+    chain(scale_by_adadelta(rho=0.95), scale_by_learning_rate(learning_rate=0.01))
+
+    Args:
+        rho: ρ in [0, 1).
+        eps: ε ≥ 0, in the units of the squared gradient and of the squared step.
+
+    Reference: Zeiler, ADADELTA: an adaptive learning rate method, 2012,
+        https://arxiv.org/abs/1212.5701
+    """
+
+    def init(params):
+        return ScaleByAdaDeltaState(tree.square_like(params), tree.square_like(params))
+
+    def update(updates, state, params=None, **extra):
+        def leaf(g, G, X):
+            G = ema(G, abs_sq(g), rho)
+            X = after(ema(X, (X + eps) * safe_divide(abs_sq(g), G + eps), rho), G)
+            # The X + eps that was, of the X that is: so the old X may be overwritten by the new.
+            # The barrier keeps XLA from writing the ratio to memory for both to share.
+            ratio = safe_divide(abs_sq(lax.optimization_barrier(g)), G + eps)
+            before = safe_divide(X + rho * eps, rho + (1 - rho) * ratio)
+            return divide_by_root(g, G, eps, eps_in_sqrt=True) * like(safe_sqrt(before), g), G, X
+
+        updates, e_g, e_x = tree.evolve(leaf, (updates, state.e_g, state.e_x))
+        return updates, ScaleByAdaDeltaState(e_g, e_x)
+
+    return Pair(init, update, fuses=True)
+
+
+@transformation
+def adadelta(
+    learning_rate: NonNegative | None = None,
+    rho: Decay = 0.9,
+    eps: NonNegative = 1e-6,
+    weight_decay: NonNegative = 0.0,
+    weight_decay_mask: Any = None,
+):
+    """Descends by steps as long as its past ones were, whatever the scale of the gradient.
+
+        g ← g + λθ
+        G ← ρ·G + (1 − ρ)·g²
+        u = √(X + ε) / √(G + ε) · g,    X ← ρ·X + (1 − ρ)·u²
+        θ ← θ − η·u
+
+    The paper has neither η nor λ.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, params = gd.adadelta(), jnp.zeros(2)
+    >>> tx.update(jnp.array([30.0, -2.0]), tx.init(params), params)[0].round(6)  # √(1e-6 / 0.1)
+    Array([-0.003162,  0.003162], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0; None is the paper's 1.
+        rho: ρ in [0, 1).
+        eps: ε ≥ 0, in the units of the squared gradient and of the squared step.
+        weight_decay: λ ≥ 0: L2 regularisation, added to the gradient, as torch and optax have it.
+        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Zeiler, ADADELTA: an adaptive learning rate method, 2012,
+        https://arxiv.org/abs/1212.5701
+    """
+    return chain(
+        add_decayed_weights(weight_decay, weight_decay_mask),
+        scale_by_adadelta(rho, eps),
+        scale_by_learning_rate(1.0 if learning_rate is None else learning_rate),
+    )

@@ -1,0 +1,167 @@
+"""RMSProp: every coordinate divided by the root of the mean of its squared gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.momentum import trace
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByRmsState", "ScaleByStdDevState", "rmsprop", "scale_by_rms", "scale_by_stddev"]
+
+
+class ScaleByRmsState(NamedTuple):
+    """State of `scale_by_rms`."""
+
+    count: chex.Array  # [] int32
+    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared gradients
+
+
+@transformation
+def scale_by_rms(
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
+    eps_in_sqrt: bool = False,
+    bias_correction: bool = False,
+):
+    """Divides the gradient by the root of its mean square.
+
+        G ← α·G + (1 − α)·|g|²    u = g / (√G + ε)
+        with eps_in_sqrt:         u = g / √(G + ε)
+        with bias_correction:     G / (1 − αᵗ) in the place of G in u
+
+    Args:
+        decay: α in [0, 1).
+        eps: ε ≥ 0, in the units of the gradient, or of its square under the root.
+        initial_scale: G before the first step.
+        eps_in_sqrt: Where ε stands; optax puts it under the root.
+        bias_correction: Divides the average by what its weights add up to.
+
+    Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012,
+        https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+    """
+
+    def init(params):
+        return ScaleByRmsState(zero_count(), tree.square_like(params, initial_scale))
+
+    def update(updates, state, params=None, **extra):
+        t = increment(state.count)
+        c = debias(decay, t) if bias_correction else 1.0
+
+        def leaf(g, G):
+            G = ema(G, abs_sq(g), decay)
+            return divide_by_root(g, G / c, eps, eps_in_sqrt), G
+
+        updates, nu = tree.evolve(leaf, (updates, state.nu))
+        return updates, ScaleByRmsState(t, nu)
+
+    return Pair(init, update, fuses=True)
+
+
+class ScaleByStdDevState(NamedTuple):
+    """State of `scale_by_stddev`."""
+
+    count: chex.Array  # [] int32
+    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
+    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+
+
+@transformation
+def scale_by_stddev(
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
+    eps_in_sqrt: bool = False,
+    bias_correction: bool = False,
+):
+    """Divides the gradient by its running standard deviation: centred RMSProp.
+
+        m ← α·m + (1 − α)·g       G ← α·G + (1 − α)·|g|²
+        u = g / (√(G − |m|²) + ε)
+
+    The variance is held at 0 where rounding would make it negative.
+
+    Args:
+        decay: α in [0, 1), for both averages.
+        eps: ε ≥ 0, in the units of the gradient, or of its square under the root.
+        initial_scale: G before the first step.
+        eps_in_sqrt: Where ε stands; optax puts it under the root.
+        bias_correction: Divides both averages by what their weights add up to.
+
+    Reference: Graves, Generating sequences with recurrent neural networks, 2013,
+        https://arxiv.org/abs/1308.0850
+    """
+
+    def init(params):
+        return ScaleByStdDevState(
+            zero_count(), tree.moment_like(params), tree.square_like(params, initial_scale)
+        )
+
+    def update(updates, state, params=None, **extra):
+        t = increment(state.count)
+        c = debias(decay, t) if bias_correction else 1.0
+
+        def leaf(g, m, G):
+            m, G = ema(m, g, decay), ema(G, abs_sq(g), decay)
+            variance = jnp.maximum(G / c - abs_sq(m / c), 0)
+            return divide_by_root(g, variance, eps, eps_in_sqrt), m, G
+
+        updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
+        return updates, ScaleByStdDevState(t, mu, nu)
+
+    return Pair(init, update, fuses=True)
+
+
+@transformation
+def rmsprop(
+    learning_rate: NonNegative,
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
+    eps_in_sqrt: bool = False,
+    centered: bool = False,
+    momentum: Decay | None = None,
+    nesterov: bool = False,
+    bias_correction: bool = False,
+):
+    """Divides each coordinate's step by the root of its mean squared gradient.
+
+        G ← α·G + (1 − α)·g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
+        centered:               √(G − m²) in the place of √G, m the mean gradient
+        momentum:               v ← μ·v + u of the scaled gradient u,   θ ← θ − η·v
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.rmsprop(0.1)
+    >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0]  # 0.1 / √0.1
+    Array([-0.31622776], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0.
+        decay: α in [0, 1).
+        eps: ε ≥ 0.
+        initial_scale: G₀ ≥ 0.
+        eps_in_sqrt: Puts ε under the root, as optax does.
+        centered: Divides by the standard deviation.
+        momentum: μ in [0, 1); None for none.
+        nesterov: Makes the momentum Nesterov's.
+        bias_correction: Divides averages by what their weights add up to.
+
+    Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012,
+        https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+    """
+    rule = scale_by_stddev if centered else scale_by_rms
+    parts = [rule(decay, eps, initial_scale, eps_in_sqrt, bias_correction)]
+    if momentum is not None:
+        parts.append(trace(momentum, nesterov))
+    return chain(*parts, scale_by_learning_rate(learning_rate))

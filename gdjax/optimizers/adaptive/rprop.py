@@ -1,0 +1,122 @@
+"""Rprop: a step size for each entry, from the signs of its gradients alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import after, like
+from gdjax.transforms.basic import scale_by_learning_rate
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByRpropState", "rprop", "scale_by_rprop"]
+
+
+class ScaleByRpropState(NamedTuple):
+    """State of `scale_by_rprop`."""
+
+    step_sizes: chex.ArrayTree  # like params, real, float32 or wider
+    prev_updates: chex.ArrayTree  # like params, float32 or wider: gradients, 0 after a turn
+
+
+@transformation
+def scale_by_rprop(
+    learning_rate: NonNegative,
+    eta_minus: NonNegative = 0.5,
+    eta_plus: NonNegative = 1.2,
+    min_step_size: NonNegative = 1e-6,
+    max_step_size: NonNegative = 50.0,
+):
+    """Lengthens an entry's step while its gradient keeps its sign, shortens it when that turns.
+
+        g·g₋ > 0:   Δ ← min(η⁺·Δ, Δmax)
+        g·g₋ < 0:   Δ ← max(η⁻·Δ, Δmin),  g ← 0
+        u = Δ·sign(g)
+
+    An entry whose gradient turned rests for one step, and keeps its step size in the next: the
+    paper's iRprop−, which is also torch's.
+
+    >>> import gdjax as gd
+    >>> gd.chain(gd.scale_by_rprop(learning_rate=0.1), gd.scale_by_learning_rate(1.0))
+    chain(scale_by_rprop(learning_rate=0.1), scale_by_learning_rate(learning_rate=1.0))
+
+    Args:
+        learning_rate: Δ before the first step, in the units of the parameters.
+        eta_minus: η⁻, in [0, 1].
+        eta_plus: η⁺ ≥ 1.
+        min_step_size: Δmin, in the units of the parameters.
+        max_step_size: Δmax, in the units of the parameters.
+
+    Reference: Igel and Hüsken, Empirical evaluation of the improved Rprop learning algorithms,
+        2003, https://doi.org/10.1016/S0925-2312(01)00700-7; Riedmiller and Braun, A direct
+        adaptive method for faster backpropagation learning: the RPROP algorithm, 1993,
+        https://doi.org/10.1109/ICNN.1993.298623
+    """
+
+    def init(params):
+        sizes = tree.square_like(params, learning_rate)
+        return ScaleByRpropState(sizes, tree.moment_like(params))
+
+    def update(updates, state, params=None, **extra):
+        def leaf(g, size, before):
+            # Signs, for the product of two gradients may vanish; of complex ones it is the cosine.
+            agreement = jnp.real(jnp.sign(g) * jnp.conj(jnp.sign(before)))
+            turned = agreement < 0
+            factor = jnp.where(turned, eta_minus, jnp.where(agreement > 0, eta_plus, 1))
+            size = after(jnp.clip(size * like(factor, size), min_step_size, max_step_size), g)
+            g = after(jnp.where(turned, 0, g), size)
+            return like(size, g) * jnp.sign(g), size, g
+
+        trees = updates, state.step_sizes, state.prev_updates
+        updates, sizes, before = tree.evolve(leaf, trees)
+        return updates, ScaleByRpropState(sizes, before)
+
+    return Pair(init, update, fuses=True)
+
+
+@transformation
+def rprop(
+    learning_rate: NonNegative,
+    eta_minus: NonNegative = 0.5,
+    eta_plus: NonNegative = 1.2,
+    min_step_size: NonNegative = 1e-6,
+    max_step_size: NonNegative = 50.0,
+):
+    """Descends by steps whose sizes follow from the signs of the gradients; for full batches.
+
+        g·g₋ > 0:   Δ ← min(η⁺·Δ, Δmax)
+        g·g₋ < 0:   Δ ← max(η⁻·Δ, Δmin),  g ← 0
+        θ ← θ − Δ·sign(g)
+
+    The sizes of the gradients do not matter, so noise that turns signs does: with small batches
+    Δ shrinks without end.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.rprop(0.1)
+    >>> u, state = tx.update(jnp.array([3.0, -0.1]), tx.init(jnp.zeros(2)))
+    >>> u, tx.update(jnp.array([2.0, 0.1]), state)[0]  # the second has turned
+    (Array([-0.1,  0.1], dtype=float32), Array([-0.12, -0.  ], dtype=float32))
+
+    Args:
+        learning_rate: Δ before the first step, in the units of the parameters.
+        eta_minus: η⁻, in [0, 1].
+        eta_plus: η⁺ ≥ 1.
+        min_step_size: Δmin, in the units of the parameters.
+        max_step_size: Δmax, in the units of the parameters.
+
+    Reference: Igel and Hüsken, Empirical evaluation of the improved Rprop learning algorithms,
+        2003, https://doi.org/10.1016/S0925-2312(01)00700-7; Riedmiller and Braun, A direct
+        adaptive method for faster backpropagation learning: the RPROP algorithm, 1993,
+        https://doi.org/10.1109/ICNN.1993.298623
+    """
+    return chain(
+        scale_by_rprop(learning_rate, eta_minus, eta_plus, min_step_size, max_step_size),
+        scale_by_learning_rate(1.0),  # the rate is in the step sizes
+    )

@@ -1,0 +1,285 @@
+"""Adafactor: mean squares of a matrix kept as one number for each row and one for each column."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import get_abstract_mesh
+
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import numerics, tree
+from gdjax.core.rule.numerics import abs_sq, ema, increment, safe_divide, safe_sqrt, zero_count
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import decay_weights
+from gdjax.transforms.momentum import ema as average
+from gdjax.transforms.norms import scale_by_param_block_rms, shorten
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["FactoredState", "adafactor", "power_decay_rate", "scale_by_factored_rms"]
+
+
+def _names(spec: Any, axis: int) -> tuple[str, ...]:
+    """The axes of `shard_map` over which an axis of an array is split; none outside of it."""
+    names = spec[axis] if spec is not None and axis < len(spec) else None
+    names = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    return tuple(name for name in names if name in get_abstract_mesh().manual_axes)
+
+
+def _whole(shape: tuple[int, ...], spec: Any) -> tuple[int, ...]:
+    """The shape of an array of which this is a device's."""
+    mesh = get_abstract_mesh()
+    split = [[mesh.shape[name] for name in _names(spec, axis)] for axis in range(len(shape))]
+    return tuple(n * math.prod(devices) for n, devices in zip(shape, split))
+
+
+def _total(part: Any, names: tuple[str, ...]) -> Any:
+    """The sum over devices."""
+    return lax.psum(part, names) if names else part
+
+
+def longest_axes(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The two longest of two or more axes, the longest last."""
+    *_, second, longest = (int(axis) for axis in np.argsort(shape, kind="stable"))
+    return second, longest
+
+
+def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
+    """The axes that are factored; None if there are not two as long as the least."""
+    if len(shape) < 2:
+        return None
+    second, longest = longest_axes(shape)
+    return (second, longest) if shape[second] >= least else None
+
+
+def mean_over(x: jax.Array, axis: int, spec: Any = None) -> jax.Array:
+    """Mean over an axis, which stays with length 1."""
+    total = _total(jnp.sum(x, axis, keepdims=True), _names(spec, axis))
+    return total / _whole(x.shape, spec)[axis]
+
+
+def factors_like(
+    params: Any, least: int, factored: bool = True, spec: Any = None
+) -> tuple[Any, Any, Any]:
+    """Zeros for row means and column means of what is factored, and for squares of the others."""
+    squares = tree.square_like(params)
+
+    def axes_of(p: jax.Array) -> tuple[int, int] | None:
+        return factored_axes(_whole(p.shape, spec), least) if factored else None
+
+    def without(p: jax.Array, which: int) -> jax.Array | None:
+        axes = axes_of(p)
+        return None if axes is None else jnp.sum(p, axes[which])  # zeros, placed as p is
+
+    rows = jax.tree.map(lambda p: without(p, 1), squares)
+    columns = jax.tree.map(lambda p: without(p, 0), squares)
+    return rows, columns, jax.tree.map(lambda p: p if axes_of(p) is None else None, squares)
+
+
+def follow(
+    g: jax.Array, r: Any, c: Any, v: Any, decay: Any, epsilon: Any, spec: Any = None
+) -> tuple[Any, ...]:
+    """Takes |g|² + ε into its means: row and column means r and c of a matrix, or v.
+
+    Gives the factors of the root of the estimate, r·c / mean(r) or v, and the means. The product
+    is not formed, since it underflows where its root does not.
+    """
+    if v is not None:
+        v = ema(v, abs_sq(g) + epsilon, decay)
+        return (safe_sqrt(v),), None, None, v
+    row, column = longest_axes(_whole(g.shape, spec))  # the rows lie along the first of them
+    # The barrier keeps XLA from writing |g|² to memory for the two sums to share.
+    of_rows, of_columns = abs_sq(g), abs_sq(lax.optimization_barrier(g))
+    r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column, spec) + epsilon, decay)
+    c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row, spec) + epsilon, decay)
+    roots = safe_sqrt(safe_divide(r, mean_over(r, row, spec))), safe_sqrt(c)
+    return roots, jnp.squeeze(r, column), jnp.squeeze(c, row), None
+
+
+def divide(g: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
+    """Divides by a product of roots. Where one is 0, so is g, and the quotient is 0."""
+    product = functools.reduce(operator.mul, (jnp.where(root == 0, 1, root) for root in roots))
+    return g / product.astype(g.dtype)
+
+
+def divide_and_clip(
+    g: jax.Array, roots: tuple[jax.Array, ...], threshold: Any, spec: Any = None
+) -> jax.Array:
+    """As `divide`, with a root mean square of no more than a threshold."""
+    # To divide twice is cheaper than to write the quotient, and read it to measure and to clip.
+    again = divide(*lax.optimization_barrier((g, roots)))
+    names = [name for axis in range(g.ndim) for name in _names(spec, axis)]
+    square = _total(jnp.sum(abs_sq(again)), tuple(names))
+    square = square / max(math.prod(_whole(g.shape, spec)), 1)
+    return shorten(divide(g, roots), safe_sqrt(square), threshold)
+
+
+def power_decay_rate(step: Any, exponent: Any) -> Any:
+    """The decay that Adafactor's squares have in a step: 1 − (step + 1)^−exponent.
+
+    >>> import gdjax as gd
+    >>> [round(gd.power_decay_rate(step, 0.8), 3) for step in (0, 1, 9)]
+    [0.0, 0.426, 0.842]
+    """
+    return 1 - (step + 1) ** -exponent
+
+
+class FactoredState(NamedTuple):
+    """State of `scale_by_factored_rms`; None for what is not kept of a leaf."""
+
+    count: chex.Array  # [] int32
+    v_row: chex.ArrayTree  # params without their longest axis: means over it
+    v_col: chex.ArrayTree  # params without their second longest axis: means over it
+    v: chex.ArrayTree  # like params, real: mean squares of what is not factored
+
+
+@transformation
+def scale_by_factored_rms(
+    factored: bool = True,
+    decay_rate: NonNegative = 0.8,
+    step_offset: NonNegative = 0,
+    min_dim_size_to_factor: int = 128,
+    epsilon: NonNegative = 1e-30,
+    decay_rate_fn: Callable[[Any, Any], Any] = power_decay_rate,
+    *,
+    clipping_threshold: Positive | None = None,
+    spec: Any = None,
+):
+    """Divides by the root of mean squares, which for a matrix are a product of two vectors.
+
+        β = 1 − t^−0.8
+        R ← β·R + (1 − β)·mean over columns (|g|² + ε)
+        C ← β·C + (1 − β)·mean over rows (|g|² + ε)
+        V = R·Cᵀ / mean(R)                        u = g / √V,    û = u / max(1, RMS(u)/d)
+        otherwise: V ← β·V + (1 − β)·(|g|² + ε)
+
+    An array of more axes is factored along its two longest ones.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> state = gd.scale_by_factored_rms().init(jnp.ones([200, 300]))
+    >>> jax.tree.map(jnp.shape, state)
+    FactoredState(count=(), v_row=(200,), v_col=(300,), v=None)
+
+    Args:
+        factored: False keeps the squares of every entry.
+        decay_rate: The exponent of t, or what else `decay_rate_fn` takes.
+        step_offset: Steps that were taken before; the powers of t begin after them.
+        min_dim_size_to_factor: Both axes must be at least as long.
+        epsilon: ε ≥ 0, in the units of the squared gradient. With 0, u is 0 where V is.
+        decay_rate_fn: Gives β for a step, counted from 0, and `decay_rate`.
+        clipping_threshold: d > 0, the greatest root mean square of a block of updates; None for
+            no clipping. `clip_by_block_rms` after this one does the same with more memory moved.
+        spec: Inside of `shard_map`, the `PartitionSpec` by which arrays are split, as in its
+            `in_specs`; of arrays of fewer axes the first of it. Means are then of whole arrays.
+
+    Reference: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost,
+        2018, https://arxiv.org/abs/1804.04235
+    """
+
+    def init(params):
+        return FactoredState(
+            zero_count(), *factors_like(params, min_dim_size_to_factor, factored, spec)
+        )
+
+    def update(updates, state, params=None, **extra):
+        step = jnp.maximum(numerics.weak(state.count.astype(float)) - step_offset, 0)
+        decay = numerics.weak(decay_rate_fn(step, decay_rate))
+
+        def leaf(g, r, c, v):
+            roots, r, c, v = follow(g, r, c, v, decay, epsilon, spec)
+            if clipping_threshold is None:
+                return divide(g, roots), r, c, v
+            return divide_and_clip(g, roots, clipping_threshold, spec), r, c, v
+
+        trees = updates, state.v_row, state.v_col, state.v
+        updates, *means = tree.evolve(leaf, trees)
+        return updates, FactoredState(increment(state.count), *means)
+
+    return Pair(init, update, fuses=True)
+
+
+@transformation
+def adafactor(
+    learning_rate: NonNegative | None = None,
+    min_dim_size_to_factor: int = 128,
+    decay_rate: NonNegative = 0.8,
+    decay_offset: NonNegative = 0,
+    multiply_by_parameter_scale: bool = True,
+    clipping_threshold: Positive | None = 1.0,
+    momentum: Decay | None = None,
+    dtype_momentum: Any = None,
+    weight_decay_rate: NonNegative | None = None,
+    eps: NonNegative = 1e-30,
+    factored: bool = True,
+    weight_decay_mask: Any = None,
+    *,
+    spec: Any = None,
+):
+    """Descends as RMSProp does, by relative steps, with a row and a column for each matrix.
+
+        û = u / max(1, RMS(u)/d),    u = g / √(R·Cᵀ / mean(R))
+        m ← μ·m + (1 − μ)·η·max(10⁻³, RMS(θ))·û
+        θ ← θ − m − ηλθ
+
+    The paper has no weight decay; here it follows the rate, as in AdamW: constant or scheduled,
+    at zero gradients the weights shrink by exactly (1 − ηλ). The rate is inside of the momentum.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, w = gd.adafactor(0.1), jnp.array([3.0, -4.0])
+    >>> tx.update(jnp.array([7.0, -0.1]), tx.init(w), w)[0].round(4)
+    Array([-0.3536,  0.3536], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0, a fraction of the size of the weights; None for 1. The paper's is
+            min(10⁻², 1/√t).
+        min_dim_size_to_factor: Both axes of a matrix must be at least as long.
+        decay_rate: The mean squares decay by 1 − t to the power of minus this.
+        decay_offset: Steps that were taken before; the powers of t begin after them.
+        multiply_by_parameter_scale: False makes η absolute, in the units of the parameters.
+        clipping_threshold: d > 0; None does not clip.
+        momentum: μ in [0, 1); None keeps no average.
+        dtype_momentum: Dtype in which m is kept; float32 or wider by default.
+        weight_decay_rate: λ ≥ 0; None for no decay.
+        eps: Added to the squared gradient.
+        factored: False keeps the squares of every entry.
+        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        spec: How arrays are split inside of `shard_map`; see `scale_by_factored_rms`.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost,
+        2018, https://arxiv.org/abs/1804.04235
+    """
+    rate = 1.0 if learning_rate is None else learning_rate
+    parts = [
+        scale_by_factored_rms(
+            factored,
+            decay_rate,
+            decay_offset,
+            min_dim_size_to_factor,
+            eps,
+            clipping_threshold=clipping_threshold,
+            spec=spec,
+        )
+    ]
+    if multiply_by_parameter_scale:
+        over = None if spec is None else tuple(jax.tree.leaves(tuple(spec)))
+        parts.append(scale_by_param_block_rms(axis_name=over))
+    parts.append(scale_by_learning_rate(rate))
+    if momentum is not None:
+        parts.append(average(momentum, debias=False, accumulator_dtype=dtype_momentum))
+    if weight_decay_rate is not None:
+        parts.append(decay_weights(rate * weight_decay_rate, weight_decay_mask))
+    return chain(*parts)

@@ -1,0 +1,1 @@
+"""Updates scaled by the norm of each layer."""

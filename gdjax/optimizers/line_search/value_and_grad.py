@@ -1,0 +1,157 @@
+"""What line searches have in common: a function along a line, and what they leave to the next step.
+
+A line search takes the updates as a direction u and finds how far to go, θ ← θ + η·u. It stands
+last in a chain, after the sign was turned. Its `update` takes three extra arguments, always by
+keyword: `value` and `grad`, the loss and its gradient at the parameters, and `value_fn`, the
+function of the parameters that gives the loss. Extra arguments that `value_fn` names (a batch, a
+key) are handed on to it.
+
+    updates, state = tx.update(grad, state, params, value=value, grad=grad, value_fn=loss)
+
+`value_fn` is compiled into whoever calls `update`: inside of `jit` that is done once, outside of
+it with each call, since what a function has closed over may have changed.
+
+Where no step length was found the updates are zero and the parameters stay: no search makes the
+loss larger. The next search goes on from the last length tried. To derivatives the step length is
+a constant.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.rule import errors, numerics, tree
+
+__all__ = ["value_and_grad_from_state"]
+
+
+class Line:
+    """The function φ(η) = f(θ + η·u), its value, slope and gradient, as constants."""
+
+    def __init__(self, name: str, updates: Any, params: Any, value_fn: Any, extra: dict) -> None:
+        """Takes the direction u, the point θ, and what `update` was given."""
+        if params is None:
+            hint = "Write update(grads, state, params, ...)."
+            errors.fail(name, "update needs the parameters", params, instead=hint)
+        if not callable(value_fn):
+            must = "value_fn must be the function of the parameters that gives the loss"
+            errors.fail(name, must, value_fn, kind=TypeError)
+        taken = _named_by(value_fn, extra)
+        self.updates, self.params, self.dtype = updates, params, tree.scalar_like(params).dtype
+        self.function = lambda params: value_fn(params, **taken)
+
+    def at(self, eta: Any) -> Any:
+        """θ + η·u, as `apply_updates` will round it."""
+        eta = numerics.weak(eta)
+        return tree.add(self.params, tree.map(lambda u: eta * u, self.updates))
+
+    def value(self, eta: Any) -> jax.Array:
+        """φ(η), []; infinite where it is not finite."""
+        value = jnp.asarray(self.function(self.at(eta))).astype(self.dtype)
+        return jax.lax.stop_gradient(jnp.where(jnp.isfinite(value), value, jnp.inf))
+
+    def value_and_slope(self, eta: Any) -> tuple[jax.Array, jax.Array, Any]:
+        """φ(η), φ′(η) and the gradient there; infinite, 0 and a gradient where not finite."""
+        value, grad = value_and_gradient(self.function, self.at(eta))
+        value, slope = value.astype(self.dtype), self.slope(grad)
+        finite = jnp.isfinite(value) & jnp.isfinite(slope)
+        found = jnp.where(finite, value, jnp.inf), jnp.where(finite, slope, 0), grad
+        return jax.lax.stop_gradient(found)
+
+    def slope(self, grad: Any) -> jax.Array:
+        """⟨∇f, u⟩, [], of the leaves that move."""
+        beside = lambda u, g: jnp.zeros_like(u) if g is None else g
+        slope = tree.vdot(tree.map(beside, self.updates, grad), self.updates)
+        return jax.lax.stop_gradient(slope.astype(self.dtype))
+
+
+def start(line: Line, learning_rate: jax.Array) -> jax.Array:
+    """The length that was kept, or 1 if it became too small to be told from 0."""
+    limits = jnp.finfo(line.dtype)
+    return jnp.where(learning_rate > limits.tiny / limits.eps, learning_rate, 1)
+
+
+def _named_by(function: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a built-in, which tells nothing
+        return {}
+    return {name: value for name, value in extra.items() if name in names}
+
+
+def value_and_gradient(function: Callable[[Any], Any], params: Any) -> tuple[jax.Array, Any]:
+    """The value, and the gradient of what is differentiable, in float32 or wider; else None.
+
+    The gradient of complex parameters is the direction of ascent, the conjugate of `jax.grad`.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    takes_part = [tree.differentiable(x) for x in leaves]
+
+    def of_floats(floats: list[Any]) -> Any:
+        rest = iter(floats)
+        return function(
+            treedef.unflatten([next(rest) if t else x for t, x in zip(takes_part, leaves)])
+        )
+
+    floats = [jnp.asarray(x) for t, x in zip(takes_part, leaves) if t]
+    value, grads = jax.value_and_grad(of_floats)(floats)
+    found = iter([jnp.conj(numerics.wide(g)) for g in grads])
+    return value, treedef.unflatten([next(found) if t else None for t in takes_part])
+
+
+def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Makes a `jax.value_and_grad` that takes what the last line search found at the same point.
+
+    The last point that a search looks at is where the next step begins, so value and gradient
+    need not be computed again. They are taken as they are: the parameters must be those that the
+    step made, and the function must be the same one (no new batch). Under `vmap` they are
+    computed all the same.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> loss = lambda x: jnp.sum((x - 1.0) ** 2)
+    >>> tx, x = gd.lbfgs(), jnp.zeros(2)
+    >>> state, value_and_grad = tx.init(x), gd.value_and_grad_from_state(loss)
+    >>> for _ in range(3):
+    ...     value, grad = value_and_grad(x, state=state)
+    ...     x, state = tx.step(grad, state, x, value=value, grad=grad, value_fn=loss)
+    >>> x.round(4)
+    Array([1., 1.], dtype=float32)
+
+    Args:
+        value_fn: The loss, a function of the parameters and perhaps of other arguments.
+
+    Returns:
+        A function of the same arguments and, by keyword, of the `state` of a transformation with
+        one line search in it. It gives the value, [], and the gradient, float32 or wider, None
+        for leaves that are not differentiable. Before the first step both are computed.
+
+    Raises:
+        KeyError: No line search is in the state, or more than one.
+        ValueError: It keeps no gradient.
+    """
+
+    def value_and_grad(params: Any, *args: Any, state: Any, **kwargs: Any) -> tuple[Any, Any]:
+        is_search = lambda node: {"value", "grad"} <= set(getattr(node, "_fields", ()))
+        nodes = jax.tree.leaves(state, is_leaf=is_search)
+        found = [node for node in nodes if is_search(node)]
+        if len(found) != 1:
+            must = "value_and_grad_from_state: the state must hold one line search"
+            raise KeyError(f"{must}, got {len(found)}.")
+        value, grad = found[0].value, found[0].grad
+        if grad is None:
+            must, hint = "the line search must keep the gradient", "Write store_grad=True."
+            errors.fail("value_and_grad_from_state", must, grad, instead=hint)
+
+        def computed() -> tuple[Any, Any]:
+            now = value_and_gradient(lambda p: value_fn(p, *args, **kwargs), params)
+            return jax.tree.map(numerics.like, now, (value, grad))
+
+        value, grad = jax.lax.cond(jnp.isfinite(value), lambda: (value, grad), computed)
+        return value, jax.tree.map(jnp.conj, grad)  # as jax.grad has it
+
+    return value_and_grad

@@ -1,0 +1,235 @@
+"""The line search that brackets a step length and closes in on it: the strong Wolfe conditions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import zero_count
+from gdjax.optimizers.line_search.value_and_grad import Line, start
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByZoomLinesearchState", "ZoomLinesearchInfo", "scale_by_zoom_linesearch"]
+
+
+class ZoomLinesearchInfo(NamedTuple):
+    """What `scale_by_zoom_linesearch` did in its last search."""
+
+    num_linesearch_steps: chex.Array  # [] int32: values and gradients that were computed
+    decrease_error: chex.Array  # [] float32 or wider: what the loss was too large by, 0 if found
+    curvature_error: chex.Array  # [] float32 or wider: what the slope was too steep by
+
+
+class ScaleByZoomLinesearchState(NamedTuple):
+    """State of `scale_by_zoom_linesearch`."""
+
+    learning_rate: chex.Array  # [] float32 or wider: length of the step, or the last one tried
+    value: chex.Array  # [] float32 or wider: the loss after the step; infinite before the first
+    grad: chex.ArrayTree  # like params, float32 or wider: gradient there
+    info: ZoomLinesearchInfo
+
+
+class _Point(NamedTuple):
+    """A point of the line, in the letters of the book."""
+
+    eta: jax.Array  # η
+    value: jax.Array  # φ(η)
+    slope: jax.Array  # φ′(η)
+
+
+class _Search(NamedTuple):
+    steps: jax.Array  # [] int32
+    done: jax.Array  # [] bool
+    eta: jax.Array  # to be tried next
+    last: _Point  # tried last
+    low: _Point  # the lowest that decreases the loss enough; η = 0 until there is one
+    high: _Point  # the other end of the bracket; η infinite until there is one
+    grad: Any  # at low
+
+
+@transformation
+def scale_by_zoom_linesearch(
+    max_linesearch_steps: int,
+    max_learning_rate: Positive | None = None,
+    tol: NonNegative = 0.0,
+    increase_factor: Positive = 2.0,
+    slope_rtol: Decay = 1e-4,
+    curv_rtol: NonNegative = 0.9,
+    approx_dec_rtol: NonNegative | None = 1e-6,
+    stepsize_precision: NonNegative = 1e-5,
+    initial_guess_strategy: str = "keep",
+    verbose: bool = False,
+):
+    """Scales the updates so far that the loss has decreased enough and its slope has flattened.
+
+        φ(η) = f(θ + ηu),    φ(η) ≤ φ(0) + c₁·η·φ′(0) + tol,    |φ′(η)| ≤ c₂·|φ′(0)| + tol
+
+    Lengths grow until two of them enclose one that is good; then the enclosure shrinks, by the
+    minimum of the cubic that has the values and slopes of both ends, or by halves where that lies
+    in the outer tenths. Each step computes one value and one gradient.
+
+    Values that differ by rounding alone cannot tell a decrease. Where φ(η) ≤ φ(0) + ε·|φ(0)|, the
+    first condition may be replaced by one on slopes, and where |φ(η) − φ(0)| ≤ ε·|φ(0)| slopes
+    alone say on which side to search:
+
+        φ′(η) ≤ (2c₁ − 1)·φ′(0) + tol
+
+    If the steps end before both conditions hold, the lowest point with enough decrease is taken;
+    if there is none the updates are zero.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> tx = gd.chain(gd.sgd(1.0), gd.scale_by_zoom_linesearch(15))
+    >>> loss = lambda x: jnp.sum((x - 3.0) ** 4)
+    >>> x = jnp.zeros(2)
+    >>> value, grad = jax.value_and_grad(loss)(x)
+    >>> x, state = tx.step(grad, tx.init(x), x, value=value, grad=grad, value_fn=loss)
+    >>> float(loss(x)) < 0.1 * float(value), int(state[1].info.num_linesearch_steps)
+    (True, 5)
+
+    Args:
+        max_linesearch_steps: The greatest number of lengths tried; a Python integer.
+        max_learning_rate: The greatest η; None for no bound. At the bound the slope may be steep.
+        tol: In the units of the loss, and of its slope.
+        increase_factor: By which η grows until an enclosure is found; > 1.
+        slope_rtol: c₁ in [0, 1), less than c₂.
+        curv_rtol: c₂, less than 1; infinite to ask for a decrease only.
+        approx_dec_rtol: ε, some times the precision of the loss; None for the first two
+            conditions alone.
+        stepsize_precision: A shorter enclosure ends the search if its lower end is not 0.
+        initial_guess_strategy: `"keep"` begins with the length of the step before, `"one"` with 1,
+            which suits directions of Newton's kind.
+        verbose: Prints what each search did.
+
+    Raises:
+        ValueError: `update` was called without params.
+        TypeError: `update` was called without `value`, `grad` or `value_fn`.
+
+    Reference: Nocedal and Wright, Numerical optimization (algorithms 3.5 and 3.6), 2006,
+        https://doi.org/10.1007/978-0-387-40065-5; Hager and Zhang, Algorithm 851: CG_DESCENT, 2006,
+        https://doi.org/10.1145/1132973.1132979
+    """
+    name = "scale_by_zoom_linesearch"
+    if not isinstance(max_linesearch_steps, int) or max_linesearch_steps < 1:
+        must = "max_linesearch_steps must be a Python integer, at least 1"
+        errors.fail(name, must, max_linesearch_steps)
+    if initial_guess_strategy not in ("keep", "one"):
+        must = 'initial_guess_strategy must be "keep" or "one"'
+        errors.fail(name, must, initial_guess_strategy)
+    longest = math.inf if max_learning_rate is None else max_learning_rate
+
+    def init(params):
+        scalar = lambda fill: tree.scalar_like(params, fill)
+        return ScaleByZoomLinesearchState(
+            learning_rate=scalar(1.0),
+            value=scalar(math.inf),
+            grad=tree.moment_like(params),
+            info=ZoomLinesearchInfo(zero_count(), scalar(0.0), scalar(0.0)),
+        )
+
+    def update(updates, state, params=None, *, value, grad, value_fn, **extra):
+        line = Line(name, updates, params, value_fn, extra)
+        zero = jnp.zeros([], line.dtype)
+        origin = _Point(zero, jnp.asarray(value).astype(line.dtype), line.slope(grad))
+        # The gradient at θ, in the structure and the dtypes of the state.
+        here = tree.evolve(lambda g, old: (g, g), (grad, state.grad))[1]
+
+        def excess(at):
+            """What the value is too large by, and what the slope is too steep by."""
+            _, old, old_slope = origin
+            decrease = at.value - (old + slope_rtol * at.eta * old_slope + tol)
+            if approx_dec_rtol is not None:
+                above = at.value - (old + approx_dec_rtol * jnp.abs(old))
+                steep = at.slope - ((2 * slope_rtol - 1) * old_slope + tol)
+                decrease = jnp.minimum(decrease, jnp.maximum(above, steep))
+            curvature = jnp.abs(at.slope) - (curv_rtol * jnp.abs(old_slope) + tol)
+            return jnp.maximum(decrease, 0), jnp.maximum(curvature, 0)
+
+        def is_high(at, low):
+            """Tells whether a good length lies before this one."""
+            exact = at.value <= origin.value + slope_rtol * at.eta * origin.slope + tol
+            high = ~exact | ((at.value >= low.value) & (low.eta > 0))
+            if approx_dec_rtol is None:
+                return high
+            flat = jnp.abs(at.value - origin.value) <= approx_dec_rtol * jnp.abs(origin.value)
+            return high & ~flat
+
+        def trial(search):
+            low, high = search.low, search.high
+            at_value, at_slope, found = line.value_and_slope(search.eta)
+            at = _Point(search.eta, at_value, at_slope)
+            decrease, curvature = excess(at)
+            good, too_high = (decrease == 0) & (curvature == 0), is_high(at, low)
+            forward = high.eta > low.eta
+            turned = jnp.where(forward, at.slope >= 0, at.slope <= 0)
+
+            lower = good | ~too_high
+            high = _choose(lower, _choose(turned, low, high), at)
+            low = _choose(lower, at, low)
+            enclosed = jnp.isfinite(high.eta)
+            further = jnp.minimum(increase_factor * at.eta, longest)
+            narrow = (jnp.abs(high.eta - low.eta) <= stepsize_precision) & (low.eta > 0)
+            after = _Search(
+                search.steps + 1,
+                good | jnp.where(enclosed, narrow, at.eta >= longest),
+                jnp.where(enclosed, _between(low, high), further),
+                at,
+                low,
+                high,
+                jax.tree.map(lambda new, old: jnp.where(lower, new, old), found, search.grad),
+            )
+            return jax.lax.stop_gradient(after)
+
+        eta = start(line, state.learning_rate) if initial_guess_strategy == "keep" else zero + 1
+        descends = origin.slope < 0
+        none = origin._replace(eta=jnp.full_like(zero, math.inf))
+        first = jnp.minimum(eta, longest)
+        first = _Search(zero_count(), ~descends, first, origin, origin, none, here)
+        goes_on = lambda search: ~search.done & (search.steps < max_linesearch_steps)
+        end = jax.lax.while_loop(goes_on, trial, jax.lax.stop_gradient(first))
+
+        none_found = end.low.eta == 0
+        decrease, curvature = excess(_choose(none_found, end.last, end.low))
+        decrease = jnp.where(descends, decrease, jnp.maximum(origin.slope, 0))
+        largest = jnp.finfo(line.dtype).max
+        info = ZoomLinesearchInfo(
+            end.steps, jnp.minimum(decrease, largest), jnp.minimum(curvature, largest)
+        )
+        tried = jnp.where(end.steps > 0, end.last.eta, state.learning_rate)
+        rate = jnp.where(none_found, tried, end.low.eta)
+        if verbose:
+            text = name + ": {steps} values, learning rate {rate}, loss {old} to {new}, {info}"
+            numbers = {"steps": end.steps, "rate": rate, "old": value, "new": end.low.value}
+            jax.debug.print(text, info=info, **numbers)
+        factor = numerics.weak(end.low.eta)
+        state = ScaleByZoomLinesearchState(rate, end.low.value, end.grad, info)
+        return tree.map(lambda u: factor * u, updates), jax.lax.stop_gradient(state)
+
+    return init, update
+
+
+def _choose(condition: jax.Array, a: _Point, b: _Point) -> _Point:
+    return _Point(*(jnp.where(condition, x, y) for x, y in zip(a, b)))
+
+
+def _between(low: _Point, high: _Point) -> jax.Array:
+    """Minimum of the cubic through two points, or the middle where it lies in an outer tenth.
+
+    Equation 3.59 of the book, the slopes divided by the largest so that no square overflows.
+    """
+    length = high.eta - low.eta  # negative where the bracket lies before its lower end
+    s0, s1 = low.slope * length, high.slope * length
+    d1 = s0 + s1 + 3 * (low.value - high.value)
+    top = jnp.maximum(jnp.abs(d1), jnp.maximum(jnp.abs(s0), jnp.abs(s1)))
+    d1, s0, s1 = d1 / top, s0 / top, s1 / top
+    d2 = jnp.sqrt(d1**2 - s0 * s1)
+    share = (s1 + d2 - d1) / (s1 - s0 + 2 * d2)
+    inside = (share > 0.1) & (share < 0.9)  # not so if it is NaN: no minimum, or φ is infinite
+    return high.eta - length * jnp.where(inside, share, 0.5)

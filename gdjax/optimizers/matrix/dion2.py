@@ -1,0 +1,175 @@
+"""Dion2: Muon of the part of a matrix that has waited longest; AdamW for the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.matrix import matrices, polar
+from gdjax.core.matrix.polar_coefficients import polar_steps
+from gdjax.core.rule import errors
+from gdjax.optimizers.adam.adam import adamw
+from gdjax.optimizers.matrix.muon import scale_by_shape, with_adamw
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByDion2State", "dion2", "scale_by_dion2"]
+
+
+class ScaleByDion2State(NamedTuple):
+    """State of `scale_by_dion2`."""
+
+    mu: chex.ArrayTree  # for each matrix one of its shape, float32 or wider: what is still to do
+
+
+@transformation
+def scale_by_dion2(
+    fraction: float = 0.25,
+    beta: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    *,
+    backend: Any = "standard",
+    steps: int = 5,
+    matrix_axes: Any = None,
+):
+    """Orthogonalises those rows of a momentum that are largest, and takes them off it.
+
+        m ← m + g
+        K = the ⌈α·r⌉ of r rows with the largest Σ|m|
+        u_K = U·Vᵀ of m_K = U·S·Vᵀ,    u = 0 elsewhere
+        m_K ← β·m_K
+
+    Rows are those of the shorter side: columns where a matrix [in, out] is not wider than high.
+    What is not chosen waits in m, and grows until it is. The work is that of Muon for a matrix of
+    α times the rows.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.scale_by_dion2(0.5, backend="svd")
+    >>> g = jnp.array([[0.0, 0.0, 5.0], [1.0, 0.0, 0.0]])
+    >>> u, state = tx.update(g, tx.init(g))
+    >>> u.round(4) + 0.0
+    Array([[0., 0., 1.],
+           [0., 0., 0.]], dtype=float32)
+    >>> state.mu
+    Array([[0.  , 0.  , 4.75],
+           [1.  , 0.  , 0.  ]], dtype=float32)
+
+    Args:
+        fraction: α in (0, 1].
+        beta: β in [0, 1), what is left of a row when it was chosen.
+        eps: In the units of the gradient.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: `fraction` is not in (0, 1]; an array of more than two axes without
+            `matrix_axes`.
+
+    Reference: Ahn, Amsel and Langford, Dion2: a simple method to shrink matrix in Muon, 2025,
+        https://arxiv.org/abs/2512.16928
+    """
+    where = "scale_by_dion2"
+    if not 0 < fraction <= 1:
+        errors.fail(where, "fraction must lie in (0, 1]", fraction)
+    how = polar_steps(where, "backend", backend, steps)
+
+    def by_rows(m):
+        count = math.ceil(fraction * m.shape[0])
+        _, chosen = jax.lax.top_k(jnp.sum(jnp.abs(m), 1), count)
+        part = m[chosen]
+        u = jnp.zeros_like(m).at[chosen].set(polar.polar_factor(part, how, eps))
+        return u, m.at[chosen].set(beta * part)
+
+    def leaf(g, m):
+        m = m + g
+        if g.shape[0] < g.shape[1]:
+            return by_rows(m)
+        u, m = by_rows(m.T)
+        return u.T, m.T
+
+    def init(params):
+        return ScaleByDion2State(
+            matrices.like(jnp.zeros_like, params, axes=matrix_axes, where=where)
+        )
+
+    def update(updates, state, params=None, **extra):
+        trees = (updates, state.mu)
+        updates, mu = matrices.evolve(leaf, trees, axes=matrix_axes, where=where)
+        return updates, ScaleByDion2State(mu)
+
+    return init, update
+
+
+@transformation
+def dion2(
+    learning_rate: NonNegative,
+    fraction: float = 0.25,
+    beta: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+    *,
+    backend: Any = "standard",
+    steps: int = 5,
+    adam_b1: Decay = 0.9,
+    adam_b2: Decay = 0.999,
+    adam_weight_decay: NonNegative = 0.0,
+    adam_learning_rate: NonNegative | None = None,
+    matrix_axes: Any = None,
+):
+    """Moves the rows of matrices that have most to do along the orthogonal factor of these rows.
+
+        W ← W − η·(√(out/in)·u + λW),    u of `scale_by_dion2`
+
+    Embeddings, the last layer and vectors are left to AdamW, as by `muon`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
+    >>> tx = gd.dion2(1.0, 0.5, backend="svd")
+    >>> tx.update(params, tx.init(params), params)[0]["w"] + 0.0
+    Array([[-1.,  0.],
+           [ 0.,  0.]], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0.
+        fraction: α in (0, 1], of the rows.
+        beta: What is left of a row when it was chosen, in [0, 1).
+        eps: In the units of the gradient; AdamW's too.
+        weight_decay: λ ≥ 0, of the matrices.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        adam_b1: Decay of AdamW's mean gradient, in [0, 1).
+        adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
+        adam_weight_decay: Decay of the other weights.
+        adam_learning_rate: AdamW's rate; None for the same.
+        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+            none is left to AdamW.
+
+    Raises:
+        ValueError: `update` was called without params; see also `scale_by_dion2`.
+
+    Reference: Ahn, Amsel and Langford, Dion2: a simple method to shrink matrix in Muon, 2025,
+        https://arxiv.org/abs/2512.16928
+    """
+    axes = {"matrix_axes": matrix_axes}
+    hidden = chain(
+        scale_by_dion2(fraction, beta, eps, backend=backend, steps=steps, **axes),
+        scale_by_shape(matrix_axes, shape_factor="spectral"),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = adamw(rate, adam_b1, adam_b2, eps, weight_decay=adam_weight_decay, mask=mask)
+    return with_adamw(matrix_axes, others, dion2=hidden)

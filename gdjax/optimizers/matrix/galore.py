@@ -1,0 +1,185 @@
+"""GaLore: an optimizer's state kept for a projection of each gradient on a few directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.matrix import polar
+from gdjax.core.matrix.matrices import axes_of
+from gdjax.core.mesh import distribute
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.optimizers.adam.adam import scale_by_adam
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["GaLoreDimensionNumbers", "GaLoreState", "galore", "scale_by_galore"]
+
+
+class GaLoreDimensionNumbers(NamedTuple):
+    """Which axes of an array are the two sides of a matrix; the other axes number matrices."""
+
+    reduction_axis: int | Sequence[int] = 0
+    output_axis: int | Sequence[int] = 1
+
+
+class GaLoreState(NamedTuple):
+    """State of `scale_by_galore`."""
+
+    count: chex.Array  # [] int32
+    base_optimizer_state: Any  # of the projected gradients
+    projector: chex.ArrayTree  # [..., short side, rank] for a matrix, None for what is none
+
+
+class _Wide(NamedTuple):
+    """An array as a stack of matrices with the short side first, and back."""
+
+    axes: Any
+    turned: bool
+
+    def stack(self, x: Any) -> Any:
+        stack = distribute.on_all(self.axes.stack(jnp.asarray(x)))
+        return stack.mT if self.turned else stack
+
+    def unstack(self, stack: Any, like: Any) -> Any:
+        return self.axes.unstack(stack.mT if self.turned else stack, like)
+
+
+def _stacks(updates: Any, numbers: Any) -> tuple[list[Any], list[Any], Any]:
+    """The leaves, matrices as stacks with the short side first; the ways; the structure."""
+    leaves, found, treedef = axes_of(updates, numbers, "scale_by_galore")
+    ways = [None if a is None else _Wide(a, a.sides[0] > a.sides[1]) for a in found]
+    return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
+
+
+@transformation
+def scale_by_galore(
+    rank: int = 128,
+    update_proj_gap: int = 200,
+    scale: Hyperparam = 1.0,
+    base_optimizer: Any = None,
+    weight_dimension_numbers: Any = None,
+):
+    """Gives a transformation each matrix's gradient on its leading directions, and leads back.
+
+        every T steps:  U·S·Vᵀ = G,   P = the first r columns of U
+        R = Pᵀ·G,       N = base(R),  u = α·P·N
+
+    for matrices with no more rows than columns, for others transposed; so of the two sides the
+    short one is projected, as in the paper. What is no matrix goes to the base as it is.
+
+    Args:
+        rank: r ≥ 1; the short side if that is less.
+        update_proj_gap: T ≥ 1.
+        scale: α, of either sign, for what is projected; the paper's is 0.25.
+        base_optimizer: A transformation that needs no parameters; `scale_by_adam()` by default.
+        weight_dimension_numbers: `GaLoreDimensionNumbers` of all, a tree of them, None in it for
+            what is not projected, or a function that makes one of the parameters. None for
+            matrices of two axes.
+
+    Raises:
+        ValueError: rank or update_proj_gap is less than 1.
+
+    Reference: Zhao et al., GaLore: memory-efficient LLM training by gradient low-rank projection,
+        2024, https://arxiv.org/abs/2403.03507
+    """
+    for name, number in (("rank", rank), ("update_proj_gap", update_proj_gap)):
+        if number < 1:
+            errors.fail("scale_by_galore", f"{name} must be 1 or more", number)
+    base = scale_by_adam() if base_optimizer is None else base_optimizer
+    numbers = weight_dimension_numbers
+
+    def init(params):
+        xs, ways, treedef = _stacks(params, numbers)
+        projector, projected = [], []
+        for x, way in zip(xs, ways):
+            r = 0 if way is None else min(rank, x.shape[-2])
+            wide = None if way is None else numerics.wide_dtype(x.dtype)
+            projector.append(None if way is None else jnp.zeros((*x.shape[:-1], r), wide))
+            small = x if way is None else jnp.zeros((*x.shape[:-2], r, x.shape[-1]), x.dtype)
+            projected.append(small)
+        inner = base.init(treedef.unflatten(projected))
+        return GaLoreState(zero_count(), inner, treedef.unflatten(projector))
+
+    def update(updates, state, params=None, **extra):
+        xs, ways, treedef = _stacks(updates, numbers)
+        stacks = treedef.unflatten(xs)
+        due = state.count % update_proj_gap == 0
+
+        def refresh(g, p):
+            return g, lax.cond(due, lambda: polar.leading_vectors(g, p.shape[-1]), lambda: p)
+
+        _, projector = tree.evolve(refresh, (stacks, state.projector))
+        project = lambda g, p: g if p is None else p.mT.conj() @ g
+        projected = tree.map(project, stacks, projector)
+        before = state.base_optimizer_state
+        inner = call_update(base, projected, jax.tree.map(distribute.on_all, before), None, extra)
+        lead_back = lambda n, p: n if p is None else scale * (p @ n)
+        out = treedef.flatten_up_to(tree.map(lead_back, inner[0], projector))
+        likes = treedef.flatten_up_to(updates)
+        rows = zip(ways, out, likes)
+        out = [u if way is None or u is None else way.unstack(u, x) for way, u, x in rows]
+        after = jax.tree.map(distribute.put_like, inner[1], before)
+        state = GaLoreState(increment(state.count), after, projector)
+        return treedef.unflatten(out), state
+
+    def parts(state):
+        return [("base_optimizer", base, state.base_optimizer_state)]
+
+    return Pair(init, update, parts=parts)
+
+
+@transformation
+def galore(
+    learning_rate: NonNegative,
+    rank: int = 128,
+    update_proj_gap: int = 200,
+    scale: Hyperparam = 1.0,
+    base_optimizer: Any = None,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+    weight_dimension_numbers: Any = None,
+):
+    """Descends by Adam in the leading directions of each matrix's gradient, looked up anew.
+
+        W ← W − η·(α·P·Adam(Pᵀ·G) + λW)
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> state = gd.galore(1e-3, rank=4).init(jnp.ones([20, 30]))[0]
+    >>> jax.tree.map(jnp.shape, (state.projector, state.base_optimizer_state.nu))
+    ((20, 4), (4, 30))
+
+    Args:
+        learning_rate: η ≥ 0.
+        rank: Directions that are kept of each matrix.
+        update_proj_gap: Steps after which they are looked up anew.
+        scale: α, of the updates of matrices.
+        base_optimizer: What is done in them; a transformation that needs no parameters,
+            `scale_by_adam()` by default.
+        weight_decay: λ ≥ 0.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        weight_dimension_numbers: See `scale_by_galore`.
+
+    Raises:
+        ValueError: `update` was called without params; rank or update_proj_gap is less than 1.
+
+    Reference: Zhao et al., GaLore: memory-efficient LLM training by gradient low-rank projection,
+        2024, https://arxiv.org/abs/2403.03507
+    """
+    return chain(
+        scale_by_galore(rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,130 @@
+"""Adam and Muon on the spheres of weights as long as at the start; AdamW for the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.optimizers.adam.adam import adamw, scale_by_adam
+from gdjax.optimizers.matrix.muon import scale_by_muon, with_adamw
+from gdjax.transforms.weight_norm import hyperball
+
+__all__ = ["adam_hyperball", "muon_hyperball"]
+
+
+@transformation
+def adam_hyperball(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    mu_dtype: Any = None,
+    *,
+    adam_weight_decay: NonNegative = 0.0,
+    adam_learning_rate: NonNegative | None = None,
+    matrix_axes: Any = None,
+):
+    """Turns matrices by Adam's direction and keeps their length; AdamW for all else.
+
+        W ← R·N(W − η·R·N(m̂ / (√v̂ + eps))),    N(x) = x/‖x‖,    R = ‖W₀‖
+
+    Matrices that start at zero stay there. The rate is an angle, about ten times that of Adam.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 4.0]]), "b": jnp.ones(2)}
+    >>> tx = gd.adam_hyperball(0.02, adam_learning_rate=1e-3)
+    >>> after, _ = tx.step(params, tx.init(params), params)
+    >>> round(float(jnp.linalg.norm(after["w"])), 5)
+    5.0
+
+    Args:
+        learning_rate: η ≥ 0, of the length of the weights.
+        b1: Decay of the mean gradient, in [0, 1); AdamW's too.
+        b2: Decay of the mean squared gradient, in [0, 1); AdamW's too.
+        eps: Added to the root, in the units of the gradient; AdamW's too.
+        mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
+        adam_weight_decay: Decay of the other weights.
+        adam_learning_rate: AdamW's rate; None for the same.
+        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+            none is left to AdamW.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Wen, Dang, Lyu, Ma and Liang, Fantastic pretraining optimizers and where to find
+        them II: hyperball optimization, 2026, https://arxiv.org/abs/2606.16899
+    """
+    hidden = chain(
+        scale_by_adam(b1, b2, eps, mu_dtype=mu_dtype),
+        hyperball(learning_rate, matrix_axes=matrix_axes),
+    )
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = adamw(rate, b1, b2, eps, 0.0, mu_dtype, adam_weight_decay)
+    return with_adamw(matrix_axes, others, hyperball=hidden)
+
+
+@transformation
+def muon_hyperball(
+    learning_rate: NonNegative,
+    backend: Any = "standard",
+    steps: int = 5,
+    beta: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = True,
+    adam_b1: Decay = 0.9,
+    adam_b2: Decay = 0.999,
+    adam_weight_decay: NonNegative = 0.0,
+    adam_learning_rate: NonNegative | None = None,
+    matrix_axes: Any = None,
+):
+    """Turns matrices by Muon's direction and keeps their length; AdamW for all else.
+
+        W ← R·N(W − η·R·N(U·Vᵀ)),    N(x) = x/‖x‖,    R = ‖W₀‖,    U·S·Vᵀ = mean gradient
+
+    Matrices that start at zero stay there. The rate is an angle.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 4.0]]), "b": jnp.ones(2)}
+    >>> tx = gd.muon_hyperball(0.02, adam_learning_rate=1e-3)
+    >>> after, _ = tx.step(params, tx.init(params), params)
+    >>> round(float(jnp.linalg.norm(after["w"])), 5)
+    5.0
+
+    Args:
+        learning_rate: η ≥ 0, of the length of the weights.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        beta: Decay of the mean gradient, in [0, 1).
+        eps: In the units of the gradient; AdamW's too.
+        mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
+        nesterov: Looks one step of momentum ahead.
+        adam_b1: Decay of AdamW's mean gradient, in [0, 1).
+        adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
+        adam_weight_decay: Decay of the other weights.
+        adam_learning_rate: AdamW's rate; None for the same.
+        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+            none is left to AdamW.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Wen, Dang, Lyu, Ma and Liang, Fantastic pretraining optimizers and where to find
+        them II: hyperball optimization, 2026, https://arxiv.org/abs/2606.16899
+    """
+    direction = scale_by_muon(
+        backend,
+        steps,
+        beta,
+        eps,
+        mu_dtype,
+        nesterov=nesterov,
+        weight_dimension_numbers=matrix_axes,
+    )
+    hidden = chain(direction, hyperball(learning_rate, matrix_axes=matrix_axes))
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = adamw(rate, adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay)
+    return with_adamw(matrix_axes, others, hyperball=hidden)

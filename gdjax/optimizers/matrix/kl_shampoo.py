@@ -1,0 +1,263 @@
+"""KL-Shampoo: gradients whitened by the two factors of their covariance of greatest likelihood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.matrix import inverse_roots, matrices
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import (
+    abs_sq,
+    debias,
+    ema,
+    increment,
+    safe_divide,
+    safe_sqrt,
+    zero_count,
+)
+from gdjax.optimizers.matrix.soap import rotate, rotate_back
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["KLShampooState", "kl_shampoo", "scale_by_kl_shampoo"]
+
+
+class KLShampooState(NamedTuple):
+    """State of `scale_by_kl_shampoo`; each tree but mu has a pair for a matrix [m, n].
+
+    None stands in a pair for a side of length 1, and in `covariance` and `basis` for one that is
+    longer than `max_precond_dim`, and for vectors.
+    """
+
+    count: chex.Array  # [] int32
+    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
+    covariance: chex.ArrayTree  # [m, m], [n, n]: S
+    basis: chex.ArrayTree  # [m, m], [n, n]: Q, nearly the eigenvectors of S
+    eigenvalues: chex.ArrayTree  # [m], [n]: λ, means along the columns of Q
+
+
+@transformation
+def scale_by_kl_shampoo(
+    b1: Decay = 0.95,
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    precondition_frequency: int = 10,
+    max_precond_dim: int = 10000,
+    init_factor: Positive | None = None,
+    mu_dtype: Any = None,
+    *,
+    matrix_axes: Any = None,
+):
+    """Whitens matrices [m, n]: the covariance of the gradients is taken to be S_a ⊗ S_b.
+
+        Δ_a = G·S_b⁻¹·Gᵀ / n,              Δ_b = Gᵀ·S_a⁻¹·G / m
+        S_a ← β₂·S_a + (1 − β₂)·Δ_a        S_b ← β₂·S_b + (1 − β₂)·Δ_b
+        λ ← β₂·λ + (1 − β₂)·diag(Qᵀ·Δ·Q)    of each side, S⁻¹ being Q·diag(λ)⁻¹·Qᵀ
+        Q ← the orthogonal factor of S·Q, by QR    of each side, every T steps
+        u = Q_a·((Q_aᵀ·M·Q_b) / √(λ_a·λ_bᵀ))·Q_bᵀ
+
+    with M = (β₁·M + (1 − β₁)·G) / (1 − β₁ᵗ). The factors minimise the Kullback-Leibler divergence
+    from the gradients, each given the other: no grafting and no second moment of the size of the
+    matrix is needed. At first S_a and S_b are equal multiples of I that fit the first gradient
+    that is not zero; a gradient that is zero changes none of them. Sides that are too long have
+    Q = I, so do vectors, for which u = m / √λ with λ a mean of g². To derivatives the factors are
+    constants.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, g = gd.scale_by_kl_shampoo(), 500 * jnp.eye(2)  # what comes out has no units
+    >>> tx.update(g, tx.init(g))[0].round(3) + 0.0
+    Array([[1.414, 0.   ],
+           [0.   , 1.414]], dtype=float32)
+
+    Args:
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1), of the covariances.
+        eps: The least eigenvalue, as a part of the largest of its side.
+        precondition_frequency: T ≥ 1.
+        max_precond_dim: Longer sides have a diagonal S.
+        init_factor: S_a and S_b are this multiple of I at first; None for one that fits.
+        mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
+        matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: precondition_frequency is less than 1; an array of more than two axes without
+            matrix_axes.
+
+    Reference: Lin, Lowe, Dangel, Eschenhagen, Xu and Grosse, Understanding and improving Shampoo
+        and SOAP via Kullback-Leibler minimization, 2025, https://arxiv.org/abs/2509.03378
+    """
+    if precondition_frequency < 1:
+        must = "precondition_frequency must be at least 1"
+        errors.fail("scale_by_kl_shampoo", must, precondition_frequency)
+    about = {"axes": matrix_axes, "where": "scale_by_kl_shampoo"}
+    at_first = 0.0 if init_factor is None else init_factor
+
+    def pair(make, whole=True):
+        """What belongs to each side that has a factor, or to those whose S is no diagonal."""
+
+        def both(p):
+            m, n = p.shape
+            kept = (m > 1 or n == 1, n > 1)
+            if whole:
+                kept = [min(m, n) > 1 and side <= max_precond_dim for side in p.shape]
+            return tuple(make(side, p.dtype) if k else None for side, k in zip(p.shape, kept))
+
+        return both
+
+    def init(params):
+        real = lambda side, dtype: jnp.full(side, at_first, jnp.finfo(dtype).dtype)
+        return KLShampooState(
+            zero_count(),
+            tree.moment_like(params, mu_dtype),
+            matrices.like(
+                pair(lambda n, dtype: at_first * jnp.eye(n, dtype=dtype)), params, **about
+            ),
+            matrices.like(pair(lambda n, dtype: jnp.eye(n, dtype=dtype)), params, **about),
+            matrices.like(pair(real, whole=False), params, **about),
+        )
+
+    def update(updates, state, params=None, **extra):
+        due = state.count % precondition_frequency == 0
+        t = increment(state.count)
+        c = debias(b1, t)
+        _, mu = tree.evolve(lambda g, m: (g, ema(m, g, b1)), (updates, state.mu))
+
+        def leaf(g, S, Q, lam, M):
+            g = lax.stop_gradient(g)
+            size = numerics.norm(g) / max(g.size, 1) ** 0.5
+            if init_factor is None:
+                S, lam = start(S, lam, size ** (2 / sum(x is not None for x in lam)))
+            S, lam = jax.tree.map(
+                lambda new, old: jnp.where(size > 0, new, old),
+                follow(g, S, Q, lam, b2, eps),
+                (S, lam),
+            )
+            Q, lam = lax.cond(due, lambda: turn(S, Q, lam), lambda: (Q, lam))
+            return rotate_back(by_roots(rotate(M / c, Q), lam, eps), Q), S, Q, lam
+
+        trees = updates, state.covariance, state.basis, state.eigenvalues
+        updates, *rest = matrices.evolve(leaf, trees, mu, **about)
+        return updates, KLShampooState(t, mu, *rest)
+
+    return init, update
+
+
+def start(S: tuple, lam: tuple, scale: jax.Array) -> tuple[tuple, tuple]:
+    """Makes S and λ multiples of I and 1 where they are 0 yet."""
+    largest = jnp.stack([jnp.max(x) for x in lam if x is not None])
+    more = jnp.where(jnp.max(largest) == 0, scale, 0)
+    S = jax.tree.map(lambda x: x + more.astype(x.dtype) * jnp.eye(len(x), dtype=x.dtype), S)
+    return S, jax.tree.map(lambda x: x + more.astype(x.dtype), lam)
+
+
+def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
+    """Divides by √(λ_a·λ_bᵀ), no λ less than eps of the largest; a None counts as ones."""
+    for side, values in enumerate(lam):
+        if values is not None:
+            root = safe_sqrt(jnp.maximum(values, eps * jnp.max(values))).astype(x.dtype)
+            x = safe_divide(x, jnp.expand_dims(root, 1 - side))
+    return x
+
+
+def follow(
+    g: jax.Array, S: tuple, Q: tuple, lam: tuple, decay: Any, eps: Any
+) -> tuple[tuple, tuple]:
+    """Takes a gradient, whitened from the other side, into S and λ of each."""
+    covariance, eigenvalues = list(S), list(lam)
+    for side in (0, 1):
+        w = by_roots(rotate(g, only(Q, 1 - side)), only(lam, 1 - side), eps)
+        count = g.shape[1 - side]
+        if S[side] is not None:
+            delta = w @ w.mT.conj() if side == 0 else w.mT @ w.conj()
+            covariance[side] = ema(S[side], delta / count, decay)
+        if lam[side] is not None:
+            squares = jnp.sum(abs_sq(rotate(w, only(Q, side))), 1 - side) / count
+            eigenvalues[side] = ema(lam[side], squares, decay)
+    return tuple(covariance), tuple(eigenvalues)
+
+
+def only(pair: tuple, side: int) -> tuple[Any, Any]:
+    """A pair of sides without the other one."""
+    return (pair[0], None) if side == 0 else (None, pair[1])
+
+
+def turn(S: tuple, Q: tuple, lam: tuple) -> tuple[tuple, tuple]:
+    """A step of power iteration for both bases; eigenvalues go with their directions."""
+    bases, eigenvalues = list(Q), list(lam)
+    for side in (0, 1):
+        if Q[side] is not None:
+            top = jnp.max(jnp.abs(S[side])).astype(S[side].dtype)  # QR near the least numbers fails
+            bases[side], order = inverse_roots.next_basis(safe_divide(S[side], top), Q[side])
+            eigenvalues[side] = jnp.take(lam[side], order)
+    return tuple(bases), tuple(eigenvalues)
+
+
+@transformation
+def kl_shampoo(
+    learning_rate: NonNegative,
+    b1: Decay = 0.95,
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+    precondition_frequency: int = 10,
+    max_precond_dim: int = 10000,
+    init_factor: Positive | None = None,
+    mu_dtype: Any = None,
+    *,
+    matrix_axes: Any = None,
+):
+    """Descends along gradients that are whitened from both sides, their scale included.
+
+        W ← W − η·(S_a^(−1/2)·M·S_b^(−1/2) + λW)
+
+    Vectors move as by RMSProp with momentum.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> state = gd.kl_shampoo(1e-3, max_precond_dim=100).init(jnp.ones([20, 300]))[0]
+    >>> jax.tree.map(jnp.shape, (state.covariance, state.eigenvalues))
+    (((20, 20), None), ((20,), (300,)))
+
+    Args:
+        learning_rate: η ≥ 0.
+        b1: Decay of the mean gradient, in [0, 1).
+        b2: Decay of the covariances, in [0, 1).
+        eps: The least eigenvalue, as a part of the largest.
+        weight_decay: λ ≥ 0.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        precondition_frequency: Steps from one look at the eigenvectors to the next.
+        max_precond_dim: Sides that are longer are whitened entry by entry.
+        init_factor: What the factors are multiples of I by at first; see `scale_by_kl_shampoo`.
+        mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
+        matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: `update` was called without params; see also `scale_by_kl_shampoo`.
+
+    Reference: Lin, Lowe, Dangel, Eschenhagen, Xu and Grosse, Understanding and improving Shampoo
+        and SOAP via Kullback-Leibler minimization, 2025, https://arxiv.org/abs/2509.03378
+    """
+    return chain(
+        scale_by_kl_shampoo(
+            b1,
+            b2,
+            eps,
+            precondition_frequency,
+            max_precond_dim,
+            init_factor,
+            mu_dtype,
+            matrix_axes=matrix_axes,
+        ),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

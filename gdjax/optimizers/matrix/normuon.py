@@ -1,0 +1,157 @@
+"""NorMuon: Muon whose neurons move alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.matrix import matrices
+from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema
+from gdjax.optimizers.adam.adam import adamw
+from gdjax.optimizers.matrix.muon import with_adamw
+from gdjax.transforms import momentum
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import in_place, length, unit
+from gdjax.transforms.orthogonalize import orthogonalize
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleByNeuronsState", "normuon", "scale_by_neurons"]
+
+
+class ScaleByNeuronsState(NamedTuple):
+    """State of `scale_by_neurons`."""
+
+    nu: chex.ArrayTree  # [out] for each matrix [in, out], float32 or wider: mean squares
+
+
+@transformation
+def scale_by_neurons(
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    rms: NonNegative | None = 0.2,
+    *,
+    matrix_axes: Any = None,
+):
+    """Divides what comes into each neuron by its running root mean square.
+
+        v ← b2·v + (1 − b2)·mean_in g²          a number for each column of [in, out]
+        n = g / (√v + eps)
+        u = r·√(in·out) · n/‖n‖                 without r:  u = ‖g‖ · n/‖n‖
+
+    Behind `orthogonalize` it makes NorMuon. The size of u does not depend on that of g, so v needs
+    no correction for its start from zero.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.scale_by_neurons(rms=1.0)
+    >>> g = jnp.array([[3.0, 0.1], [-3.0, 0.1]])
+    >>> tx.update(g, tx.init(g))[0].round(4)
+    Array([[ 1.,  1.],
+           [-1.,  1.]], dtype=float32)
+
+    Args:
+        b2: Decay of v, in [0, 1).
+        eps: In the units of the updates.
+        rms: r ≥ 0, the root mean square of the entries of u, as the paper has it; None keeps the
+            length of the matrix, as the authors' program does.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: An array of more than two axes without `matrix_axes`.
+
+    Reference: Li et al., NorMuon: making Muon more efficient and scalable, 2025,
+        https://arxiv.org/abs/2510.05491
+    """
+    where = "scale_by_neurons"
+
+    def leaf(g, v):
+        v = ema(v, jnp.sum(abs_sq(g), -2) / max(g.shape[-2], 1), b2)
+        n = divide_by_root(g, v[..., None, :], eps)
+        size = length(g) if rms is None else rms * (g.shape[-2] * g.shape[-1]) ** 0.5
+        return size * unit(n, length(n)), v
+
+    def init(params):
+        zeros = lambda p: jnp.zeros(p.shape[-1], jnp.finfo(p.dtype).dtype)
+        return ScaleByNeuronsState(matrices.like(zeros, params, axes=matrix_axes, where=where))
+
+    def update(updates, state, params=None, **extra):
+        updates, nu = in_place(leaf, (updates, state.nu), axes=matrix_axes, where=where)
+        return updates, ScaleByNeuronsState(nu)
+
+    return init, update
+
+
+@transformation
+def normuon(
+    learning_rate: NonNegative,
+    b1: Decay = 0.95,
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+    mu_dtype: Any = None,
+    *,
+    backend: Any = "standard",
+    steps: int = 5,
+    rms: NonNegative | None = 0.2,
+    adam_b1: Decay = 0.9,
+    adam_b2: Decay = 0.999,
+    adam_weight_decay: NonNegative = 0.0,
+    adam_learning_rate: NonNegative | None = None,
+    matrix_axes: Any = None,
+):
+    """Moves matrices along the orthogonal factor of their momentum, each neuron as far as others.
+
+        O = U·Vᵀ of U·S·Vᵀ = mean gradient
+        W ← W − η·(r·√(in·out)·N + λW),    N = O / (√v + eps), made 1 long; v by neuron
+
+    Embeddings, the last layer and vectors are left to AdamW, as by `muon`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
+    >>> tx = gd.normuon(1.0, backend="svd")
+    >>> tx.update(params, tx.init(params), params)[0]["w"].round(4) + 0.0
+    Array([[-0.2828,  0.    ],
+           [ 0.    , -0.2828]], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0.
+        b1: Decay of the mean gradient, in [0, 1).
+        b2: Decay of v, in [0, 1).
+        eps: In the units of the gradient; AdamW's too, and that of N, whose v is about 1/in.
+        weight_decay: λ ≥ 0, of the matrices.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        rms: r; None keeps the length of O. See `scale_by_neurons`.
+        adam_b1: Decay of AdamW's mean gradient, in [0, 1).
+        adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
+        adam_weight_decay: Decay of the other weights.
+        adam_learning_rate: AdamW's rate; None for the same.
+        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+            none is left to AdamW.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Li et al., NorMuon: making Muon more efficient and scalable, 2025,
+        https://arxiv.org/abs/2510.05491
+    """
+    hidden = chain(
+        momentum.ema(b1, accumulator_dtype=mu_dtype),
+        orthogonalize(backend, steps, eps, matrix_axes=matrix_axes),
+        scale_by_neurons(b2, eps, rms, matrix_axes=matrix_axes),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = adamw(rate, adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay, mask)
+    return with_adamw(matrix_axes, others, normuon=hidden)

@@ -1,0 +1,219 @@
+"""Scion: steps to the farthest point of a ball, in a norm that fits what the layer does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.matrix import matrices, polar
+from gdjax.core.matrix.polar_coefficients import polar_steps
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import safe_divide
+from gdjax.params.rules import label
+from gdjax.transforms import momentum
+from gdjax.transforms.basic import scale, scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import in_place, length, rms, unit
+from gdjax.wrappers.select.masked import partition
+
+__all__ = ["scale_by_lmo", "scion", "unconstrained_scion"]
+
+NORMS = ("spectral", "sign", "rows", "columns", "rms")
+EMBEDDINGS = r"(?i).*embed.*|emb|wte|wpe|vocab.*"
+
+
+def _rule(norm: str, how: Any, eps: Any) -> Any:
+    """The oracle for a stack [..., in, out]."""
+    side = lambda x, axis: max(x.shape[axis], 1) ** 0.5
+    return {
+        "spectral": lambda x: side(x, -1) / side(x, -2) * polar.polar_factor(x, how, eps),
+        "sign": lambda x: safe_divide(x, jnp.abs(x).astype(x.dtype)) / side(x, -2) ** 2,
+        "rows": lambda x: side(x, -1) * unit(x, length(x, -1)),
+        "columns": lambda x: unit(x, length(x, -2)) / side(x, -2),
+        "rms": lambda x: unit(x, rms(x)),
+    }[norm]
+
+
+@transformation
+def scale_by_lmo(
+    norm: str = "spectral",
+    backend: Any = "standard",
+    steps: int = 5,
+    eps: NonNegative = 1e-8,
+    *,
+    matrix_axes: Any = None,
+):
+    """Puts in the place of each matrix [in, out] what changes the loss most, of all as long as 1.
+
+        u = argmax ⟨g, u⟩ of ‖u‖ ≤ 1
+        "spectral"    √(out/in)·U·Vᵀ of g = U·S·Vᵀ     maps between layers of rms 1
+        "sign"        sign(g) / in                     the last layer, for the largest output
+        "columns"     each column, 1/√in long          the last layer too
+        "rows"        each row, √out long: of rms 1    a table of embeddings
+        "rms"         g / RMS(g)                       vectors
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([[3.0, -0.1], [4.0, 0.0]])
+    >>> gd.scale_by_lmo("sign").update(g, gd.EmptyState())[0]
+    Array([[ 0.5, -0.5],
+           [ 0.5,  0. ]], dtype=float32)
+
+    Args:
+        norm: One of these.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        eps: In the units of the updates; for "spectral".
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: No such norm or backend; an array of more than two axes without `matrix_axes`.
+
+    Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
+        https://arxiv.org/abs/2502.07529
+    """
+    where = "scale_by_lmo"
+    if norm not in NORMS:
+        errors.fail(where, f"norm must be one of {', '.join(NORMS)}", norm)
+    leaf = _rule(norm, polar_steps(where, "backend", backend, steps), eps)
+
+    def update(updates, state, params=None, **extra):
+        carry = matrices.evolve if norm == "spectral" else in_place
+        return carry(leaf, (updates,), axes=matrix_axes, where=where)[0], state
+
+    return lambda params: EmptyState(), update
+
+
+@transformation
+def scion(
+    learning_rate: NonNegative,
+    decay: Decay = 0.9,
+    radius: NonNegative = 50.0,
+    head_radius: NonNegative = 3000.0,
+    norms: Any = None,
+    accumulator_dtype: Any = None,
+    *,
+    backend: Any = "standard",
+    steps: int = 5,
+    eps: NonNegative = 1e-8,
+    matrix_axes: Any = None,
+):
+    """Moves each layer a part of the way to the farthest point of a ball, which it never leaves.
+
+        d ← β·d + (1 − β)·g
+        W ← (1 − η)·W − η·ρ·lmo(d)
+
+    The lmo is that of `scale_by_lmo`. It is a composition: a mean, the lmo, ρ, and decay of the
+    weights as strong as the rate.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.array([1.0, -7.0])}
+    >>> tx = gd.scion(1.0, radius=2.0, backend="svd")
+    >>> updates, _ = tx.update(params, tx.init(params), params)
+    >>> gd.apply_updates(params, updates)["w"].round(4) + 0.0
+    Array([[-2.,  0.],
+           [ 0., -2.]], dtype=float32)
+
+    Args:
+        learning_rate: η in [0, 1]. The paper has 2⁻¹² for a language model, and lets it sink to 0.
+        decay: β in [0, 1), one less what the paper calls momentum.
+        radius: ρ ≥ 0 of all but heads.
+        head_radius: ρ ≥ 0 of what has "sign" or "columns".
+        norms: The norm of each parameter, as `gdjax.label` takes labels: `by_label(sign="head",
+            rows="embed", spectral="matrices", rms=True)`. None for "spectral" of matrices, "rows"
+            of embeddings and "sign" of heads as they are called (`embed`, `wte`, `head`,
+            `lm_head`), and "rms" of vectors. An embedding that is the head too does well as a head.
+        accumulator_dtype: Dtype in which d is kept; float32 or wider by default.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        eps: In the units of the gradient.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: `update` was called without params; see also `scale_by_lmo`.
+
+    Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
+        https://arxiv.org/abs/2502.07529
+    """
+    mean = momentum.ema(decay, False, accumulator_dtype)
+    oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), matrix_axes)
+    return chain(mean, oracles, add_decayed_weights(1.0), scale_by_learning_rate(learning_rate))
+
+
+@transformation
+def unconstrained_scion(
+    learning_rate: NonNegative,
+    decay: Decay = 0.9,
+    radius: NonNegative = 50.0,
+    head_radius: NonNegative = 3000.0,
+    norms: Any = None,
+    accumulator_dtype: Any = None,
+    *,
+    backend: Any = "standard",
+    steps: int = 5,
+    eps: NonNegative = 1e-8,
+    matrix_axes: Any = None,
+):
+    """Moves each layer as far as is safe in a norm that fits it: Scion without a ball to stay in.
+
+        d ← β·d + (1 − β)·g
+        W ← W − η·ρ·lmo(d)
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"head": jnp.array([[3.0, -1.0], [2.0, 0.1]])}
+    >>> tx = gd.unconstrained_scion(1.0, head_radius=2.0)
+    >>> tx.update(params, tx.init(params), params)[0]["head"]
+    Array([[-1.,  1.],
+           [-1., -1.]], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0.
+        decay: β in [0, 1).
+        radius: ρ ≥ 0 of all but heads.
+        head_radius: ρ ≥ 0 of what has "sign" or "columns".
+        norms: The norm of each parameter, see `scion`.
+        accumulator_dtype: Dtype in which d is kept; float32 or wider by default.
+        backend: How matrices become orthogonal, see `orthogonalize`.
+        steps: Steps of the iteration.
+        eps: In the units of the gradient.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: See `scale_by_lmo`.
+
+    Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
+        https://arxiv.org/abs/2502.07529
+    """
+    mean = momentum.ema(decay, False, accumulator_dtype)
+    oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), matrix_axes)
+    return chain(mean, oracles, scale_by_learning_rate(learning_rate))
+
+
+def _oracles(radius: Any, head_radius: Any, norms: Any, how: tuple, matrix_axes: Any) -> Any:
+    """For each parameter the oracle of its norm."""
+
+    def chosen(params):
+        return _by_name(params, matrix_axes) if norms is None else label(params, norms, "scion")
+
+    radii = {norm: head_radius if norm in ("sign", "columns") else radius for norm in NORMS}
+    lmo = lambda norm: scale_by_lmo(norm, *how, matrix_axes=matrix_axes)
+    parts: dict[str, Any] = {norm: chain(lmo(norm), scale(rho)) for norm, rho in radii.items()}
+    return partition(chosen, **parts)
+
+
+def _by_name(params: Any, matrix_axes: Any) -> Any:
+    """Labels: maps between layers, embeddings and heads, vectors."""
+    hidden = jax.tree.leaves(matrices.is_matrix(params, matrix_axes, "scion"))
+    leaves, treedef = jax.tree.flatten(params)
+    labels = []
+    for x, is_hidden, path in zip(leaves, hidden, tree.paths(params)):
+        table = any(re.fullmatch(EMBEDDINGS, word) for word in path.split("/"))
+        other = "rows" if table else "sign"
+        labels.append("spectral" if is_hidden else other if jnp.ndim(x) > 1 else "rms")
+    return treedef.unflatten(labels)

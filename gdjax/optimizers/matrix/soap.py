@@ -1,0 +1,233 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.matrix import inverse_roots, matrices
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScaleBySoapState", "scale_by_soap", "soap"]
+
+
+class ScaleBySoapState(NamedTuple):
+    """State of `scale_by_soap`; None for a side that is not rotated."""
+
+    count: chex.Array  # [] int32
+    mu: chex.ArrayTree  # like params: mean of the gradients, in the parameters' own axes
+    nu: chex.ArrayTree  # [..., m, n] for a matrix, real: mean squares, in the eigenbasis
+    statistics: chex.ArrayTree  # for a matrix ([..., m, m], [..., n, n]): means of G·Gᵀ and Gᵀ·G
+    basis: chex.ArrayTree  # the same shapes: their eigenvectors, as of the last refresh
+
+
+def rotate(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:
+    """Q_Lᵀ·x·Q_R, a matrix in the eigenbasis."""
+    left, right = basis
+    x = x if left is None else left.mT.conj() @ x
+    return x if right is None else x @ right
+
+
+def rotate_back(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:
+    """Q_L·x·Q_Rᵀ, which undoes `rotate`."""
+    left, right = basis
+    x = x if left is None else left @ x
+    return x if right is None else x @ right.mT.conj()
+
+
+def follow(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> tuple[Any, Any]:
+    """Takes G·Gᵀ and Gᵀ·G into their means."""
+    left, right = statistics
+    left = None if left is None else ema(left, g @ g.mT.conj(), decay)
+    return left, None if right is None else ema(right, g.mT.conj() @ g, decay)
+
+
+def next_bases(
+    statistics: tuple[Any, Any], basis: tuple[Any, Any], nu: jax.Array
+) -> tuple[tuple[Any, Any], jax.Array]:
+    """One step of power iteration for both sides; mean squares go with their directions."""
+    found: list[Any] = [None, None]
+    for side, (p, q) in enumerate(zip(statistics, basis)):
+        if q is not None:
+            found[side], order = inverse_roots.next_basis(p, q)
+            nu = jnp.take(nu, order, axis=side)
+    return (found[0], found[1]), nu
+
+
+@transformation
+def scale_by_soap(
+    b1: Decay = 0.95,
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    b3: Decay | None = None,
+    precondition_frequency: int = 10,
+    max_precond_dim: int = 10000,
+    mu_dtype: Any = None,
+    *,
+    skip_first: bool = True,
+    matrix_axes: Any = None,
+):
+    """Divides as Adam does, in the eigenbasis of the mean G·Gᵀ and Gᵀ·G of each matrix.
+
+        G' = Q_Lᵀ·G·Q_R
+        M ← β₁·M + (1 − β₁)·G,      V ← β₂·V + (1 − β₂)·G'²
+        U = Q_L · (Q_Lᵀ·M̂·Q_R / (√V̂ + ε)) · Q_Rᵀ,    M̂ = M / (1 − β₁ᵗ),  V̂ = V / (1 − β₂ᵗ)
+        L ← β₃·L + (1 − β₃)·G·Gᵀ,   R ← β₃·R + (1 − β₃)·Gᵀ·G
+        every f steps:  Q_L ← QR(L·Q_L),  Q_R ← QR(R·Q_R)
+
+    A step uses the bases that the gradients before it gave. The first gradient gives them by its
+    eigenvectors; before it there are none. The authors' program, and the packages that follow it,
+    move nothing in that step and do not count it, and so does `skip_first`. Without it the first
+    step is Adam's, in the axes of the parameters, as the paper's algorithm is with Q = I.
+
+    Vectors, and matrices of one row or column, are Adam's. Before QR the directions are put in the
+    order of what L and R have along them, largest first, and V with them, as the authors do. The
+    bases are constants to derivatives.
+
+    Args:
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
+        eps: ε, in the units of the gradient. Directions without any gradient hold its rounding,
+            10⁻⁷ of it in float32, and move by it unless ε is more.
+        b3: β₃ in [0, 1); None for β₂.
+        precondition_frequency: f ≥ 1. The decompositions are under a condition, so that the other
+            steps do not pay for them.
+        max_precond_dim: A side that is longer is not rotated: its Q is I.
+        mu_dtype: Dtype in which M is kept; float32 or wider by default.
+        skip_first: Whether the first step moves nothing.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: `precondition_frequency` is less than 1; an array of more than two axes without
+            `matrix_axes`.
+
+    Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
+        https://arxiv.org/abs/2409.11321
+    """
+    if precondition_frequency < 1:
+        must = "precondition_frequency must be 1 or more"
+        errors.fail("scale_by_soap", must, precondition_frequency)
+    about = {"axes": matrix_axes, "where": "scale_by_soap"}
+
+    def squares(make):
+        """A matrix for each side that is rotated."""
+
+        def both(p):
+            turned = [min(p.shape) > 1 and side <= max_precond_dim for side in p.shape]
+            return tuple(make(n, dtype=p.dtype) if t else None for n, t in zip(p.shape, turned))
+
+        return both
+
+    def init(params):
+        mean_square = lambda p: jnp.zeros_like(p, dtype=jnp.finfo(p.dtype).dtype)
+        nu = matrices.like(mean_square, params, **about)
+        none = lambda n, dtype: jnp.zeros((n, n), dtype)
+        statistics = matrices.like(squares(none), params, **about)
+        basis = matrices.like(squares(jnp.eye), params, **about)
+        return ScaleBySoapState(
+            zero_count(), tree.moment_like(params, mu_dtype), nu, statistics, basis
+        )
+
+    def update(updates, state, params=None, **extra):
+        first = state.count == 0
+        due = state.count % precondition_frequency == 0
+        t = increment(state.count)
+        taken = jnp.maximum(state.count, 1) if skip_first else t
+        c1, c2 = debias(b1, taken), debias(b2, taken)
+
+        def unless_skipped(new, old):
+            return jnp.where(first, old, new) if skip_first else new
+
+        def average(g, m):
+            return g, unless_skipped(ema(m, g, b1), m)
+
+        _, mu = tree.evolve(average, (updates, state.mu))
+
+        def leaf(g, V, P, Q, M):
+            V = unless_skipped(ema(V, abs_sq(rotate(g, Q)), b2), V)
+            u = rotate_back(divide_by_root(rotate(M, Q) / c1, V / c2, eps), Q)
+            P = follow(P, g, b2 if b3 is None else b3)
+            by_eigh = lambda: (jax.tree.map(inverse_roots.eigenbasis, P), V)
+            refreshed = lambda: lax.cond(first, by_eigh, lambda: next_bases(P, Q, V))
+            Q, V = lax.cond(due, refreshed, lambda: (Q, V))
+            return u, V, P, Q
+
+        trees = updates, state.nu, state.statistics, state.basis
+        updates, *rest = matrices.evolve(leaf, trees, mu, **about)
+        return updates, ScaleBySoapState(t, mu, *rest)
+
+    return init, update
+
+
+@transformation
+def soap(
+    learning_rate: NonNegative,
+    b1: Decay = 0.95,
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+    b3: Decay | None = None,
+    precondition_frequency: int = 10,
+    max_precond_dim: int = 10000,
+    mu_dtype: Any = None,
+    *,
+    skip_first: bool = True,
+    matrix_axes: Any = None,
+):
+    """Descends by Adam in the eigenbasis of Shampoo's statistics, which is looked up now and then.
+
+        W ← W − η·(Q_L · Adam(Q_Lᵀ·G·Q_R) · Q_Rᵀ + λW)
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> state = gd.soap(1e-3, max_precond_dim=1000).init(jnp.ones([20, 2000]))[0]
+    >>> jax.tree.map(jnp.shape, (state.nu, state.basis))
+    ((20, 2000), ((20, 20), None))
+
+    Args:
+        learning_rate: η ≥ 0.
+        b1: Decay of the mean gradient, in [0, 1).
+        b2: Decay of the mean squares, in [0, 1).
+        eps: In the units of the gradient.
+        weight_decay: λ ≥ 0. The weights shrink in the first step too.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        b3: Decay of the statistics; None for `b2`.
+        precondition_frequency: Steps from one look at the basis to the next.
+        max_precond_dim: Sides that are longer are not rotated.
+        mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
+        skip_first: Whether the first step moves nothing; see `scale_by_soap`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: `update` was called without params; see also `scale_by_soap`.
+
+    Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
+        https://arxiv.org/abs/2409.11321
+    """
+    return chain(
+        scale_by_soap(
+            b1,
+            b2,
+            eps,
+            b3,
+            precondition_frequency,
+            max_precond_dim,
+            mu_dtype,
+            skip_first=skip_first,
+            matrix_axes=matrix_axes,
+        ),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,119 @@
+"""SOAP's direction made orthogonal, as Muon does with a momentum; AdamW for the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.optimizers.adam.adam import adamw
+from gdjax.optimizers.matrix.muon import scale_by_shape, with_adamw
+from gdjax.optimizers.matrix.soap import scale_by_soap
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.orthogonalize import orthogonalize
+
+__all__ = ["soap_muon"]
+
+
+@transformation
+def soap_muon(
+    learning_rate: NonNegative,
+    b1: Decay = 0.95,
+    b2: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+    b3: Decay | None = None,
+    precondition_frequency: int = 10,
+    max_precond_dim: int = 10000,
+    mu_dtype: Any = None,
+    *,
+    backend: Any = "standard",
+    steps: int = 5,
+    gram: bool = False,
+    skip_first: bool = True,
+    consistent_rms: NonNegative | None = None,
+    shape_factor: str = "wide",
+    adam_b1: Decay = 0.9,
+    adam_b2: Decay = 0.999,
+    adam_weight_decay: NonNegative = 0.0,
+    adam_learning_rate: NonNegative | None = None,
+    matrix_axes: Any = None,
+):
+    """Moves matrices along the orthogonal factor of SOAP's direction, all else by AdamW.
+
+        N = Q_L · (Q_Lᵀ·M̂·Q_R / (√V̂ + ε)) · Q_Rᵀ = U·S·Vᵀ
+        W ← W − η·(√max(1, out/in)·U·Vᵀ + λW)
+
+    Muon's step is as large in every direction, whatever the noise there; Adam's is small where the
+    gradient is noise. Here the second decides between the directions that the eigenbasis tells
+    apart, and the first how far a matrix moves, so rates that serve Muon serve here. No paper: it
+    is `chain` of the parts `scale_by_soap`, `orthogonalize` and `scale_by_shape`.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> params = {"up": jnp.ones((4, 8)), "embed": jnp.ones((9, 4)), "bias": jnp.ones(8)}
+    >>> state = gd.soap_muon(0.02).init(params)
+    >>> jax.tree.map(jnp.shape, gd.state.find(state, "basis"))
+    {'bias': None, 'embed': None, 'up': ((4, 4), (8, 8))}
+
+    Args:
+        learning_rate: η ≥ 0.
+        b1: Decay of the mean gradient, in [0, 1).
+        b2: Decay of the mean squares, in [0, 1).
+        eps: In the units of the gradient; AdamW's too.
+        weight_decay: λ ≥ 0, of the matrices.
+        mask: Which parameters decay; see `add_decayed_weights`.
+        b3: Decay of the statistics; None for `b2`.
+        precondition_frequency: Steps from one look at the basis to the next.
+        max_precond_dim: Sides that are longer are not rotated.
+        mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
+        backend: How U·Vᵀ is formed; see `orthogonalize`.
+        steps: Of its iteration.
+        gram: Whether it forms polynomials of N·Nᵀ alone.
+        skip_first: Whether the first step moves no matrix; see `scale_by_soap`.
+        consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
+        shape_factor: What else it is scaled by, "wide" or "spectral".
+        adam_b1: Decay of AdamW's mean gradient, in [0, 1).
+        adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
+        adam_weight_decay: Decay of the other weights.
+        adam_learning_rate: AdamW's rate; None for the same.
+        matrix_axes: Which axes of what are the sides of matrices; what has none is left to AdamW.
+            See `gdjax.matrix_axes`; None for what has two axes, without embeddings and heads.
+
+    Raises:
+        ValueError: `update` was called without params; see also `scale_by_soap` and
+            `orthogonalize`.
+
+    Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
+        https://arxiv.org/abs/2409.11321; Jordan et al., Muon: an optimizer for hidden layers in
+        neural networks, 2024, https://kellerjordan.github.io/posts/muon/
+    """
+    hidden = chain(
+        scale_by_soap(
+            b1,
+            b2,
+            eps,
+            b3,
+            precondition_frequency,
+            max_precond_dim,
+            mu_dtype,
+            skip_first=skip_first,
+            matrix_axes=matrix_axes,
+        ),
+        orthogonalize(backend, steps, gram=gram, matrix_axes=matrix_axes),
+        scale_by_shape(matrix_axes, consistent_rms, shape_factor=shape_factor),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+    others = adamw(
+        learning_rate if adam_learning_rate is None else adam_learning_rate,
+        adam_b1,
+        adam_b2,
+        eps,
+        mu_dtype=mu_dtype,
+        weight_decay=adam_weight_decay,
+        mask=mask,
+    )
+    return with_adamw(matrix_axes, others, soap_muon=hidden)

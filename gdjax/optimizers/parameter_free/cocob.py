@@ -1,0 +1,124 @@
+"""COCOB: coins are bet on the signs of the gradients, and no rate is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import safe_divide
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.decay import add_decayed_weights
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["COCOBState", "cocob", "scale_by_cocob"]
+
+
+class COCOBState(NamedTuple):
+    """State of `scale_by_cocob`."""
+
+    init_particles: chex.ArrayTree  # like params: where the run began
+    cumulative_gradients: chex.ArrayTree  # like params, float32 or wider: minus the sum of g
+    scale: chex.ArrayTree  # like params, float32 or wider: largest |g| so far
+    subgradients: chex.ArrayTree  # like params, float32 or wider: sum of |g|
+    reward: chex.ArrayTree  # like params, float32 or wider: what the bets have won
+
+
+@transformation
+def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
+    """Makes of gradients the steps, downhill, to where the bets of a coin-betting player stand.
+
+        L ← max(L, |g|)      G ← G + |g|      R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
+        u = θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ
+
+    with L = eps at first. Each entry of the parameters bets by itself. As in optax, u already
+    points downhill. Entries are taken as real numbers.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.scale_by_cocob(alpha=8.0)
+    >>> tx.update(jnp.array([0.5, -3.0]), tx.init(jnp.zeros(2)), jnp.zeros(2))[0]
+    Array([-0.125,  0.125], dtype=float32)
+
+    Args:
+        alpha: α ≥ 0; the first steps are at most 1 / α long.
+        eps: In the units of the gradient.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Orabona and Tommasi, Training deep networks without learning rates through coin
+        betting, 2017, https://arxiv.org/abs/1705.07795
+    """
+
+    def init(params):
+        return COCOBState(
+            init_particles=tree.copy(params),
+            cumulative_gradients=tree.moment_like(params),
+            scale=tree.square_like(params, eps),
+            subgradients=tree.square_like(params),
+            reward=tree.square_like(params),
+        )
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("scale_by_cocob", params)
+
+        def leaf(g, bet, most, total, reward, x0, x):
+            most = jnp.maximum(most, jnp.abs(g))
+            total = total + jnp.abs(g)
+            reward = jnp.maximum(reward - (x - x0) * g, 0)
+            bet = bet - g
+            wealth = safe_divide(most + reward, jnp.maximum(total + most, alpha * most))
+            return x0 - x + safe_divide(bet, most) * wealth, bet, most, total, reward
+
+        trees = (updates, *state[1:])
+        u, *after = tree.evolve(leaf, trees, state.init_particles, params)
+        return u, COCOBState(state.init_particles, *after)
+
+    return Pair(init, update, fuses=True)
+
+
+@transformation
+def cocob(
+    learning_rate: NonNegative = 1.0,
+    alpha: NonNegative = 100.0,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    mask: Any = None,
+):
+    """Descends by betting coins on the signs of the gradients, without a rate to tune.
+
+        L ← max(L, |g|)      G ← G + |g|      R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
+        θ ← θ + η·(θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ)
+
+    The betting is that of the paper for η = 1, where θ begins each step at the last bet.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.cocob(alpha=8.0)
+    >>> params = jnp.array([1.0, 2.0])
+    >>> tx.update(jnp.array([0.5, -3.0]), tx.init(params), params)[0]
+    Array([-0.125,  0.125], dtype=float32)
+
+    Args:
+        learning_rate: η in [0, 1], the part of the way to the bets.
+        alpha: α ≥ 0; the first steps are at most 1 / α long.
+        eps: In the units of the gradient.
+        weight_decay: λ ≥ 0 of L2 regularisation, added to the gradient.
+        mask: Which parameters decay; see `add_decayed_weights`.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Orabona and Tommasi, Training deep networks without learning rates through coin
+        betting, 2017, https://arxiv.org/abs/1705.07795
+    """
+    return chain(
+        add_decayed_weights(weight_decay, mask),
+        scale_by_cocob(alpha, eps),
+        scale_by_learning_rate(learning_rate, flip_sign=False),
+    )

@@ -1,0 +1,1 @@
+"""Iterate averaging in the place of a schedule."""

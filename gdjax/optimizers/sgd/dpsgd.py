@@ -1,0 +1,52 @@
+"""Descent with differential privacy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import transformation
+from gdjax.optimizers.sgd.sgd import sgd
+from gdjax.transforms.differential_privacy import differentially_private_aggregate
+
+__all__ = ["dpsgd"]
+
+
+@transformation
+def dpsgd(
+    learning_rate: NonNegative,
+    l2_norm_clip: NonNegative,
+    noise_multiplier: NonNegative,
+    seed: Any,
+    momentum: Decay | None = None,
+    nesterov: bool = False,
+):
+    """Descends along averages of clipped and noisy gradients of single examples.
+
+        g ← (Σ_i g_i·min(1, C/‖g_i‖) + σC·N(0, 1)) / n,    then `sgd`
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> tx = gd.dpsgd(0.1, l2_norm_clip=1.0, noise_multiplier=0.0, seed=0)
+    >>> params = jnp.array([1.0])
+    >>> tx.step(jnp.array([[5.0], [0.5]]), tx.init(params), params)[0]
+    Array([0.925], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0.
+        l2_norm_clip: C ≥ 0, the greatest norm of the gradient of an example.
+        noise_multiplier: σ ≥ 0, the deviation of the noise in units of C.
+        seed: A seed, or a key of `jax.random`.
+        momentum: As in `sgd`.
+        nesterov: As in `sgd`.
+
+    Raises:
+        ValueError: As `differentially_private_aggregate`.
+
+    Reference: Abadi et al., Deep learning with differential privacy, 2016,
+        https://arxiv.org/abs/1607.00133
+    """
+    return chain(
+        differentially_private_aggregate(l2_norm_clip, noise_multiplier, seed),
+        sgd(learning_rate, momentum, nesterov),
+    )

@@ -1,0 +1,1 @@
+"""Descent by the sign of the gradient."""

@@ -1,0 +1,86 @@
+"""Descent by signs: of the gradient, and of its running mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.rule import tree
+from gdjax.transforms.basic import scale_by_learning_rate
+from gdjax.transforms.momentum import ema
+
+__all__ = ["scale_by_sign", "sign_sgd", "signum"]
+
+
+@transformation
+def scale_by_sign():
+    """Keeps the signs of the updates alone: u = sign(g), and 0 of 0.
+
+    Complex entries keep their direction: g / |g|.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.scale_by_sign().update(jnp.array([-3.0, 0.0, 0.1]), gd.EmptyState())[0]
+    Array([-1.,  0.,  1.], dtype=float32)
+
+    Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
+        https://arxiv.org/abs/1802.04434
+    """
+
+    def update(updates, state, params=None, **extra):
+        return tree.map(jnp.sign, updates), state
+
+    return Pair(lambda params: EmptyState(), update, fuses=True)
+
+
+@transformation
+def sign_sgd(learning_rate: NonNegative):
+    """Moves every entry by the rate, against the sign of its gradient.
+
+        θ ← θ − η·sign(g)
+
+    It is steepest descent where the length of a step is its largest entry.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.sign_sgd(0.5)
+    >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0]
+    Array([-0.5,  0.5], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0, in the units of the parameters.
+
+    Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
+        https://arxiv.org/abs/1802.04434
+    """
+    return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
+
+
+@transformation
+def signum(learning_rate: NonNegative, beta: Decay = 0.9, accumulator_dtype: Any = None):
+    """Moves every entry by the rate, against the sign of its mean gradient.
+
+        m ← β·m + (1 − β)·g
+        θ ← θ − η·sign(m)
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.signum(0.5)
+    >>> _, state = tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([-2.0]), state)[0]
+    Array([-0.5], dtype=float32)
+
+    Args:
+        learning_rate: η ≥ 0, in the units of the parameters.
+        beta: β in [0, 1).
+        accumulator_dtype: Dtype in which m is kept; float32 or wider by default.
+
+    Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
+        https://arxiv.org/abs/1802.04434
+    """
+    return chain(
+        ema(beta, debias=False, accumulator_dtype=accumulator_dtype),  # a factor changes no sign
+        scale_by_sign(),
+        scale_by_learning_rate(learning_rate),
+    )

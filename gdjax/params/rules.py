@@ -1,0 +1,329 @@
+"""Rules that pick parameters: by path, by rank, by function, by tree.
+
+Whatever takes a mask takes any of these, and `select` tells which parameters it picks:
+
+    None, True, False                  all of them, all, none
+    "matrices"                         those of two axes or more
+    r".*/bias"                         those whose path a regular expression matches as a whole
+    by_path(...), by_rank(...), ...    rules, which are data and combine: ~a, a | b, a & b
+    {"dense": True, "norm": False}     a tree of bools like them, or a part of it from the root
+    function                           makes one of these of the parameters
+
+Paths are written `dense/kernel`, `layers/0/bias`. Trees are matched by path too, so a mask need not
+be in the kind of box that the parameters are in: a dict, a state of Flax (which keeps an array in
+the field `value`; a path may name it), a module of Equinox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
+
+import jax
+import numpy as np
+
+from gdjax.core.data.hyperparams import is_array
+from gdjax.core.data.recipe import Recipe, factory
+from gdjax.core.rule import errors, tree
+
+__all__ = [
+    "Rule",
+    "by_all",
+    "by_any",
+    "by_function",
+    "by_label",
+    "by_not",
+    "by_path",
+    "by_rank",
+    "label",
+    "select",
+]
+
+P = ParamSpec("P")
+
+
+class Rule(Recipe):
+    """Picks parameters, and remembers the call that made it; a function of the parameters."""
+
+    def _try(self) -> None:
+        self._factory.invoke(self._arguments)
+
+    def __call__(self, params: Any) -> Any:
+        """The tree of what it says of each parameter."""
+        return label(params, self, self.name)
+
+    def _of(self, params: Any, where: str) -> list[Any]:
+        return self._factory.invoke(self._arguments)(params, where)
+
+    def __invert__(self) -> Rule:
+        """Those that it does not pick."""
+        return by_not(self)
+
+    def __or__(self, other: Any) -> Rule:
+        """Those that one of the two picks."""
+        return by_any(self, other)
+
+    def __and__(self, other: Any) -> Rule:
+        """Those that both pick."""
+        return by_all(self, other)
+
+
+def _rule(function: Callable[P, Any]) -> Callable[P, Rule]:
+    return factory(function, Rule)
+
+
+def select(params: Any, rule: Any, where: str = "select") -> Any:
+    """Which parameters a rule picks: a tree of bools like the parameters.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"dense": {"bias": jnp.zeros(2), "kernel": jnp.zeros((3, 2))}, "gain": 1.0}
+    >>> gd.select(params, "matrices")
+    {'dense': {'bias': False, 'kernel': True}, 'gain': False}
+    >>> gd.select(params, r".*/bias")
+    {'dense': {'bias': True, 'kernel': False}, 'gain': False}
+
+    Args:
+        params: Parameters, or what is like them; the values are not looked at.
+        rule: See `gdjax.params`.
+        where: Who asks, for messages.
+
+    Raises:
+        ValueError: A pattern matches nothing, or a tree does not fit; the message says the nearest.
+    """
+    leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
+    return treedef.unflatten(_blank(leaves, _flags(params, rule, where)))
+
+
+def label(params: Any, rule: Any, where: str = "label") -> Any:
+    """The label that a rule gives to each parameter: a tree of labels like the parameters.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"dense": {"bias": jnp.zeros(2), "kernel": jnp.zeros((3, 2))}}
+    >>> gd.label(params, gd.by_label(muon="matrices", adam=True))
+    {'dense': {'bias': 'adam', 'kernel': 'muon'}}
+
+    Args:
+        params: Parameters, or what is like them.
+        rule: `by_label(...)`, a tree of labels like the parameters or a part of it from the root, a
+            function that makes one of these of the parameters, or a rule that picks, whose labels
+            are True and False.
+        where: Who asks, for messages.
+    """
+    leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
+    if isinstance(rule, Rule):
+        labels = rule._of(params, where)
+    elif _is_function(rule):
+        return label(params, rule(params), where)
+    else:
+        labels = _by_tree(params, rule, where, "rules must be a tree of labels")
+    return treedef.unflatten(_blank(leaves, labels))
+
+
+def only(flags: Any, values: Any) -> Any:
+    """The leaves of a tree that are flagged, and None in the place of the others."""
+    return jax.tree.map(lambda keep, x: x if keep else None, flags, values, is_leaf=tree.is_none)
+
+
+@_rule
+def by_path(*patterns: str):
+    r"""Picks the parameters whose path is matched as a whole by one of the regular expressions.
+
+    A pattern that matches nothing raises.
+
+    >>> import gdjax as gd
+    >>> gd.adamw(1e-3, mask=~gd.by_path(r".*/bias", r"norm_\d+/.*")).arguments["mask"]
+    by_not(rule=by_path('.*/bias', 'norm_\\d+/.*'))
+    """
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            must = f"patterns must be regular expressions ({error})"
+            errors.fail("by_path", must, pattern)
+
+    def pick(params: Any, where: str) -> list[bool]:
+        names = list(_names(params))
+        found = [_matches(pattern, names, where) for pattern in patterns]
+        return [any(flags) for flags in zip(*found)] if found else [False] * len(names)
+
+    return pick
+
+
+@_rule
+def by_rank(at_least: int = 0, at_most: int | None = None):
+    """Picks the parameters by how many axes they have; `by_rank(2)` picks the matrices.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.by_rank(at_most=1)({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
+    {'b': True, 'w': False}
+    """
+
+    def fits(leaf: Any) -> bool:
+        rank = leaf.ndim if hasattr(leaf, "ndim") else np.ndim(leaf)
+        return at_least <= rank and (at_most is None or rank <= at_most)
+
+    return lambda params, where: [x is not None and fits(x) for x in _leaves(params)]
+
+
+@_rule
+def by_function(function: Callable[[str, Any], bool]):
+    """Picks the parameters for which a function of path and array holds.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> large = gd.by_function(lambda path, x: x.size > 100)
+    >>> large({"w": jnp.ones((20, 20)), "b": jnp.ones(20)})
+    {'b': False, 'w': True}
+
+    The function may look at shape and dtype of the array, not at values.
+    """
+
+    def pick(params: Any, where: str) -> list[bool]:
+        flags = zip(_names(params), _leaves(params))
+        return [x is not None and _as_bool(function(names[-1], x), where) for names, x in flags]
+
+    return pick
+
+
+@_rule
+def by_not(rule: Any):
+    """Picks the parameters that another rule does not; also written `~rule`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> gd.by_not("b")({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
+    {'b': False, 'w': True}
+    """
+    return lambda params, where: [not flag for flag in _flags(params, rule, where)]
+
+
+@_rule
+def by_any(*rules: Any):
+    """Picks the parameters that any of the rules picks; also written `rule | rule`.
+
+    >>> import gdjax as gd
+    >>> gd.by_any(gd.by_path("embed/.*"), gd.by_rank(2)) == gd.by_path("embed/.*") | gd.by_rank(2)
+    True
+    """
+    return lambda params, where: _join(any, params, rules, where)
+
+
+@_rule
+def by_all(*rules: Any):
+    """Picks the parameters that all of the rules pick; also written `rule & rule`.
+
+    >>> import gdjax as gd
+    >>> gd.by_all(gd.by_rank(2), gd.by_not("gain")) == gd.by_rank(2) & gd.by_not("gain")
+    True
+    """
+    return lambda params, where: _join(all, params, rules, where)
+
+
+@_rule
+def by_label(**rules: Any):
+    """Labels each parameter by the first of the rules that picks it.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"embed": jnp.ones((9, 2)), "w": jnp.ones((2, 2)), "b": jnp.ones(2)}
+    >>> gd.by_label(table="embed", matrix="matrices", rest=True)(params)
+    {'b': 'rest', 'embed': 'table', 'w': 'matrix'}
+
+    Raises:
+        ValueError: A parameter is picked by none; the message names it.
+    """
+
+    def pick(params: Any, where: str) -> list[Any]:
+        said = {name: _flags(params, rule, where) for name, rule in rules.items()}
+        labels = []
+        for i, (names, leaf) in enumerate(zip(_names(params), _leaves(params))):
+            labels.append(next((name for name, flags in said.items() if flags[i]), None))
+            if leaf is not None and labels[-1] is None:
+                must = "each parameter must be picked by one of the rules of by_label"
+                hint = "End with one that picks the rest: rest=True."
+                errors.fail(where, must, f"none for {names[-1]!r}", instead=hint)
+        return labels
+
+    return pick
+
+
+def _leaves(params: Any) -> list[Any]:
+    return jax.tree.leaves(params, is_leaf=tree.is_none)
+
+
+def _blank(leaves: list[Any], said: list[Any]) -> list[Any]:
+    """None where there is no parameter."""
+    return [None if leaf is None else x for leaf, x in zip(leaves, said)]
+
+
+def _keys(params: Any) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """The path of each leaf as words, and whether its last word is the field `value` of a box."""
+    for path, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=tree.is_none)[0]:
+        words = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
+        boxed = isinstance(path[-1], jax.tree_util.GetAttrKey) if path else False
+        yield words, boxed and words[-1] == "value"
+
+
+def _names(params: Any) -> Iterator[list[str]]:
+    """The names of each leaf: with the box that it is in, where it is in one, and without."""
+    for words, boxed in _keys(params):
+        yield ["/".join(words)] + (["/".join(words[:-1])] if boxed else [])
+
+
+def _matches(pattern: str, names: list[list[str]], where: str) -> list[bool]:
+    found = [any(re.fullmatch(pattern, name) for name in own) for own in names]
+    if not any(found) and names:
+        must = "a pattern must match the path of a parameter as a whole"
+        hint = errors.nearest(pattern, [own[-1] for own in names], cutoff=0.3)
+        errors.fail(where, must, repr(pattern), instead=hint)
+    return found
+
+
+def _is_function(rule: Any) -> bool:
+    """A function, and not a tree that happens to be callable, as modules of Equinox are."""
+    return callable(rule) and jax.tree_util.all_leaves([rule])
+
+
+def _flags(params: Any, rule: Any, where: str) -> list[bool]:
+    """What a rule says of each leaf, None counted as a leaf."""
+    if rule is None or isinstance(rule, (bool, np.bool_)):
+        return [rule is None or bool(rule)] * len(_leaves(params))
+    if isinstance(rule, str):
+        rule = by_rank(2) if rule == "matrices" else by_path(rule)
+    if isinstance(rule, Rule):
+        return [_as_bool(flag, where) for flag in rule._of(params, where)]
+    if _is_function(rule):
+        return _flags(params, rule(params), where)
+    said = _by_tree(params, rule, where, "mask must be a tree of bools")
+    return [_as_bool(flag, where) for flag in said]
+
+
+def _join(how: Callable[..., bool], params: Any, rules: tuple, where: str) -> list[bool]:
+    said = [_flags(params, rule, where) for rule in rules]
+    return [how(flags[i] for flags in said) for i in range(len(_leaves(params)))]
+
+
+def _as_bool(flag: Any, where: str) -> bool:
+    known = isinstance(flag, (bool, np.bool_)) or (
+        is_array(flag) and not isinstance(flag, jax.core.Tracer) and flag.dtype == bool
+    )
+    if flag is not None and (not known or np.ndim(flag) != 0):
+        must = "mask must be a tree of bools that are known while tracing, or a rule"
+        errors.fail(where, must, flag, instead="Rules see shapes and paths, not values.")
+    return bool(flag)
+
+
+def _by_tree(params: Any, said: Any, where: str, must: str) -> list[Any]:
+    """What a tree like the parameters, or a part of it from the root, says of each leaf."""
+    must += " like the parameters, or a part of it from the root"
+    values, entries, found = jax.tree.leaves(said, is_leaf=tree.is_none), {}, []
+    for i, (words, boxed) in enumerate(_keys(said)):
+        entries |= {words: i} | ({words[:-1]: i} if boxed else {})
+    for (words, _), leaf in zip(_keys(params), _leaves(params)):
+        heads = [words[:n] for n in range(len(words) + 1) if words[:n] in entries]
+        if not heads and leaf is not None:
+            hint = errors.nearest("/".join(words), map("/".join, entries))
+            errors.fail(where, must, f"one that lacks {'/'.join(words)!r}", instead=hint)
+        found.append(entries[heads[0]] if heads else None)
+    if extra := [words for words, i in entries.items() if i not in found and found]:
+        hint = errors.nearest("/".join(extra[0]), (names[-1] for names in _names(params)))
+        errors.fail(where, must, f"one that has {'/'.join(extra[0])!r}", instead=hint)
+    return [None if i is None else values[i] for i in found]

@@ -1,0 +1,194 @@
+"""What an optimizer will do with each parameter, before any training."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.schedule import Live
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.rule import tree
+from gdjax.params.rules import select
+from gdjax.state.find import nbytes
+from gdjax.state.names import named_leaves, parameter_of, words
+
+__all__ = ["Explanation", "explain"]
+
+
+@dataclasses.dataclass
+class Line:
+    """What is told of one parameter."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    group: str = ""  # the labels and names of stages through which it goes
+    learning_rate: Any = None  # a number, a schedule or a live value; None if nothing has one
+    weight_decay: Any = None
+    state_bytes: int = 0
+    sharding: str = ""
+    trained: bool = False  # whether any transformation gets it
+
+    def cells(self) -> tuple[str, ...]:
+        """As they stand in the table."""
+        if not self.trained:
+            return (*self._head(), "frozen", "", "", "0", self.sharding)
+        rate, decay = _number(self.learning_rate), _number(self.weight_decay)
+        return (*self._head(), self.group, rate, decay, f"{self.state_bytes:,}", self.sharding)
+
+    def _head(self) -> tuple[str, ...]:
+        shape = ", ".join(map(str, self.shape))
+        return self.path or "(bare array)", f"({shape})", self.dtype
+
+
+HEAD = ("parameter", "shape", "dtype", "group", "learning rate", "decay", "state bytes", "sharding")
+
+
+@dataclasses.dataclass
+class Explanation:
+    """The table that `explain` makes: prints as text, as a table of rich, as HTML in a notebook."""
+
+    lines: list[Line]
+    parameters: int  # entries of all parameters
+    parameter_bytes: int
+    state_bytes: int  # of all state, counts included
+
+    @property
+    def totals(self) -> str:
+        """One sentence about all parameters."""
+        frozen = sum(math.prod(line.shape) for line in self.lines if not line.trained)
+        each = self.state_bytes / max(self.parameters, 1)
+        return (
+            f"{len(self.lines)} arrays, {self.parameters:,} parameters ({frozen:,} frozen) in "
+            f"{self.parameter_bytes:,} bytes; state {self.state_bytes:,} bytes, "
+            f"{each:.2f} a parameter"
+        )
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """Head and rows, without the columns in which nothing stands."""
+        rows = [HEAD, *(line.cells() for line in self.lines)]
+        filled = [any(row[i] for row in rows[1:]) for i in range(len(HEAD))]
+        return [tuple(x for x, keep in zip(row, filled) if keep) for row in rows]
+
+    def __str__(self) -> str:
+        """The table as text."""
+        rows = self._table()
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = ["  ".join(x.ljust(w) for x, w in zip(row, widths)).rstrip() for row in rows]
+        return "\n".join([*lines, self.totals])
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        """The table as rich draws it."""
+        from rich.table import Table
+
+        head, *rows = self._table()
+        table = Table(*head, caption=self.totals, caption_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        return table
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(x)}</{tag}>" for x in row)
+        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+        caption = f"<caption>{html.escape(self.totals)}</caption>"
+        return f"<table>{caption}<thead><tr>{cells(head, 'th')}</tr></thead>{body}</table>"
+
+
+def explain(tx: Any, params: Any) -> Explanation:
+    """Tells what an optimizer will do with each parameter; computes nothing.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}
+    >>> gd.explain(gd.adamw(1e-3, weight_decay=0.1, mask="matrices"), params)
+    parameter  shape     dtype    learning rate  decay  state bytes
+    b          (10)      float32  0.001                 80
+    w          (64, 10)  float32  0.001          0.1    5,120
+    2 arrays, 650 parameters (0 frozen) in 2,600 bytes; state 5,204 bytes, 8.01 a parameter
+
+    Args:
+        tx: The optimizer.
+        params: Its parameters, arrays or abstract values. Sharding stands in the table where more
+            than one device holds them.
+
+    Returns:
+        The table: a line for each parameter with path, shape, dtype, group, learning rate (at the
+        first step, and the schedule), decay, bytes of state and sharding; totals below.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    lines = {words(path): _line(words(path), leaf) for path, leaf in leaves}
+    by_path = {words(path): leaf for path, leaf in leaves}
+    state = jax.eval_shape(tx.init, params)
+    _visit(tx, state, params, (), lines)
+    for name, leaf in named_leaves(tx, state):
+        owner = parameter_of(name, leaf, by_path)
+        if owner is not None:
+            lines[owner].state_bytes += nbytes(leaf)
+    arrays = list(by_path.values())
+    count = sum(math.prod(jnp.shape(x)) for x in arrays)
+    return Explanation(list(lines.values()), count, nbytes(arrays), nbytes(state))
+
+
+def _line(path: tuple[str, ...], leaf: Any) -> Line:
+    placed = getattr(leaf, "sharding", None)
+    spec = str(getattr(placed, "spec", "")) if getattr(placed, "num_devices", 1) > 1 else ""
+    spec = spec.replace("PartitionSpec", "")
+    return Line("/".join(path), jnp.shape(leaf), str(jnp.result_type(leaf)), sharding=spec)
+
+
+def _visit(tx: Any, state: Any, params: Any, group: tuple[str, ...], lines: dict) -> None:
+    """Writes down what a transformation says of the parameters that it gets."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    own = [lines[words(path)] for path, leaf in leaves if tree.differentiable(leaf)]
+    for line in own:
+        line.group = "/".join(group) or line.group
+    if not isinstance(tx, GradientTransformation):
+        for line in own:
+            line.trained = True
+        return
+    _numbers(tx, params, leaves, lines)
+    body = tx._machine.example()
+    state = state.inner_state if tx._machine.moving else state
+    if isinstance(body, GradientTransformation):
+        return _visit(body, state, params, group, lines)
+    parts = body.parts(state) if body.parts else []
+    shares = body.shares(params) if body.shares else [params] * len(parts)
+    for (name, part, inner), share in zip(parts, shares):
+        _visit(part, inner, share, (*group, name) if body.shares and body.named else group, lines)
+    if not parts and tx.name != "set_to_zero":
+        for line in own:
+            line.trained = True
+
+
+def _numbers(tx: Any, params: Any, leaves: Any, lines: dict) -> None:
+    """Rate and decay, as the outermost transformation has them that has one."""
+    given = tx.arguments
+    decays = [True] * len(leaves)
+    if given.get("mask") is not None and leaves:
+        decays = jax.tree.leaves(select(params, given["mask"], tx.name))
+    for (path, _), decayed in zip(leaves, decays):
+        line = lines[words(path)]
+        if "learning_rate" in tx.numbers and line.learning_rate is None:
+            line.learning_rate = given["learning_rate"]
+        if "weight_decay" in tx.numbers and line.weight_decay is None:
+            line.weight_decay = given["weight_decay"] if decayed else ""
+
+
+def _number(value: Any) -> str:
+    """A number, or where it begins and how it moves."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Live):
+        return f"{_number(value.arguments['value'])} (live)"
+    if callable(value):
+        return f"{_number(value(jnp.zeros([], jnp.int32)))}, {value!r}"
+    if jnp.ndim(value):
+        return f"array {jnp.shape(value)}"
+    return f"{float(value):.6g}"

@@ -1,0 +1,232 @@
+"""A whole run as one compiled program: a scan with a stopping rule, and a bar if one is wanted."""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import is_number
+from gdjax.core.engine.dispatch import join, split
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import apply_updates
+from gdjax.core.rule import errors, tree
+
+__all__ = ["History", "MinimizeResult", "Status", "minimize"]
+
+
+class Status(enum.IntEnum):
+    """How a run of `minimize` ended."""
+
+    STEPS = 0  # it took all its steps
+    CONVERGED = 1  # the gradient became as short as the tolerance
+    DIVERGED = 2  # the loss or the gradient was no longer finite
+
+
+class History(NamedTuple):
+    """What `minimize` keeps of a run; after a stop the last entries are repeated."""
+
+    loss: jax.Array  # [steps]: the loss before each step
+    params: Any = None  # like params, each [steps + 1, ...], from the start to the end
+    aux: Any = None  # like aux, each [steps, ...]
+
+
+class MinimizeResult(NamedTuple):
+    """What `minimize` returns."""
+
+    params: Any
+    state: Any  # of the transformation
+    history: History
+    status: jax.Array  # [] int32, a `Status`
+    steps: jax.Array  # [] int32: updates that were made
+
+
+def minimize(
+    fun: Callable[..., Any],
+    params: Any,
+    tx: Any,
+    steps: int,
+    *,
+    batches: Any = None,
+    tolerance: float | jax.Array | None = None,
+    has_aux: bool = False,
+    keep: str = "losses",
+    progress: bool = False,
+) -> MinimizeResult:
+    """Minimises a function of a tree of arrays in one compiled scan.
+
+    The numbers of `tx` are arguments of the compiled program, so another rate compiles nothing;
+    `jax.vmap` goes over `params`, over `tx` and over what `fun` and `batches` close over (keys).
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> result = gd.minimize(lambda x: jnp.sum(x**2), jnp.ones(2), gd.sgd(0.1), 100, tolerance=1e-3)
+    >>> gd.Status(int(result.status)), int(result.steps)
+    (<Status.CONVERGED: 1>, 36)
+
+    Args:
+        fun: `fun(params)`, or `fun(params, batch)` if there are batches; returns the loss, [].
+        params: Where to start; a tree of arrays.
+        tx: A transformation, of gdjax or of optax. Those that take them get the extra arguments
+            `value`, `grad` and `value_fn`.
+        steps: The greatest number of updates.
+        batches: A function of the step ([] int32) that gives the batch of that step, or a tree of
+            arrays whose first axis runs over the steps and begins again at its end.
+        tolerance: Stops before the step at which the norm of the gradient is at most this.
+        has_aux: `fun` returns `(loss, aux)`.
+        keep: `"losses"`, or `"path"` to keep the parameters of all steps as well.
+        progress: Shows a bar with the loss while it runs; costs nothing when off.
+
+    Returns:
+        Parameters, state, history, status and the number of updates.
+
+    Raises:
+        ValueError: `steps` or `keep` is wrong, the loss is no scalar, or batches have no common
+            first axis.
+        ImportError: `progress` needs tqdm: `pip install "gdjax[lab]"`.
+    """
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        errors.fail("minimize", "steps must be a positive Python integer", steps)
+    if keep not in ("losses", "path"):
+        errors.fail("minimize", 'keep must be "losses" or "path"', keep)
+    if batches is not None and not callable(batches):
+        sizes = {jnp.shape(x)[:1] for x in jax.tree.leaves(batches)}
+        if len(sizes) != 1 or sizes == {()}:
+            errors.fail("minimize", "batches must share their first axis", f"lengths {sizes}")
+    # Numbers of tx are traced, functions and structure are compiled in; the same for batches.
+    static, arrays = split((tx, batches), lambda x: is_number(x) or hasattr(x, "dtype"))
+    bar = _progress_bar(steps) if progress else None
+    run = functools.partial(_run, static, fun, steps, has_aux, keep == "path", bar)
+    result = run(arrays, params, tolerance)
+    if progress and not isinstance(jax.tree.leaves(result)[0], jax.core.Tracer):
+        jax.block_until_ready(result)
+        jax.effects_barrier()  # the bar has drawn its last
+    return result
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance):
+    tx, batches = join(static, arrays)
+    params = jax.tree.map(_strong, params)
+    gradient = jax.value_and_grad(fun, has_aux=has_aux, allow_int=True)
+
+    def args_at(i: jax.Array) -> tuple:
+        return () if batches is None else (_batch(batches, i),)
+
+    def evaluate(i: jax.Array, params: Any) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
+        args = args_at(i)
+        value, grads = gradient(params, *args)
+        loss, aux = value if has_aux else (value, None)
+        grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
+        at = lambda p: fun(p, *args)[0] if has_aux else fun(p, *args)
+        return loss, aux, grads, at
+
+    # Where it may stop early, what is left is skipped by `cond`. Elsewhere results are selected:
+    # `vmap` makes of a `cond` a copy of all its operands, the data that `fun` closes over too.
+    choose = _select if tolerance is None else jax.lax.cond
+
+    def move(i: jax.Array, carry: _Carry) -> _Carry:
+        params, state, *_, done = carry
+        loss, aux, grads, value_fn = evaluate(i, params)
+        length = tree.norm(grads)
+        finite = jnp.isfinite(loss) & jnp.isfinite(length)
+        arrived = jnp.zeros([], bool) if tolerance is None else length <= tolerance
+        status = jnp.where(finite, jnp.where(arrived, Status.CONVERGED, 0), Status.DIVERGED)
+
+        def go() -> tuple[Any, Any]:
+            extra = {"value": loss, "grad": grads, "value_fn": value_fn}
+            updates, after = call_update(tx, grads, state, params, extra)
+            return apply_updates(params, updates), after
+
+        params, state = choose(status == 0, go, lambda: (params, state))
+        taken = done + (status == 0).astype(jnp.int32)
+        return _Carry(params, state, loss, aux, status.astype(jnp.int32), taken)
+
+    def body(carry: _Carry, i: jax.Array) -> tuple[_Carry, Any]:
+        after = choose(carry.status == 0, lambda: move(i, carry), lambda: carry)
+        if bar is not None:
+            due = (i == 0) | ((i + 1) % bar.every == 0) | (i + 1 == steps)
+            jax.lax.cond(due, lambda: bar.report(i + 1, after.loss), lambda: None)
+        return after, (after.loss, after.aux, carry.params if keep_path else None)
+
+    zero = jnp.zeros([], jnp.int32)
+    first = jax.eval_shape(fun, params, *args_at(zero))
+    loss, aux = first if has_aux else (first, None)
+    if jnp.shape(loss) != ():
+        errors.fail("minimize", "fun must return a scalar loss", f"shape {jnp.shape(loss)}")
+    loss, aux = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (loss, aux))
+    carry = _Carry(params, tx.init(params), loss, aux, zero, zero)
+    end, (losses, auxes, path) = jax.lax.scan(body, carry, jnp.arange(steps, dtype=jnp.int32))
+    if keep_path:
+        append = lambda before, last: jnp.concatenate([before, last[None]])
+        path = jax.tree.map(append, path, end.params)
+    return MinimizeResult(
+        end.params, end.state, History(losses, path, auxes), end.status, end.taken
+    )
+
+
+class _Carry(NamedTuple):
+    params: Any
+    state: Any
+    loss: jax.Array
+    aux: Any
+    status: jax.Array
+    taken: jax.Array
+
+
+def _strong(x: Any) -> jax.Array:
+    """An array whose dtype no Python number decides, as a scan wants it."""
+    x = jnp.asarray(x)
+    return jax.lax.convert_element_type(x, x.dtype) if tree.differentiable(x) else x
+
+
+def _select(condition: jax.Array, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), then(), otherwise())
+
+
+def _batch(batches: Any, i: jax.Array) -> Any:
+    return batches(i) if callable(batches) else jax.tree.map(lambda x: x[i % len(x)], batches)
+
+
+class _Bar(NamedTuple):
+    """What is compiled in of a bar: equal for equal numbers of steps."""
+
+    steps: int
+    every: int
+
+    def report(self, done: jax.Array, loss: jax.Array) -> None:
+        jax.debug.callback(_draw, self.steps, done, loss)
+
+
+def _progress_bar(steps: int) -> _Bar:
+    try:
+        import tqdm.auto  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            'minimize: progress needs tqdm. Write pip install "gdjax[lab]".'
+        ) from None
+    return _Bar(steps, max(1, steps // 100))
+
+
+_open_bars: dict[int, Any] = {}
+
+
+def _draw(steps: Any, done: Any, loss: Any) -> None:
+    """Moves the bar of a run: opened by its first step, closed by its last.
+
+    Under `vmap` every run of the batch draws here; the first of them opens and closes.
+    """
+    from tqdm.auto import tqdm
+
+    steps, done = int(steps), int(done)
+    if done == 1 and steps not in _open_bars:
+        _open_bars[steps] = tqdm(total=steps, unit="step", desc="minimize")
+    if (bar := _open_bars.get(steps)) is None:
+        return
+    bar.set_postfix_str(f"loss {float(loss):.4g}", refresh=False)
+    bar.update(max(0, done - bar.n))
+    if done >= steps:
+        _open_bars.pop(steps).close()

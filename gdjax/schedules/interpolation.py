@@ -1,0 +1,129 @@
+"""The words schedules are written in: exact at both ends, differentiable, whatever is traced."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.data.hyperparams import is_known, is_number
+from gdjax.core.data.schedule import Live
+from gdjax.core.rule import errors
+
+__all__ = [
+    "at",
+    "between",
+    "cosine",
+    "cycle",
+    "geometric",
+    "glide",
+    "judge",
+    "judge_schedule",
+    "linear",
+    "power",
+    "real",
+    "remaining",
+    "whole",
+]
+
+Ease = Callable[[jax.Array], jax.Array]
+
+
+def judge(holds: Callable[..., Any], *values: Any) -> bool:
+    """Tells whether values that are all known break what must hold; traced ones do not."""
+    return all(map(is_known, values)) and not np.all(holds(*map(np.asarray, values)))
+
+
+def judge_schedule(name: str, what: str, value: Any) -> None:
+    """Raises where what stands in a schedule's place is neither a function nor a number."""
+    if isinstance(value, Live) or not (callable(value) or is_number(value)):
+        must = f"{what} must be a schedule, a function of the step or a number"
+        errors.fail(name, must, value, kind=TypeError)
+
+
+def at(schedule: Any, step: jax.Array) -> jax.Array:
+    """The value of a schedule, of any function of the step, or of a number."""
+    return jnp.asarray(schedule(step) if callable(schedule) else schedule).astype(float)
+
+
+def real(x: Any) -> Any:
+    """Integer arrays as floats, which strict promotion wants; Python numbers keep their float64."""
+    return x if isinstance(x, (int, float)) or jnp.iscomplexobj(x) else _floating(jnp.asarray(x))
+
+
+def _floating(x: jax.Array) -> jax.Array:
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+
+
+def whole(x: Any) -> jax.Array:
+    """A place on the axis of steps, put on a whole step where only rounding keeps it off one.
+
+    0.29 · 100 is 28.999999999999996 in float64; the phase that begins there begins at step 29.
+    """
+    x = jnp.asarray(x).astype(float)
+    off = jax.lax.stop_gradient(jnp.round(x) - x)
+    return x + jnp.where(jnp.abs(off) <= 32 * jnp.finfo(x.dtype).eps * jnp.abs(x), off, 0)
+
+
+def linear(x: jax.Array) -> jax.Array:
+    """The fraction itself."""
+    return x
+
+
+def cosine(x: jax.Array) -> jax.Array:
+    """(1 − cos πx) / 2, written so that it keeps its digits near 0 and is exact at 0 and 1/2."""
+    return jnp.where(x < 0.25, jnp.sin(jnp.pi / 2 * x) ** 2, (1 - jnp.sin(jnp.pi * (0.5 - x))) / 2)
+
+
+def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease = linear) -> jax.Array:
+    """What is left of the way from `begin` to `end`: exactly 1 up to `begin`, 0 from `end` on.
+
+    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1. Each half is measured from its
+    own end: t · (1/T), which compilers make of t / T, need not be 1 at t = T. Of a way of no
+    length everything is left.
+    """
+    begin, end = real(begin), real(end)
+    is_way = end > begin
+    end = jnp.where(is_way, end, begin + 1)
+    step = jnp.where(is_way, jnp.clip(step, begin, end), begin)
+    length = end - begin
+    done, left = (step - begin) / length, (end - step) / length
+    return jnp.where(done < 0.5, 1 - ease(done), ease(left))
+
+
+def between(end: Any, start: Any, left: jax.Array) -> jax.Array:
+    """End + (start − end)·left; exactly `end` at left = 0, `start` at left = 1, never outside."""
+    end, start = real(end), real(start)
+    way = start - end
+    return jnp.where(left < 0.5, end + way * left, start - way * (1 - left))
+
+
+def glide(
+    step: jax.Array, begin: Any, end: Any, first: Any, last: Any, ease: Ease = linear
+) -> jax.Array:
+    """Goes from the value `first` at step `begin` to the value `last` at step `end`."""
+    return between(last, first, remaining(step, begin, end, ease))
+
+
+def power(x: jax.Array, exponent: Any) -> jax.Array:
+    """xᵖ for x ≥ 0 and p > 0, whose derivatives at x = 0 are 0 and not infinite."""
+    positive = x > 0
+    return jnp.where(positive, jnp.where(positive, x, 1) ** real(exponent), 0)
+
+
+def geometric(rate: Any, exponent: jax.Array) -> jax.Array:
+    """rateˣ as exp(x·log rate): 0.999 in float32 is off by 1e-3 of itself after 30,000 steps."""
+    known = isinstance(rate, (int, float))
+    return jnp.exp(exponent * (math.log(rate) if known else jnp.log(real(rate))))
+
+
+def cycle(step: jax.Array, period: Any) -> tuple[jax.Array, jax.Array]:
+    """How many periods have passed, and the steps since the last of them; exact at multiples."""
+    period = real(period)
+    past = jax.lax.stop_gradient(step - jnp.fmod(step, period))
+    index = jax.lax.stop_gradient(jnp.round(past / period))
+    return index, step - index * period

@@ -1,0 +1,72 @@
+"""How far a step moves the parameters, measured against their length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.params.rules import label, only
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["MeasureUpdateRatioState", "measure_update_ratio"]
+
+
+class MeasureUpdateRatioState(NamedTuple):
+    """State of `measure_update_ratio`."""
+
+    ratio: dict[str, chex.Array]  # by group, [] float32 or wider: at the last step, 0 before it
+
+    def metrics(self) -> dict[str, Any]:
+        """The ratio of each group."""
+        return {f"update_ratio/{group}": x for group, x in self.ratio.items()}
+
+
+@transformation
+def measure_update_ratio(param_labels: Any = None):
+    """Keeps in the state how long the updates are, measured by the parameters, group by group.
+
+        r = ‖u‖ / ‖θ‖,  0 where θ is 0
+
+    It stands last in a chain. Of a network that learns well r is about 1e-3; a group whose r is
+    far off has the wrong learning rate.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = {"w": jnp.array([3.0, 4.0]), "b": jnp.array([2.0])}
+    >>> tx = gd.chain(gd.sgd(0.1), gd.measure_update_ratio(gd.by_label(bias="b", rest=True)))
+    >>> _, state = tx.update(params, tx.init(params), params)
+    >>> {name: round(float(x), 3) for name, x in gd.state.metrics(state).items()}
+    {'update_ratio/bias': 0.1, 'update_ratio/rest': 0.1}
+
+    Args:
+        param_labels: The groups, as `gdjax.label` takes them: `by_label(...)`, a tree of labels.
+            None for one group, `all`.
+
+    Raises:
+        ValueError: `update` was called without params, or a parameter has no label.
+    """
+
+    def groups(params: Any) -> dict[str, Any]:
+        if param_labels is None:
+            return {"all": jax.tree.map(lambda _: True, params)}
+        labels = label(params, param_labels, "measure_update_ratio")
+        names = dict.fromkeys(map(str, jax.tree.leaves(labels)))
+        return {n: jax.tree.map(lambda x, n=n: str(x) == n, labels) for n in sorted(names)}
+
+    def init(params):
+        zero = tree.scalar_like(params)
+        return MeasureUpdateRatioState({name: zero.copy() for name in groups(params)})
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("measure_update_ratio", params)
+        ratio = {}
+        for name, flags in groups(params).items():
+            moved, length = (tree.norm(only(flags, x)) for x in (updates, params))
+            ratio[name] = numerics.safe_divide(moved, length.astype(moved.dtype))
+        return updates, MeasureUpdateRatioState(jax.tree.map(numerics.like, ratio, state.ratio))
+
+    return init, update

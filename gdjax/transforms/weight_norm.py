@@ -1,0 +1,161 @@
+"""Control of how long weights are, and how long a step is beside them, matrix by matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.matrix import matrices
+from gdjax.core.rule import errors, numerics
+from gdjax.transforms.matrix_norms import in_place, length, unit
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["HyperballState", "hyperball", "radial_brake", "update_floor"]
+
+
+class HyperballState(NamedTuple):
+    """State of `hyperball`."""
+
+    radius: chex.ArrayTree  # for each matrix [], float32 or wider: its norm at the start
+
+
+@transformation
+def hyperball(learning_rate: NonNegative, *, matrix_axes: Any = None):
+    """Steps of a fixed length on the sphere of weights that are as long as at the start.
+
+        W ← R·N(W − η·R·N(g)),    N(x) = x/‖x‖,    R = ‖W₀‖
+
+    It stands last, in the place of `scale_by_learning_rate`, behind what gives a direction, and
+    does what decay of the weights is there for. η is about the angle of a step. Weights that start
+    at zero stay there.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = jnp.array([[3.0, 0.0], [0.0, 4.0]])
+    >>> tx = gd.chain(gd.scale_by_adam(), gd.hyperball(0.1))
+    >>> grads = jnp.array([[1.0, 5.0], [-1.0, 0.0]])
+    >>> after, _ = tx.step(grads, tx.init(params), params)
+    >>> round(float(jnp.linalg.norm(after)), 5)
+    5.0
+
+    Args:
+        learning_rate: η ≥ 0, of the length of the weights.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: `update` was called without params; an array of more than two axes without
+            `matrix_axes`.
+
+    Reference: Wen, Dang, Lyu, Ma and Liang, Fantastic pretraining optimizers and where to find
+        them II: hyperball optimization, 2026, https://arxiv.org/abs/2606.16899
+    """
+    where = "hyperball"
+
+    def leaf(g, radius, p):
+        r = radius[..., None, None]
+        moved = p - learning_rate * r.astype(p.dtype) * unit(g, length(g))
+        return r.astype(p.dtype) * unit(moved, length(moved)) - p, radius
+
+    def init(params):
+        norm = lambda p: jnp.squeeze(length(p), (-2, -1))
+        return HyperballState(matrices.like(norm, params, axes=matrix_axes, where=where))
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params(where, params)
+        trees = (updates, state.radius)
+        updates, radius = in_place(leaf, trees, params, axes=matrix_axes, where=where)
+        return updates, HyperballState(radius)
+
+    return init, update
+
+
+@transformation
+def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matrix_axes: Any = None):
+    """Lets the length of each matrix change by a part only of what a step would change it.
+
+        ‖W + u‖ = ‖W‖ + s·(‖W + g‖ − ‖W‖),    W + u along W + g
+        s = s₊ where the step makes W longer, s₋ where it makes it shorter
+
+    It stands behind the learning rate. With both 0 it keeps the lengths; s₊ = 0 is about AdamP.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params, step = jnp.array([[4.0]]), jnp.array([[1.0]])
+    >>> gd.radial_brake().update(step, gd.EmptyState(), params)[0]
+    Array([[0.5]], dtype=float32)
+
+    Args:
+        outward: s₊ ≥ 0.
+        inward: s₋ ≥ 0.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: `update` was called without params; an array of more than two axes without
+            `matrix_axes`.
+
+    Reference: nilin, Radial brake, 2026, https://nilin.github.io/radial-brake/
+    """
+    where = "radial_brake"
+
+    def leaf(g, p):
+        before, moved = length(p), p + g
+        change = length(moved) - before
+        share = jnp.where(change > 0, outward, inward)
+        wanted = before + share.astype(change.dtype) * change
+        # What is kept of the step is added to what the brake does, so that no step is no step.
+        return g + moved * _less(wanted, length(moved)).astype(g.dtype)
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params(where, params)
+        return in_place(leaf, (updates,), params, axes=matrix_axes, where=where)[0], state
+
+    return lambda params: EmptyState(), update
+
+
+def _less(wanted: Any, found: Any) -> Any:
+    """wanted/found − 1, 0 where nothing is found."""
+    return numerics.safe_divide(wanted - found, found)
+
+
+@transformation
+def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
+    """Lengthens the updates of a matrix to at least a part of the length of its weights.
+
+        u = g · max(1, r·‖W‖ / ‖g‖),    0 where g is 0
+
+    It stands before the learning rate, behind what gives a direction of known length, as the
+    orthogonal matrices of Muon are: a step then turns the weights by no less than r times the rate.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.update_floor(0.5)
+    >>> tx.update(jnp.array([0.6, 0.8]), gd.EmptyState(), jnp.array([0.0, 4.0]))[0].round(6)
+    Array([1.2, 1.6], dtype=float32)
+
+    Args:
+        ratio: r ≥ 0, of the length of the weights.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
+
+    Raises:
+        ValueError: `update` was called without params; an array of more than two axes without
+            `matrix_axes`.
+
+    Reference: kumarkrishna, Skylight: NorMuon with a floor under ‖u‖/‖w‖, 2026,
+        https://github.com/KellerJordan/modded-nanogpt/pull/274
+    """
+    where = "update_floor"
+
+    def leaf(g, p):
+        found, least = length(g), ratio * length(p)
+        return jnp.where(found < least, least.astype(g.dtype) * unit(g, found), g)
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params(where, params)
+        return in_place(leaf, (updates,), params, axes=matrix_axes, where=where)[0], state
+
+    return lambda params: EmptyState(), update

@@ -1,0 +1,1 @@
+"""Wrappers that average the parameters."""

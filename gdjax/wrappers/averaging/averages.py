@@ -1,0 +1,249 @@
+"""Averages of the parameters on their way, at which a model is evaluated."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.lowbit.rounding import is_narrow, nearest
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import increment, weak, zero_count
+from gdjax.wrappers.guards.cond import call_evaluate, call_step
+from gdjax.wrappers.select.trainable import trained
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["AverageState", "with_ema", "with_polynomial_averaging", "with_swa"]
+
+
+class AverageState(NamedTuple):
+    """State of `with_ema`, `with_swa` and `with_polynomial_averaging`."""
+
+    count: chex.Array  # [] int32: steps, without the calls that a wrapper inside left out
+    weight: chex.Array  # []: of the parameters in the average, 0 where there are none yet
+    average: chex.ArrayTree  # like params, float32 or wider; None where a leaf does not take part
+    inner_state: Any  # of the inner transformation
+
+    def metrics(self) -> dict[str, chex.Array]:
+        """Steps, without the calls that a wrapper inside left out."""
+        return {"steps": self.count}
+
+
+@transformation
+def with_ema(inner: Any, decay: Decay, debias: bool = True):
+    """Keeps an exponential average of the parameters, and lets them move as they would without.
+
+        θ ← θ + u of `inner`
+        w ← β·w + (1 − β)          c = (1 − β)/w          θ̄ ← θ̄ + c·(θ − θ̄)
+
+    `gdjax.state.eval_params` gives θ̄, in the dtypes of the parameters. What is averaged are the
+    points at which `inner` would be evaluated, so those of `sam` before the climb. Calls at which a
+    wrapper inside leaves them where they are, are no steps: in `with_ema(accumulate(tx, 4), β)`
+    every fourth is one. `accumulate(with_ema(tx, β), 4)` gives the same and need not look whether
+    they moved. Nothing may change the updates after this.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, params = gd.with_ema(gd.sgd(1.0), decay=0.5), jnp.zeros(1)
+    >>> state = tx.init(params)
+    >>> for g in (-1.0, -3.0):
+    ...     params, state = tx.step(jnp.array([g]), state, params)
+    >>> params, gd.state.eval_params(tx, state, params)
+    (Array([4.], dtype=float32), Array([3.], dtype=float32))
+
+    Args:
+        inner: The transformation, its learning rate included.
+        decay: β in [0, 1), a number or a schedule that counts calls.
+        debias: Whether the average begins with the parameters after the first step. False begins it
+            with those before, which then fade as βᵗ.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992,
+        https://doi.org/10.1137/0330046; Morales-Brotons, Vogels and Hendrikx, Exponential moving
+        average of weights in deep learning: dynamics and benefits, 2024,
+        https://arxiv.org/abs/2411.18704
+    """
+
+    def share(count, weight):
+        total = numerics.ema(weight, jnp.ones_like(weight), decay)
+        return None, total, (1 - decay) / total
+
+    return _averaging("with_ema", inner, share, 0.0 if debias else 1.0)
+
+
+@transformation
+def with_swa(inner: Any, start: int, every: int = 1):
+    """Keeps the plain mean of the parameters after step `start` and every k steps from there.
+
+        θ̄ ← θ̄ + (θ − θ̄)/n    at steps start, start + k, start + 2k, …, the n-th of them
+
+    Stochastic weight averaging, of a run whose rate is constant or cyclic from `start` on, k being
+    the length of a cycle. `gdjax.state.eval_params` gives θ̄, and before `start` the parameters.
+    Steps are counted, and what is averaged is told, as in `with_ema`. The statistics of batch norms
+    must be made anew for θ̄.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, params = gd.with_swa(gd.sgd(1.0), start=1), jnp.zeros(1)
+    >>> state = tx.init(params)
+    >>> for g in (-1.0, -1.0, -4.0):  # to 1, 2 and 6
+    ...     params, state = tx.step(jnp.array([g]), state, params)
+    >>> gd.state.eval_params(tx, state, params)
+    Array([3.], dtype=float32)
+
+    Args:
+        inner: The transformation, its learning rate included.
+        start: Steps before the first parameters that are averaged, 0 or more; 0 begins with the
+            parameters that `init` is given.
+        every: k ≥ 1.
+
+    Raises:
+        ValueError: `start` or `every` is too small, or `update` was called without params.
+
+    Reference: Izmailov, Podoprikhin, Garipov, Vetrov and Wilson, Averaging weights leads to wider
+        optima and better generalization, 2018, https://arxiv.org/abs/1803.05407
+    """
+    if start < 0:
+        errors.fail("with_swa", "start must be 0 or more", start)
+    if every < 1:
+        errors.fail("with_swa", "every must be 1 or more", every)
+
+    def share(count, weight):
+        due = (count >= start) & ((count - start) % every == 0)
+        return due, weight + 1, 1 / (weight + 1)
+
+    return _averaging("with_swa", inner, share, 1.0 if start == 0 else 0.0)
+
+
+@transformation
+def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
+    """Keeps an average in which the parameters after step t weigh about as t^η: of the tail.
+
+        θ̄ ← (1 − c)·θ̄ + c·θ,    c = (η + 1)/(t + η)
+
+    Polynomial-decay averaging. η = 0 is the mean of all; a larger η forgets the beginning, and any
+    length of a run has the average of its own tail: half of the weight lies in the last
+    1 − 2^(−1/(η + 1)) of the run, with η = 3 in the last sixth. `gdjax.state.eval_params` gives θ̄.
+    Steps are counted, and what is averaged is told, as in `with_ema`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, params = gd.with_polynomial_averaging(gd.sgd(1.0), eta=1.0), jnp.zeros(1)
+    >>> state = tx.init(params)
+    >>> for g in (-3.0, -3.0):
+    ...     params, state = tx.step(jnp.array([g]), state, params)
+    >>> params, gd.state.eval_params(tx, state, params)  # weights 1 and 2
+    (Array([6.], dtype=float32), Array([5.], dtype=float32))
+
+    Args:
+        inner: The transformation, its learning rate included.
+        eta: η ≥ 0.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Shamir and Zhang, Stochastic gradient descent for non-smooth optimization:
+        convergence results and optimal averaging schemes, 2012, https://arxiv.org/abs/1212.1824
+    """
+
+    def share(count, weight):
+        return None, weight + 1, (eta + 1) / (weight + 1 + eta)
+
+    return _averaging("with_polynomial_averaging", inner, share, 0.0)
+
+
+def _averaging(
+    where: str, inner: Any, share: Callable[[Any, Any], tuple[Any, Any, Any]], first: float
+) -> Pair:
+    """A wrapper that keeps an average.
+
+    Args:
+        where: Its name.
+        inner: What moves the parameters.
+        share: Takes the number of steps and the weight so far; returns whether to average (None:
+            always), the weight then and the share of the new parameters in the average.
+        first: The weight of the parameters before the first step.
+    """
+
+    def init(params):
+        average = jax.tree.map(numerics.wide, tree.copy(trained(inner, params)))
+        weight = tree.scalar_like(params, first)
+        return AverageState(zero_count(), weight, average, inner.init(params))
+
+    def advance(state: Any, params: Any, inner_state: Any, after: Any) -> Any:
+        now, count, flags = call_evaluate(inner, inner_state, after), increment(state.count), []
+        if _may_rest(inner, state.inner_state):
+            flags = [_differ(call_evaluate(inner, state.inner_state, params), now)]
+            count = jnp.where(flags[0], count, state.count)
+        due, weight, part = share(count, state.weight)
+        flags += [] if due is None else [due]
+
+        def mix():
+            c = weak(part)
+            leaf = lambda mean, x: mean if mean is None else mean + c * (_rounded(x) - mean)
+            return jax.tree.map(leaf, state.average, now, is_leaf=tree.is_none)
+
+        if not flags:
+            return AverageState(count, weight, mix(), inner_state)
+        due = functools.reduce(jnp.logical_and, flags)
+        weight = jnp.where(due, weight, state.weight)
+        average = jax.lax.cond(due, mix, lambda: state.average)
+        return AverageState(count, weight, average, inner_state)
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params(where, params)
+        updates, inner_state = call_update(inner, updates, state.inner_state, params, extra)
+        return updates, advance(state, params, inner_state, tree.add(params, updates))
+
+    def step(updates, state, params, **extra):
+        after, inner_state = call_step(inner, updates, state.inner_state, params, extra)
+        return after, advance(state, params, inner_state, after)
+
+    def evaluate(state, params):
+        def pick(mean, p):
+            return p if mean is None else jnp.where(begun, numerics.like(mean, p), p)
+
+        begun = state.weight > 0
+        here = call_evaluate(inner, state.inner_state, params)
+        return jax.tree.map(pick, state.average, here, is_leaf=tree.is_none)
+
+    parts = lambda state: [("inner", inner, state.inner_state)]
+    return Pair(init, update, step, parts, evaluate)
+
+
+def _may_rest(tx: Any, state: Any) -> bool:
+    """Whether there is a wrapper inside that may leave a step out, or evaluates elsewhere.
+
+    Such are those with a `step` or `evaluate` of their own, and what is not known. Only then is it
+    worth reading all parameters once more.
+    """
+    if not isinstance(tx, GradientTransformation):
+        return True
+    body = tx._machine.example()
+    if tx._machine.moving:
+        state = state.inner_state
+    if isinstance(body, GradientTransformation):
+        return _may_rest(body, state)
+    if body.step is not None or body.evaluate is not None:
+        return True
+    parts = body.parts(state) if body.parts else []
+    return any(_may_rest(part, inner) for _, part, inner in parts)
+
+
+def _differ(a: Any, b: Any) -> jax.Array:
+    """Whether any number of two trees of parameters differs, [] bool."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b))
+    flags = [jnp.any(x != y) for x, y in pairs if tree.differentiable(x)]
+    return jnp.any(jnp.stack(flags)) if flags else jnp.zeros([], bool)
+
+
+def _rounded(x: Any) -> Any:
+    """A leaf in float32, with the roundings of its dtype, which XLA may leave out."""
+    return nearest(x.astype(jnp.float32), x.dtype) if is_narrow(x) else x

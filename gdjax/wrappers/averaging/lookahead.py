@@ -1,0 +1,95 @@
+"""Lookahead: k steps forward, one step back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, apply_updates, transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import zero_count
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["LookaheadState", "lookahead"]
+
+
+class LookaheadState(NamedTuple):
+    """State of `lookahead`."""
+
+    inner_state: Any
+    steps_since_sync: chex.Array  # [] int32
+    slow: chex.ArrayTree  # like params, float32 or wider: the slow weights φ
+
+
+@transformation
+def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_state: bool = False):
+    """Lets an optimizer run ahead, and every k steps goes only part of its way.
+
+        φ ← φ + α·(θ − φ),    θ ← φ    after every k steps of `inner` on θ
+
+    The slow weights φ are in the state; the parameters are the fast ones, θ. Nothing may change
+    the updates after this. `gdjax.state.eval_params` gives φ, at which the model is evaluated.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx, params = gd.lookahead(gd.sgd(1.0), sync_period=2, slow_step_size=0.5), jnp.zeros(1)
+    >>> state = tx.init(params)
+    >>> for _ in range(2):
+    ...     params, state = tx.step(jnp.array([-1.0]), state, params)
+    >>> params
+    Array([1.], dtype=float32)
+
+    Args:
+        inner: The optimizer of the fast weights.
+        sync_period: k ≥ 1.
+        slow_step_size: α ≥ 0, at most 1 in the paper.
+        reset_state: Begins the state of `inner` anew after every k steps, its step counts and
+            schedules included.
+
+    Raises:
+        ValueError: `sync_period` is less than 1, or `update` was called without params.
+
+    Reference: Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019,
+        https://arxiv.org/abs/1907.08610
+    """
+    if sync_period < 1:
+        errors.fail("lookahead", "sync_period must be 1 or more", sync_period)
+
+    def init(params):
+        return LookaheadState(
+            inner.init(params), zero_count(), jax.tree.map(numerics.wide, tree.copy(params))
+        )
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("lookahead", params)
+        updates, inner_state = call_update(inner, updates, state.inner_state, params, extra)
+        steps = (state.steps_since_sync + 1) % sync_period
+        due = steps == 0
+
+        def leaf(u, slow, p):
+            ahead = jnp.where(due, slow + slow_step_size * (p + u - slow), slow)
+            return jnp.where(due, ahead - p, u), ahead
+
+        updates, slow = tree.evolve(leaf, (updates, state.slow), params)
+        if reset_state:
+            fresh = inner.init(apply_updates(params, updates))
+            inner_state = jax.tree.map(lambda a, b: jnp.where(due, a, b), fresh, inner_state)
+        return updates, LookaheadState(inner_state, steps, slow)
+
+    def evaluate(state, params):
+        def pick(slow, p):
+            return p if slow is None else numerics.like(slow, p)
+
+        return jax.tree.map(pick, state.slow, params, is_leaf=tree.is_none)
+
+    return Pair(
+        init,
+        update,
+        parts=lambda state: [("inner", inner, state.inner_state)],
+        evaluate=evaluate,
+    )

@@ -1,0 +1,114 @@
+"""Averages of the way an optimizer goes, with gradients taken between it and the average."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import jax
+
+from gdjax.core.data.hyperparams import Decay, Range
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import weak
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["GeneralizedPrimalAveragingState", "generalized_primal_averaging"]
+
+Share = Annotated[Any, Range(low=0.0, high=1.0, open_low=True)]  # of the average, never nothing
+
+
+def move(steps: Any, z: Any, y: Any, share: Any, before: jax.Array, weight: Any) -> tuple[Any, Any]:
+    """Moves z by the steps and x towards z by a weight: what y between them moves by, and z.
+
+    With z⁺ = z + u, x⁺ = (1 − c)·x + c·z⁺ and y⁺ = (1 − b)·z⁺ + b·x⁺. Of x nothing is kept: it
+    follows from y = (1 − b₀)·z + b₀·x, and cancels so that nothing is divided by a small number.
+
+    Args:
+        steps: u, the updates of the base.
+        z: Where the base is.
+        y: The parameters.
+        share: b of the step.
+        before: b₀, the one that y was made with, [].
+        weight: c, [].
+    """
+    ratio = weak(numerics.like(share, before) / before)
+    weight = weak(weight)
+    of_step = 1 - share * (1 - weight)
+    of_gap = weight + (1 - weight) * (1 - ratio)
+
+    def leaf(u, z, y):
+        return of_step * u + of_gap * (z - y), z + u
+
+    return tree.evolve(leaf, (steps, z), y)
+
+
+def average(share: jax.Array, z: Any, y: Any) -> Any:
+    """The average x, of y = (1 − b)·z + b·x, in the dtypes of y."""
+    of_gap = weak((share - 1) / share)
+    return tree.add(y, tree.map(lambda y, z: of_gap * (z - y), y, z))
+
+
+class GeneralizedPrimalAveragingState(NamedTuple):
+    """State of `generalized_primal_averaging`."""
+
+    base_optimizer_state: Any
+    mu_y: chex.Array  # [] as wide as the widest leaf: the share that the parameters were made with
+    z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
+
+
+@transformation
+def generalized_primal_averaging(
+    base_optimizer: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
+):
+    """Averages the way an optimizer goes, and takes gradients between it and the average.
+
+        z ← z + u of the base optimizer       x ← μx·x + (1 − μx)·z       y = μy·x + (1 − μy)·z
+
+    The parameters trained are y; those to evaluate at are x: `gd.state.eval_params`. Over descent,
+    μy = μx gives Nesterov's momentum, and μy = 1 the heavy ball, both with the rate η·(1 − μx).
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.generalized_primal_averaging(gd.sgd(1.0), mu_x=0.75, mu_y=0.5)
+    >>> y, state = tx.step(jnp.array([8.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))
+    >>> y, gd.state.eval_params(tx, state, y)
+    (Array([-5.], dtype=float32), Array([-2.], dtype=float32))
+
+    Args:
+        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+            the parameters, so its weight decay is of y.
+        mu_x: μx in [0, 1), how long the average remembers.
+        mu_y: μy in (0, 1], the share of the average in the parameters.
+        state_dtype: Dtype in which z is kept; float32 or wider by default.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Defazio, Mishchenko, Raman, Shi and Xiao, Smoothing DiLoCo with primal averaging for
+        faster training of LLMs, 2025, https://arxiv.org/abs/2512.17131
+    """
+
+    def init(params):
+        return GeneralizedPrimalAveragingState(
+            base_optimizer.init(params),
+            tree.scalar_like(params, mu_y),
+            tree.add(tree.moment_like(params, state_dtype), params),
+        )
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("generalized_primal_averaging", params)
+        steps, base = call_update(
+            base_optimizer, updates, state.base_optimizer_state, params, extra
+        )
+        u, z = move(steps, state.z, params, mu_y, state.mu_y, 1 - mu_x)
+        return u, GeneralizedPrimalAveragingState(base, numerics.like(mu_y, state.mu_y), z)
+
+    def parts(state):
+        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
+
+    def evaluate(state, params):
+        return average(state.mu_y, state.z, params)
+
+    return Pair(init, update, parts=parts, evaluate=evaluate)

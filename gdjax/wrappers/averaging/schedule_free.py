@@ -1,0 +1,121 @@
+"""Schedule-Free: averaging in the place of a decaying learning rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import InjectHyperparamsState, Pair, transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import increment, safe_divide, zero_count
+from gdjax.wrappers.averaging.primal_averaging import Share, average, move
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ScheduleFreeState", "schedule_free", "schedule_free_eval_params"]
+
+
+class ScheduleFreeState(NamedTuple):
+    """State of `schedule_free`; the scalars are as wide as the widest leaf."""
+
+    b1: chex.Array  # []: the share that the parameters were made with
+    weight_sum: chex.Array  # []: sum of the weights of the average
+    step_count: chex.Array  # [] int32: steps taken
+    max_lr: chex.Array  # []: largest rate so far
+    base_optimizer_state: Any
+    z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
+
+
+@transformation
+def schedule_free(
+    base_optimizer: Any,
+    learning_rate: NonNegative,
+    b1: Share = 0.9,
+    weight_lr_power: NonNegative = 2.0,
+    state_dtype: Any = None,
+):
+    """Averages the way an optimizer goes, which does what a decay of its rate would do.
+
+        z ← z + u of the base optimizer
+        η̄ ← max(η̄, η)        w = η̄ᵖ        c = w / (sum of all w)
+        x ← (1 − c)·x + c·z        y = (1 − β)·z + β·x
+
+    The parameters trained are y; those to evaluate at are x: `gd.state.eval_params`. Give a base
+    without momentum: the averaging takes its place. Rates may warm up but need not decay.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.schedule_free(gd.sgd(0.5), 0.5, b1=0.5)
+    >>> y, state = tx.step(jnp.array([4.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))
+    >>> y, state = tx.step(jnp.array([4.0]), state, y)
+    >>> y, gd.state.eval_params(tx, state, y)
+    (Array([-3.5], dtype=float32), Array([-3.], dtype=float32))
+
+    Args:
+        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+            the parameters, so its weight decay is of y.
+        learning_rate: η ≥ 0, the rate of the base, for the weights of the average.
+        b1: β in (0, 1], the share of the average in the parameters.
+        weight_lr_power: p ≥ 0.
+        state_dtype: Dtype in which z is kept; float32 or wider by default.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Defazio, Yang, Mehta, Mishchenko, Khaled and Cutkosky, The road less scheduled, 2024,
+        https://arxiv.org/abs/2405.15682
+    """
+
+    def init(params):
+        return ScheduleFreeState(
+            b1=tree.scalar_like(params, b1),
+            weight_sum=tree.scalar_like(params),
+            step_count=zero_count(),
+            max_lr=tree.scalar_like(params),
+            base_optimizer_state=base_optimizer.init(params),
+            z=tree.add(tree.moment_like(params, state_dtype), params),
+        )
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("schedule_free", params)
+        steps, base = call_update(
+            base_optimizer, updates, state.base_optimizer_state, params, extra
+        )
+        most = jnp.maximum(state.max_lr, learning_rate)
+        weight = most**weight_lr_power
+        total = state.weight_sum + weight
+        u, z = move(steps, state.z, params, b1, state.b1, safe_divide(weight, total))
+        count, share = increment(state.step_count), numerics.like(b1, state.b1)
+        return u, ScheduleFreeState(share, total, count, most, base, z)
+
+    def parts(state):
+        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
+
+    return Pair(init, update, parts=parts, evaluate=schedule_free_eval_params)
+
+
+def schedule_free_eval_params(state: Any, params: Any) -> Any:
+    """The parameters to evaluate at, of a state of `schedule_free` and the parameters trained.
+
+    `gd.state.eval_params(tx, state, params)` gives the same through any nesting.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.schedule_free_sgd(0.5)
+    >>> y, state = tx.step(jnp.array([4.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))
+    >>> gd.schedule_free_eval_params(state, y)
+    Array([-2.], dtype=float32)
+
+    Raises:
+        TypeError: The state is of another transformation.
+    """
+    while isinstance(state, InjectHyperparamsState):
+        state = state.inner_state
+    if not hasattr(state, "z") or not hasattr(state, "b1"):
+        must = "state must be a ScheduleFreeState"
+        hint = "Write gd.state.eval_params(tx, state, params)."
+        got = type(state).__name__
+        errors.fail("schedule_free_eval_params", must, got, instead=hint, kind=TypeError)
+    return average(state.b1, state.z, params)

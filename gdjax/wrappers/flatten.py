@@ -1,0 +1,162 @@
+"""Parameters in another form: all as one vector, or complex ones as two real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.mesh import distribute
+from gdjax.core.rule import numerics, tree
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = [
+    "SplitRealAndImaginaryArrays",
+    "SplitRealAndImaginaryState",
+    "flatten",
+    "split_real_and_imaginary",
+]
+
+
+@transformation
+def flatten(inner: Any):
+    """Gives a transformation all parameters as one vector, in float32 or wider.
+
+    Rules that treat every entry by itself stay what they are, with a state of one array a moment,
+    so fewer and larger operations for many small parameters. Rules that look at a whole array
+    (norms, matrices) then look at all. A parameter without a gradient counts as one of zero.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.flatten(gd.sgd(0.1, momentum=0.9))
+    >>> gd.state.find(tx.init({"w": jnp.ones((2, 2)), "b": jnp.ones(2)}), "trace").shape
+    (6,)
+
+    Args:
+        inner: The transformation.
+    """
+
+    def init(params):
+        return inner.init(_vector(params, params))
+
+    def update(updates, state, params=None, **extra):
+        flat = None if params is None else _vector(params, params)
+        shapes = updates if params is None else params
+        out, state = call_update(inner, _vector(updates, shapes), state, flat, extra)
+        return _leaves_of(out, updates, shapes, lambda x: numerics.wide_dtype(x.dtype)), state
+
+    def evaluate(state, params):
+        if not isinstance(inner, GradientTransformation):
+            return params
+        return _leaves_of(
+            inner.evaluate(state, _vector(params, params)), params, params, lambda x: x.dtype
+        )
+
+    return Pair(init, update, None, lambda state: [("inner", inner, state)], evaluate)
+
+
+def _vector(values: Any, like: Any) -> jax.Array:
+    """The numbers of a tree one after another, zeros where one is missing."""
+    rows = zip(
+        jax.tree.leaves(values, is_leaf=tree.is_none), jax.tree.leaves(like, is_leaf=tree.is_none)
+    )
+    pairs = [(x, jnp.asarray(p)) for x, p in rows if tree.differentiable(p)]
+    kinds = [numerics.wide_dtype(jnp.asarray(p if x is None else x).dtype) for x, p in pairs]
+    dtype = np.result_type(np.float32, *kinds)
+    flat = [
+        jnp.ravel(_on_all(jnp.zeros_like(p) if x is None else x)).astype(dtype) for x, p in pairs
+    ]
+    return jnp.concatenate(flat) if flat else jnp.zeros(0, dtype)
+
+
+def _on_all(x: Any) -> Any:
+    """An array on all devices, where its sharding is known: those of a vector must have one."""
+    split = distribute.place(x)
+    return x if split is None else distribute.put(x, [()] * len(split))
+
+
+def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any], Any]) -> Any:
+    """The parts of a vector in the shapes of a tree; what it has no part of stays as it is."""
+    leaves, treedef = jax.tree.flatten(values, is_leaf=tree.is_none)
+    out, start = [], 0
+    for x, p in zip(leaves, jax.tree.leaves(like, is_leaf=tree.is_none)):
+        if not tree.differentiable(p):
+            out.append(x)
+            continue
+        part = vector[start : start + np.size(p)].reshape(np.shape(p))
+        part = distribute.put_like(part, p)
+        start += np.size(p)
+        to = None if x is None else dtype(jnp.asarray(x))
+        if to is not None and not jnp.issubdtype(to, jnp.complexfloating):
+            part = jnp.real(part)
+        out.append(None if to is None else part.astype(to))
+    return treedef.unflatten(out)
+
+
+class SplitRealAndImaginaryArrays(NamedTuple):
+    """A complex array as two real ones."""
+
+    real: chex.Array
+    imaginary: chex.Array
+
+
+class SplitRealAndImaginaryState(NamedTuple):
+    """State of `split_real_and_imaginary`."""
+
+    inner_state: Any  # of the inner transformation, with two arrays for a complex parameter
+
+
+@transformation
+def split_real_and_imaginary(inner: Any):
+    """Gives a transformation the real and the imaginary part of complex parameters as two arrays.
+
+    So a rule written for real numbers scales the two parts each by itself; real parameters stay as
+    they are. Without it, the rules here scale a complex number by its size: they turn with it.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.split_real_and_imaginary(gd.adam(0.1))
+    >>> z = jnp.array([3.0 - 0.1j])
+    >>> updates, _ = tx.update(z, tx.init(z), z)
+    >>> round(float(updates[0].real), 3), round(float(updates[0].imag), 3)
+    (-0.1, 0.1)
+
+    Args:
+        inner: The transformation.
+    """
+
+    def init(params):
+        return SplitRealAndImaginaryState(inner.init(_split(params)))
+
+    def update(updates, state, params=None, **extra):
+        theirs = None if params is None else _split(params)
+        out, after = call_update(inner, _split(updates), state.inner_state, theirs, extra)
+        return _join(out), SplitRealAndImaginaryState(after)
+
+    def evaluate(state, params):
+        if not isinstance(inner, GradientTransformation):
+            return params
+        return _join(inner.evaluate(state.inner_state, _split(params)))
+
+    parts = lambda state: [("inner", inner, state.inner_state)]
+    return Pair(init, update, None, parts, evaluate)
+
+
+def _split(values: Any) -> Any:
+    def one(x: Any) -> Any:
+        if not (tree.differentiable(x) and jnp.iscomplexobj(x)):
+            return x
+        return SplitRealAndImaginaryArrays(jnp.real(x), jnp.imag(x))
+
+    return jax.tree.map(one, values)
+
+
+def _join(values: Any) -> Any:
+    is_pair = lambda x: isinstance(x, SplitRealAndImaginaryArrays)
+    join = lambda x: jax.lax.complex(x.real, x.imaginary) if is_pair(x) else x
+    return jax.tree.map(join, values, is_leaf=is_pair)

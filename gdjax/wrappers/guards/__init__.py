@@ -1,0 +1,1 @@
+"""Wrappers that leave out steps, or hold them back."""

@@ -1,0 +1,268 @@
+"""Small batches added up to large ones: a step of the optimizer every so many gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import collectives, errors, numerics, tree
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.wrappers.guards.apply_if_finite import all_finite, on_any
+from gdjax.wrappers.guards.cond import call_step, step_over, update_over
+from gdjax.wrappers.guards.held import held
+from gdjax.wrappers.guards.named_extra import needing
+from gdjax.wrappers.select.trainable import trained
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = [
+    "ApplyEvery",
+    "MultiStepsState",
+    "SkipState",
+    "accumulate",
+    "apply_every",
+    "did_step",
+    "skip_large_updates",
+    "skip_not_finite",
+]
+
+
+class SkipState(NamedTuple):
+    """What `accumulate` knows of the weights of gradients, and of those it left out."""
+
+    weight: chex.Array  # [] float32 or wider: of the gradients accumulated so far
+    skipped: chex.Array  # [] int32: gradients left out, of all
+    last: chex.Array  # [] bool: whether the last one was
+
+
+class MultiStepsState(NamedTuple):
+    """State of `accumulate`."""
+
+    mini_step: chex.Array  # [] int32: gradients accumulated so far
+    gradient_step: chex.Array  # [] int32: steps of the inner transformation
+    inner_opt_state: Any  # of the inner transformation
+    acc_grads: chex.ArrayTree  # like params, float32 or wider: mean of the gradients so far
+    skip_state: SkipState
+
+    def metrics(self) -> dict[str, chex.Array]:
+        """Gradients accumulated since the last step, and left out, of all."""
+        return {"accumulated": self.mini_step, "skipped": self.skip_state.skipped}
+
+
+def skip_not_finite(
+    updates: Any, gradient_step: Any, params: Any
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Tells `accumulate` to leave out gradients that hold a NaN or an infinity.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> skip, info = gd.skip_not_finite({"w": jnp.array([1.0, jnp.nan])}, 0, None)
+    >>> bool(skip), int(info["num_not_finite"])
+    (True, 1)
+    """
+    leaves = [x for x in jax.tree.leaves(updates) if tree.differentiable(x)]
+    count = sum((jnp.sum(~jnp.isfinite(x), dtype=jnp.int32) for x in leaves), zero_count())
+    skip = ~all_finite(updates)  # costs less than the count, which is dead code where unused
+    return skip, {"should_skip": skip, "num_not_finite": count}
+
+
+def skip_large_updates(
+    updates: Any, gradient_step: Any, params: Any, max_squared_norm: Any, axis_name: Any = None
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Tells `accumulate` to leave out gradients that are longer than √max_squared_norm, or NaN.
+
+    >>> import functools, gdjax as gd
+    >>> skip = functools.partial(gd.skip_large_updates, max_squared_norm=100.0)
+    >>> tx = gd.accumulate(gd.sgd(0.1), 4, should_skip_update_fn=skip)
+    """
+    each = jax.tree.map(lambda g: tree.vdot(g, g), updates)
+    squared = tree.total([collectives.psum(square, axis_name) for square in jax.tree.leaves(each)])
+    skip = ~(squared <= max_squared_norm)  # so NaN is skipped too
+    return skip, {"should_skip": skip, "norm_squared": squared}
+
+
+@transformation
+def accumulate(
+    inner: Any,
+    every: Any,
+    weight: str | None = None,
+    *,
+    use_grad_mean: bool = True,
+    should_skip_update_fn: Callable[..., Any] | None = skip_not_finite,
+    accumulator_dtype: Any = None,
+    axis_name: Any = None,
+):
+    """Averages the gradients of k calls, and lets the inner transformation step at the last.
+
+        ḡ ← ḡ + (g − ḡ)·w / Σw              at the k-th:  θ ← inner(ḡ),  ḡ ← 0
+
+    In the calls between, the updates are zero, and the inner transformation (rules, schedules,
+    decay) does not run. A gradient that is left out, by default one that holds a NaN or an
+    infinity, is as if it had not come, and is counted. Extra arguments reach the inner
+    transformation as they are at the k-th call. `step` forms everything in place.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.accumulate(gd.sgd(1.0), 2)
+    >>> params, state = jnp.zeros(1), tx.init(jnp.zeros(1))
+    >>> for g in (1.0, jnp.nan, 3.0):
+    ...     params, state = tx.step(jnp.array([g]), state, params)
+    ...     print(float(params[0]), bool(gd.did_step(state)))
+    0.0 False
+    0.0 False
+    -2.0 True
+
+    Where the batches differ in size, say by what each gradient, a mean, is to be weighted:
+
+    >>> tx = gd.accumulate(gd.sgd(1.0), 2, weight="tokens")
+    >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)), tokens=300)
+    >>> tx.update(jnp.array([5.0]), state, tokens=100)[0]
+    Array([-2.], dtype=float32)
+
+    Args:
+        inner: Any transformation. `step` keeps parameters inside of the branch: no copies between.
+        every: k ≥ 1, or a schedule of it that counts steps of the inner transformation.
+        weight: Name of the extra argument w ≥ 0, [], by which a gradient is weighted; `update`
+            then needs it. None for a plain mean.
+        use_grad_mean: False adds the gradients up: ḡ ← ḡ + w·g.
+        should_skip_update_fn: Takes `(updates, gradient_step, params)` and returns [] bool and a
+            dict; where it is True the gradient is left out. None leaves out none.
+        accumulator_dtype: Dtype in which ḡ is kept; float32 or wider by default.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
+            device leaves out, all of them do.
+
+    Raises:
+        ValueError: `every` is no number of 1 or more, nor a schedule; `weight` is no name.
+        TypeError: `update` was called without the extra argument that `weight` names.
+    """
+    if not callable(every) and not (isinstance(every, int) and every >= 1):
+        errors.fail("accumulate", "every must be an integer of 1 or more or a schedule", every)
+    if weight is not None and not (isinstance(weight, str) and weight.isidentifier()):
+        errors.fail("accumulate", "weight must be the name of an extra argument, or None", weight)
+
+    def init(params):
+        mean = tree.moment_like(trained(inner, params), accumulator_dtype)
+        skips = SkipState(tree.scalar_like(mean), zero_count(), jnp.zeros([], bool))
+        return MultiStepsState(zero_count(), zero_count(), inner.init(params), mean, skips)
+
+    def collect(updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+        """Whether a step is due, and the state with this gradient in its mean, all counted."""
+        skip = jnp.zeros([], bool)
+        if should_skip_update_fn is not None:
+            skip, _ = should_skip_update_fn(updates, state.gradient_step, params)
+            skip = skip if axis_name is None else on_any(skip, axis_name)
+        before = state.skip_state.weight
+        w = jnp.asarray(1 if weight is None else extra[weight]).astype(before.dtype)
+        total = before + jnp.where(skip, 0, w)
+        share = numerics.safe_divide(w, total) if use_grad_mean else w
+
+        def leaf(g, mean):
+            mixed = mean + share.astype(g.dtype) * ((g - mean) if use_grad_mean else g)
+            return mixed, jnp.where(skip, mean, mixed)
+
+        _, mean = tree.evolve(leaf, (updates, state.acc_grads))
+        count = jnp.where(skip, state.mini_step, increment(state.mini_step))
+        k = every(state.gradient_step) if callable(every) else every
+        due = ~skip & (count >= jnp.asarray(k).astype(count.dtype))
+        skipped = state.skip_state.skipped
+        skipped = jnp.where(skip, increment(skipped), skipped)
+        return due, MultiStepsState(
+            jnp.where(due, 0, count),
+            jnp.where(due, increment(state.gradient_step), state.gradient_step),
+            state.inner_opt_state,
+            mean,
+            SkipState(jnp.where(due, 0, total), skipped, skip),
+        )
+
+    def given(updates: Any, state: Any) -> Any:
+        """The mean, as wide as the gradients, and what is passed over as it came."""
+
+        def pick(g, mean):
+            if mean is None or not tree.differentiable(g):
+                return g
+            to = numerics.wide_dtype(jnp.asarray(g).dtype)
+            return mean.astype(to) if jnp.finfo(mean.dtype).bits < jnp.finfo(to).bits else mean
+
+        return jax.tree.map(pick, updates, state.acc_grads, is_leaf=tree.is_none)
+
+    # The mean is formed outside of the branch, which only reads it: XLA then overwrites the old
+    # mean, and in the branch the parameters and the inner state, without a copy of any.
+
+    def update(updates, state, params=None, **extra):
+        due, state = collect(updates, state, params, extra)
+        grads, inner_state = given(updates, state), state.inner_opt_state
+        act = lambda: call_update(inner, grads, inner_state, params, extra)
+        out, inner_state, mean = update_over(due, act, updates, inner_state, state.acc_grads)
+        return out, state._replace(inner_opt_state=inner_state, acc_grads=mean)
+
+    def step(updates, state, params, **extra):
+        due, state = collect(updates, state, params, extra)
+        grads, inner_state = given(updates, state), state.inner_opt_state
+        act = lambda: call_step(inner, grads, inner_state, params, extra)
+        params, inner_state, mean = step_over(due, act, params, inner_state, state.acc_grads)
+        return params, state._replace(inner_opt_state=inner_state, acc_grads=mean)
+
+    parts = lambda state: [("inner", inner, state.inner_opt_state)]
+    return Pair(init, needing(weight, update), step, parts)
+
+
+def did_step(state: Any) -> jax.Array:
+    """Whether the last call of `accumulate` was one at which the inner transformation ran, [] bool.
+
+    Args:
+        state: The state of `accumulate`, or of what holds it.
+
+    Raises:
+        ValueError: There is no such state in it, or more than one.
+    """
+    one = held("did_step", state, MultiStepsState, "accumulate")
+    return (one.mini_step == 0) & (one.gradient_step > 0) & ~one.skip_state.last
+
+
+class ApplyEvery(NamedTuple):
+    """State of `apply_every`."""
+
+    count: chex.Array  # [] int32: updates added up so far
+    grad_acc: chex.ArrayTree  # like params, float32 or wider: their sum
+
+
+@transformation
+def apply_every(k: int = 1):
+    """Holds updates back, and lets their sum pass at every k-th call: a stage of a chain.
+
+    The stages around it run at each call; `accumulate` is what stands for a larger batch.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.chain(gd.sgd(1.0), gd.apply_every(2))
+    >>> first, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
+    >>> second, state = tx.update(jnp.array([2.0]), state)
+    >>> float(first[0]), float(second[0])
+    (0.0, -3.0)
+
+    Args:
+        k: Calls from one update to the next, 1 or more.
+
+    Raises:
+        ValueError: `k` is no integer of 1 or more.
+    """
+    if not isinstance(k, int) or k < 1:
+        errors.fail("apply_every", "k must be an integer of 1 or more", k)
+
+    def init(params):
+        return ApplyEvery(zero_count(), tree.moment_like(params))
+
+    def update(updates, state, params=None, **extra):
+        due = state.count >= k - 1
+
+        def leaf(g, held):
+            total = held + g
+            return jnp.where(due, total, 0), jnp.where(due, 0, total)
+
+        updates, held = tree.evolve(leaf, (updates, state.grad_acc))
+        return updates, ApplyEvery(jnp.where(due, 0, state.count + 1), held)
+
+    return Pair(init, update, fuses=True)

@@ -1,0 +1,126 @@
+"""A transformation that runs in one branch of `lax.cond`, and costs nothing in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import GradientTransformation, apply_updates
+from gdjax.core.rule import tree
+from gdjax.core.rule.numerics import like
+
+__all__ = ["call_evaluate", "call_step", "step_if", "step_over", "update_if", "update_over"]
+
+
+def call_step(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+    """Calls `step` of a transformation of any origin: `(params, state)`."""
+    if isinstance(tx, GradientTransformation):
+        return tx.step(updates, state, params, **extra)
+    updates, state = call_update(tx, updates, state, params, extra)
+    return apply_updates(params, updates), state
+
+
+def call_evaluate(tx: Any, state: Any, params: Any) -> Any:
+    """The parameters to evaluate at, of a transformation of any origin; often params."""
+    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
+
+
+def update_if(
+    flag: Any,
+    update: Callable[[], tuple[Any, Any]],
+    updates: Any,
+    state: Any,
+    otherwise: Callable[[Any], Any] | None = None,
+) -> tuple[Any, Any]:
+    """`update()` where a flag holds, else `(otherwise(updates), state)`; one of them is computed.
+
+    Args:
+        flag: [] bool.
+        update: Returns `(updates, state)`, in the structure of the two that are given here.
+        updates: What came in.
+        state: What is kept where the flag does not hold.
+        otherwise: Makes the updates of the other branch, by default zeros; their dtypes become
+            those of `update()`.
+    """
+    gs, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
+
+    def numbers(tree_: Any) -> list[Any]:  # float0 and its kin cannot leave a branch
+        leaves = jax.tree.leaves(tree_, is_leaf=tree.is_none)
+        return [x if tree.differentiable(x) else None for x in leaves]
+
+    def act() -> Any:
+        out, after = update()
+        return numbers(out), after
+
+    expected, _ = jax.eval_shape(act)
+
+    def rest() -> Any:
+        if otherwise is None:
+            return [_zeros(flag, i, to) for i, to in enumerate(expected)], state
+        leaves = zip(numbers(otherwise(updates)), expected)
+        return [None if to is None else jnp.asarray(x).astype(to.dtype) for x, to in leaves], state
+
+    out, after = jax.lax.cond(flag, act, rest)
+    out = [g if u is None and not tree.differentiable(g) else u for g, u in zip(gs, out)]
+    return treedef.unflatten(out), after
+
+
+def update_over(
+    flag: Any, update: Callable[[], tuple[Any, Any]], updates: Any, state: Any, kept: Any
+) -> tuple[Any, Any, Any]:
+    """`(*update(), zeros)` where a flag holds, else `(zeros, state, kept)`; one is computed.
+
+    Updates take the place of `kept`, a tree like them, which then needs no second one for zeros:
+    a program that applies them writes to no memory but the parameters' and the state's.
+    """
+    out, _ = jax.eval_shape(update)
+    fits = jax.tree.structure(out) == jax.tree.structure(kept)
+    if not fits or not all(map(_holds, jax.tree.leaves(out), jax.tree.leaves(kept))):
+        out, state = update_if(flag, update, updates, state)
+        return out, state, jax.tree.map(lambda k: jnp.where(flag, jnp.zeros_like(k), k), kept)
+    both, state = update_if(flag, update, updates, state, lambda _: kept)
+    out = tree.map(lambda x: jnp.where(flag, x, 0), both)
+    after = lambda x, k: None if k is None else like(jnp.where(flag, 0, x), k)
+    return out, state, jax.tree.map(after, both, kept, is_leaf=tree.is_none)
+
+
+def step_if(
+    flag: Any, step: Callable[[], tuple[Any, Any]], params: Any, state: Any
+) -> tuple[Any, Any]:
+    """`step()` where a flag holds, else `(params, state)`; one of them is computed."""
+    return jax.lax.cond(flag, step, lambda: (params, state))
+
+
+def step_over(
+    flag: Any, step: Callable[[], tuple[Any, Any]], params: Any, state: Any, kept: Any
+) -> tuple[Any, Any, Any]:
+    """`(*step(), zeros)` where a flag holds, else `(params, state, kept)`; one is computed."""
+    act, rest = (lambda: (*step(), True)), (lambda: (params, state, False))
+    params, state, done = jax.lax.cond(flag, act, rest)
+    # Behind the first branch, which reads what is kept: so it is overwritten and not copied.
+    leaves, treedef = jax.tree.flatten(kept)
+    zeros = lambda: [_zeros(~done, i, x) for i, x in enumerate(leaves)]
+    return params, state, treedef.unflatten(jax.lax.cond(done, zeros, lambda: leaves))
+
+
+def _holds(to: Any, x: Any) -> bool:
+    """Whether what has the dtype of `x` keeps its value in that of `to`."""
+    if to.dtype == x.dtype:
+        return True
+    alike = jnp.iscomplexobj(to) == jnp.iscomplexobj(x)
+    return alike and jnp.finfo(to.dtype).bits > jnp.finfo(x.dtype).bits
+
+
+def _zeros(nonzero: Any, number: int, to: Any) -> Any:
+    """Zeros where a flag does not hold, by a formula of its own for each leaf.
+
+    Of leaves whose zeros are one expression XLA on CPU writes one, and copies it for the others.
+    """
+    if to is None:
+        return None
+    # Of its type are the shardings of a mesh, and the axes of shard_map along which it differs.
+    return jnp.full_like(to, jnp.where(nonzero, 1 + number, 0), dtype=to.dtype)

@@ -1,0 +1,146 @@
+"""Scaling of the loss, which keeps small gradients in the range of float16."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.hyperparams import Positive
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.wrappers.guards.apply_if_finite import all_finite
+from gdjax.wrappers.guards.cond import call_step, step_if, update_if
+from gdjax.wrappers.guards.held import held
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["LossScaleState", "loss_scale", "loss_scale_of"]
+
+LARGEST = 2.0**126  # the inverse of a larger scale is not a normal number of float32
+
+
+class LossScaleState(NamedTuple):
+    """State of `loss_scale`."""
+
+    scale: chex.Array  # [] float32: what the next loss is to be multiplied by
+    growth_tracker: chex.Array  # [] int32: finite gradients since the scale changed
+    skipped: chex.Array  # [] int32: steps left out, of all
+    inner_state: Any  # of the inner transformation, which counts only the steps taken
+
+    def metrics(self) -> dict[str, chex.Array]:
+        """The scale, and steps left out, of all."""
+        return {"loss_scale": self.scale, "skipped": self.skipped}
+
+
+@transformation
+def loss_scale(
+    inner: Any,
+    init_scale: Positive = 2.0**15,
+    growth_factor: Positive = 2.0,
+    backoff_factor: Positive = 0.5,
+    growth_interval: int = 2000,
+    *,
+    min_scale: Positive = 1.0,
+    axis_name: Any = None,
+):
+    """Takes gradients of the scaled loss s·L, and finds an s at which float16 does not overflow.
+
+        g finite:      θ ← inner(g / s),  after growth_interval of them in a row  s ← growth·s
+        otherwise:     s ← max(backoff·s, min_scale), and the step is left out
+
+    Multiply the loss by `loss_scale_of(state)` before it is differentiated. The division is done
+    in float32 or wider, so what float16 could hold only scaled is not lost again.
+
+    >>> import gdjax as gd, jax, jax.numpy as jnp
+    >>> tx = gd.loss_scale(gd.sgd(0.5))
+    >>> params = jnp.ones(2, jnp.float16)
+    >>> state = tx.init(params)
+    >>> def scaled(params, state):
+    ...     return 1e-7 * jnp.sum(params.astype(float)) * gd.loss_scale_of(state)
+    >>> grads = jax.grad(scaled)(params, state)  # 1e-7 is no float16
+    >>> updates, state = tx.update(grads, state, params)
+    >>> [f"{u:.1e}" for u in updates], float(gd.loss_scale_of(state))
+    (['-5.0e-08', '-5.0e-08'], 32768.0)
+
+    Args:
+        inner: What is applied to the gradients of the loss itself.
+        init_scale: s at the start; powers of two lose no digit.
+        growth_factor: Above 1.
+        backoff_factor: Below 1.
+        growth_interval: Finite gradients one after another before s grows, 1 or more.
+        min_scale: s does not fall below: gradients that are NaN at any scale do not end it.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
+            device meets, all of them act on.
+
+    Raises:
+        ValueError: `growth_interval` is no integer of 1 or more.
+
+    Reference: Micikevicius et al., Mixed precision training, 2017,
+        https://arxiv.org/abs/1710.03740
+    """
+    if not isinstance(growth_interval, int) or growth_interval < 1:
+        must = "growth_interval must be an integer of 1 or more"
+        errors.fail("loss_scale", must, growth_interval)
+
+    def init(params):
+        scale = jnp.asarray(init_scale).astype(jnp.float32)
+        return LossScaleState(scale, zero_count(), zero_count(), inner.init(params))
+
+    def judge(updates: Any, state: Any) -> Any:
+        """Whether to take the step, and the state after it but for the inner one."""
+        finite = all_finite(updates, axis_name=axis_name)
+        count = jnp.where(finite, increment(state.growth_tracker), 0)
+        grows = count >= growth_interval
+        larger = growth_factor * state.scale
+        larger = jnp.where(larger <= LARGEST, larger, state.scale)
+        smaller = jnp.maximum(backoff_factor * state.scale, min_scale)
+        kept = jnp.where(grows, larger, state.scale)
+        return finite, LossScaleState(
+            jnp.where(finite, kept, smaller).astype(jnp.float32),
+            jnp.where(grows, 0, count),
+            jnp.where(finite, state.skipped, increment(state.skipped)),
+            state.inner_state,
+        )
+
+    def unscaled(updates: Any, scale: Any) -> Any:
+        inverse = 1 / scale  # one division, and XLA forms the products where they are read
+        return tree.map(lambda g: g * inverse.astype(g.dtype), updates)
+
+    def update(updates, state, params=None, **extra):
+        take, after = judge(updates, state)
+
+        def act():
+            grads = unscaled(updates, state.scale)
+            return call_update(inner, grads, state.inner_state, params, extra)
+
+        out, inner_state = update_if(take, act, updates, state.inner_state)
+        return out, after._replace(inner_state=inner_state)
+
+    def step(updates, state, params, **extra):
+        take, after = judge(updates, state)
+
+        def act():
+            grads = unscaled(updates, state.scale)
+            return call_step(inner, grads, state.inner_state, params, extra)
+
+        params, inner_state = step_if(take, act, params, state.inner_state)
+        return params, after._replace(inner_state=inner_state)
+
+    return Pair(init, update, step, lambda state: [("inner", inner, state.inner_state)])
+
+
+def loss_scale_of(state: Any) -> jax.Array:
+    """What `loss_scale` wants the loss to be multiplied by, [] float32.
+
+    Args:
+        state: The state of `loss_scale`, or of what holds it.
+
+    Raises:
+        ValueError: There is no such state in it, or more than one.
+    """
+    return held("loss_scale_of", state, LossScaleState, "loss_scale").scale

@@ -1,0 +1,119 @@
+"""Mechanic: learns the factor by which the steps of any optimizer are multiplied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import increment, safe_divide, weak, zero_count
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["MechanicState", "mechanize"]
+
+
+class MechanicState(NamedTuple):
+    """State of `mechanize`; the arrays [n] are as wide as the widest leaf."""
+
+    base_optimizer_state: Any
+    count: chex.Array  # [] int32
+    r: chex.Array  # [n]: reward
+    m: chex.Array  # [n]: decayed maximum of |h|
+    v: chex.Array  # [n]: root of the decayed sum of h², which float32 could not hold
+    s: chex.Array  # [n]: the factors, which are added up
+    x0: chex.ArrayTree  # like params: where the run began
+    delta: chex.ArrayTree  # like params, float32 or wider: sum of the steps of the base
+
+
+@transformation
+def mechanize(
+    base_optimizer: Any,
+    weight_decay: NonNegative = 1e-2,
+    eps: NonNegative = 1e-8,
+    s_init: NonNegative = 1e-6,
+    num_betas: int = 6,
+):
+    """Multiplies the way that an optimizer has gone by a factor that is learnt.
+
+        h = ⟨Δ, g + λ·Σs·‖g‖·θ/‖θ‖⟩
+        m ← max(β·m, |h|)      v ← β²·v + h²      r ← max(β·r − s·h, 0)
+        s ← (s₀·m/n + r) / (√v + eps)
+        Δ ← Δ + u of the base optimizer      θ ← θ₀ + Σs·Δ
+
+    for n values of β: 0.9, 0.99, 0.999, … The rate of the base may be any constant times its
+    schedule. The first step is zero: nothing is known yet.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> loss = lambda x: jnp.sum((x - 30.0) ** 2)
+    >>> result = gd.minimize(loss, jnp.zeros(2), gd.mechanize(gd.adam(1.0)), 300)
+    >>> bool(loss(result.params) < 1.0)
+    True
+
+    Args:
+        base_optimizer: The transformation, its learning rate included.
+        weight_decay: λ ≥ 0, a pull of the factor and not of the parameters.
+        eps: In the units of h, the gradient times the steps of the base.
+        s_init: s₀ ≥ 0, the factor to begin with.
+        num_betas: n ≥ 1.
+
+    Raises:
+        ValueError: `update` was called without params, or `num_betas` is less than 1.
+
+    Reference: Cutkosky, Defazio and Mehta, Mechanic: a learning rate tuner, 2023,
+        https://arxiv.org/abs/2306.00144
+    """
+    if num_betas < 1:
+        errors.fail("mechanize", "num_betas must be 1 or more", num_betas)
+    decays = 1 - 0.1 ** np.arange(1, num_betas + 1)
+
+    def init(params):
+        def zeros():
+            return tree.scalar_like(params) + jnp.zeros(num_betas, tree.scalar_like(params).dtype)
+
+        return MechanicState(
+            base_optimizer.init(params),
+            zero_count(),
+            zeros(),
+            zeros(),
+            zeros(),
+            zeros(),
+            tree.copy(params),
+            tree.moment_like(params),
+        )
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("mechanize", params)
+        _, _, r, m, v, s, x0, delta = state
+        beta = jnp.asarray(decays, s.dtype)
+        lengths = (numerics.like(tree.norm(x), s) for x in (updates, params))
+        h = numerics.like(tree.vdot(updates, delta), s)
+        pull = weight_decay * jnp.sum(s) * safe_divide(*lengths)
+        h = h + pull * numerics.like(tree.vdot(params, delta), s)
+        m = jnp.maximum(beta * m, jnp.abs(h))
+        v = numerics.norm(jnp.stack([beta * v, jnp.broadcast_to(h, v.shape)]), axis=0)
+        r = jnp.maximum(beta * r - s * h, 0)
+        s = safe_divide(s_init / num_betas * m + r, v + eps)
+        steps, base = call_update(
+            base_optimizer, updates, state.base_optimizer_state, params, extra
+        )
+        factor = weak(jnp.sum(s))
+
+        def leaf(u, delta, x0, x):
+            delta = delta + u
+            return x0 - x + factor * delta, delta
+
+        u, delta = tree.evolve(leaf, (steps, delta), x0, params)
+        return u, MechanicState(base, increment(state.count), r, m, v, s, x0, delta)
+
+    def parts(state):
+        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
+
+    # What the base would evaluate at lies on its own way, not on the one that is gone.
+    return Pair(init, update, parts=parts, evaluate=lambda state, params: params)

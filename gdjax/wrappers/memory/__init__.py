@@ -1,0 +1,1 @@
+"""Wrappers that keep parameters or state in other precisions or places."""

@@ -1,0 +1,222 @@
+"""Parameters of 16 bits beside which the state keeps what their rounding lost, in 1 byte or 2."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.lowbit.rounding import (
+    carry,
+    inverse,
+    is_narrow,
+    land,
+    nearest,
+    random_bits,
+    spacing,
+    up_or_down,
+)
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.transforms.noise import judge_key, key_data
+from gdjax.wrappers.memory.master_weights import instead, point_of
+from gdjax.wrappers.memory.stochastic_rounding import step_key
+from gdjax.wrappers.select.trainable import trained
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["CompensatedState", "SplitWeightsState", "compensated", "with_split_weights"]
+
+
+class CompensatedState(NamedTuple):
+    """State of `compensated`."""
+
+    compensation: chex.ArrayTree  # like params, bfloat16: what rounding lost; None where nothing is
+    inner_state: Any  # of the inner transformation, which has seen params + compensation
+
+
+class SplitWeightsState(NamedTuple):
+    """State of `with_split_weights`."""
+
+    count: chex.Array  # [] int32
+    rng_key: chex.Array | None  # [2] uint32: the data of the key, None without one
+    residual: chex.ArrayTree  # like params, int8: what rounding lost, in 127ths of the most it can
+    inner_state: Any  # of the inner transformation, which has seen the weights
+
+
+@transformation
+def compensated(inner: Any):
+    """Adds to each update what the rounding of parameters of 16 bits lost before: Kahan's sum.
+
+        s = θ + c + u,    θ ← s rounded to the dtype of θ,    c ← s − θ rounded to bfloat16
+
+    Costs 2 bytes a parameter of 16 bits, nothing for others. The sum s is known to a 1024th of the
+    spacing of θ, and better where c is small. The updates that leave are float32 and take θ exactly
+    there (see `stochastic_rounding`); nothing may change them after this.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = jnp.ones(1, jnp.bfloat16)
+    >>> tx = gd.compensated(gd.sgd(1e-3))
+    >>> state = tx.init(params)
+    >>> for _ in range(10):
+    ...     params, state = tx.step(jnp.ones(1), state, params)
+    >>> params, round(float(params[0]) + float(state.compensation[0]), 4)
+    (Array([0.988281], dtype=bfloat16), 0.99)
+
+    Args:
+        inner: The transformation, its learning rate included. The parameters it sees are θ + c.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Kahan, Further remarks on reducing truncation errors, 1965,
+        https://doi.org/10.1145/363707.363723; Zamirai, Zhang, Aberger and De Sa, Revisiting
+        BFloat16 training, 2020, https://arxiv.org/abs/2010.06192
+    """
+
+    def init(params):
+        own = lambda p: jnp.zeros_like(p, jnp.bfloat16) if is_narrow(p) else None
+        lost = jax.tree.map(own, trained(inner, params))
+        return CompensatedState(lost, inner.init(_weights(_sum, lost, params)))
+
+    def encode(lost, got, dtype, path):
+        return nearest(lost, jnp.bfloat16).astype(jnp.bfloat16)
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("compensated", params)
+        updates, inner_state, lost = _keep(
+            inner, _sum, encode, updates, state.inner_state, state.compensation, params, extra
+        )
+        return updates, CompensatedState(lost, inner_state)
+
+    def evaluate(state, params):
+        weights = _weights(_sum, state.compensation, params)
+        return point_of(inner, state.inner_state, weights, params)
+
+    parts = lambda state: [("inner", inner, state.inner_state)]
+    return Pair(init, update, parts=parts, evaluate=evaluate)
+
+
+@transformation
+def with_split_weights(inner: Any, key: Any = None):
+    """Trains weights that are split into a parameter of 16 bits and 8 bits of what it lost.
+
+        w = θ + ρ/127 · h,    h = half of the spacing of θ's dtype at θ
+        w ← w + u(g, w),    θ ← w rounded to the dtype of θ,    ρ ← (w − θ)/h · 127 in [−127, 127]
+
+    Costs 1 byte a parameter of 16 bits, nothing for others. For bfloat16, w has about 24 bits: it
+    is known to a 508th of the spacing of θ. Rounded to the nearest, as in the paper, ρ loses steps
+    that are smaller, and all of a run of equal steps are wrong by as much; with a key it is rounded
+    up or down so that w is right on average.
+    The updates that leave are float32 and take θ exactly there (see `stochastic_rounding`); nothing
+    may change them after this.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = jnp.ones(1, jnp.bfloat16)
+    >>> tx = gd.with_split_weights(gd.sgd(1e-3))
+    >>> state = tx.init(params)
+    >>> for _ in range(10):
+    ...     params, state = tx.step(jnp.ones(1), state, params)
+    >>> params, state.residual
+    (Array([0.988281], dtype=bfloat16), Array([111], dtype=int8))
+
+    Args:
+        inner: The transformation, its learning rate included. The parameters it sees are w.
+        key: A seed, or a key of `jax.random`; None rounds ρ to the nearest.
+
+    Raises:
+        TypeError: `key` is none of them.
+        ValueError: `update` was called without params.
+
+    Reference: Gonzalez Ortiz, Gupta, Renard and Blalock, FlashOptim: optimizers for memory
+        efficient training, 2026, https://arxiv.org/abs/2602.23349
+    """
+    if key is not None:
+        judge_key("with_split_weights", key)
+
+    def init(params):
+        own = lambda p: jnp.zeros_like(p, jnp.int8) if is_narrow(p) else None
+        lost = jax.tree.map(own, trained(inner, params))
+        data = None if key is None else key_data(key)
+        return SplitWeightsState(
+            zero_count(), data, lost, inner.init(_weights(_split, lost, params))
+        )
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("with_split_weights", params)
+        of_step = None if key is None else step_key(state.rng_key, key, state.count)
+
+        def encode(lost, got, dtype, path):
+            share = jnp.clip(2 * (lost * inverse(spacing(got, dtype))), -1, 1) * 127
+            if of_step is None:
+                return jnp.round(share).astype(jnp.int8)
+            bits = random_bits(of_step, zlib.crc32(path.encode()), share.shape)
+            return up_or_down(share, bits).astype(jnp.int8)
+
+        updates, inner_state, lost = _keep(
+            inner, _split, encode, updates, state.inner_state, state.residual, params, extra
+        )
+        return updates, SplitWeightsState(increment(state.count), state.rng_key, lost, inner_state)
+
+    def evaluate(state, params):
+        weights = _weights(_split, state.residual, params)
+        return point_of(inner, state.inner_state, weights, params)
+
+    parts = lambda state: [("inner", inner, state.inner_state)]
+    return Pair(init, update, parts=parts, evaluate=evaluate)
+
+
+def _sum(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
+    return p + lost.astype(jnp.float32)
+
+
+def _split(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
+    return p + lost.astype(jnp.float32) / 127 * (spacing(p, dtype) / 2)
+
+
+def _weights(decode: Callable[..., Any], lost: Any, params: Any) -> Any:
+    """The weights in float32, and the parameters where nothing is kept."""
+    one = lambda c, p: None if c is None else decode(p.astype(jnp.float32), c, p.dtype)
+    weights = jax.tree.map(one, lost, params, is_leaf=tree.is_none)
+    return instead(weights, params)
+
+
+def _keep(
+    inner: Any,
+    decode: Callable[..., Any],
+    encode: Callable[..., Any],
+    updates: Any,
+    inner_state: Any,
+    lost: Any,
+    params: Any,
+    extra: dict[str, Any],
+) -> tuple[Any, Any, Any]:
+    """Updates, the state of `inner` and what is lost now.
+
+    Args:
+        inner: What moves the weights.
+        decode: The weight, of the parameter and what it lost.
+        encode: What is kept of the difference of the weight and the parameter.
+        updates: The gradients.
+        inner_state: State of `inner`.
+        lost: What is kept.
+        params: The parameters.
+        extra: The extra arguments.
+    """
+    weights = _weights(decode, lost, params)
+    updates, inner_state = call_update(inner, updates, inner_state, weights, extra)
+
+    def leaf(u, p, dtype, c, path):
+        wanted = decode(p, c, dtype) + u
+        d, got = land(p, wanted, nearest(wanted, dtype), dtype)
+        missed = jnp.where(jnp.isfinite(wanted - got), wanted - got, 0)
+        return d, encode(missed, got, dtype, path)
+
+    updates, lost = carry(leaf, updates, params, lost)
+    return updates, inner_state, lost

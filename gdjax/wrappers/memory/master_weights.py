@@ -1,0 +1,99 @@
+"""Parameters of 16 bits that are the roundings of weights in float32."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.lowbit.rounding import carry, is_narrow, land, nearest
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.wrappers.select.trainable import trained
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["MasterWeightsState", "with_master_weights"]
+
+
+class MasterWeightsState(NamedTuple):
+    """State of `with_master_weights`."""
+
+    master: chex.ArrayTree  # like params, float32; None where a parameter is not of 16 bits
+    inner_state: Any  # of the inner transformation, which has seen the master
+
+
+@transformation
+def with_master_weights(inner: Any):
+    """Trains float32 copies of parameters of 16 bits, which are their roundings: mixed precision.
+
+        w ← w + u(g, w),    θ ← w rounded to the dtype of θ
+
+    Costs 4 bytes a parameter of 16 bits, nothing for others. The updates that leave are float32 and
+    take θ exactly there (see `stochastic_rounding`); nothing may change them after this. The
+    parameters follow w: what changes them elsewhere is undone at the next step.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = jnp.ones(1, jnp.bfloat16)
+    >>> tx = gd.with_master_weights(gd.sgd(1e-3))
+    >>> state = tx.init(params)
+    >>> for _ in range(10):
+    ...     params, state = tx.step(jnp.ones(1), state, params)
+    >>> params, round(float(state.master[0]), 4)
+    (Array([0.988281], dtype=bfloat16), 0.99)
+
+    Args:
+        inner: The transformation, its learning rate included. The parameters it sees are w.
+
+    Raises:
+        ValueError: `update` was called without params.
+
+    Reference: Micikevicius et al., Mixed precision training, 2017,
+        https://arxiv.org/abs/1710.03740
+    """
+
+    def init(params):
+        own = lambda p: p.astype(jnp.float32) if is_narrow(p) else None
+        master = jax.tree.map(own, trained(inner, params))
+        return MasterWeightsState(master, inner.init(instead(master, params)))
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("with_master_weights", params)
+        weights = instead(state.master, params)
+        updates, inner_state = call_update(inner, updates, state.inner_state, weights, extra)
+
+        def leaf(u, p, dtype, w, path):
+            w = w + u
+            d, _ = land(p, w, nearest(w, dtype), dtype)
+            return d, w
+
+        updates, master = carry(leaf, updates, params, state.master)
+        return updates, MasterWeightsState(master, inner_state)
+
+    def evaluate(state, params):
+        return point_of(inner, state.inner_state, instead(state.master, params), params)
+
+    return Pair(
+        init,
+        update,
+        parts=lambda state: [("inner", inner, state.inner_state)],
+        evaluate=evaluate,
+    )
+
+
+def instead(weights: Any, params: Any) -> Any:
+    """The weights, and the parameters where there are none."""
+    choose = lambda w, p: p if w is None else w
+    return jax.tree.map(choose, weights, params, is_leaf=tree.is_none)
+
+
+def point_of(inner: Any, state: Any, weights: Any, params: Any) -> Any:
+    """Where `inner`, which saw weights, evaluates, in the dtypes of params; often params."""
+    if not isinstance(inner, GradientTransformation):
+        return params
+    pick = lambda x, w, p: p if x is w else numerics.like(x, p)
+    point = inner.evaluate(state, weights)
+    return jax.tree.map(pick, point, weights, params, is_leaf=tree.is_none)

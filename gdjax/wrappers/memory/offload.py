@@ -1,0 +1,93 @@
+"""State in the memory of the host, brought to the device for the step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.rule import errors
+from gdjax.wrappers.guards.cond import call_evaluate, call_step
+
+__all__ = ["OffloadState", "offload"]
+
+HOST = "pinned_host"
+
+
+class OffloadState(NamedTuple):
+    """State of `offload`."""
+
+    inner_state: Any  # of the inner transformation; its large arrays are in the host's memory
+
+
+@transformation
+def offload(inner: Any, min_size: int = 4096):
+    """Keeps the large arrays of a transformation's state in the pinned memory of the host.
+
+    A step copies them to the device and back, which the compiler may do beside other work: what it
+    costs is the bus. The state stays there between steps, under `jit` and `scan`, divided among
+    devices as it was. No derivative is taken through what was moved. On a CPU the state lies in
+    that memory anyway, and the transformation is called as it is.
+
+    >>> import gdjax as gd
+    >>> gd.offload(gd.store(gd.adamw(1e-3), "8bit"))
+    offload(inner=store(inner=adamw(learning_rate=0.001), format='8bit'))
+
+    Args:
+        inner: The transformation.
+        min_size: Arrays with fewer entries stay on the device.
+
+    Raises:
+        RuntimeError: The device has no such memory.
+    """
+
+    def move(tree: Any, where: str) -> Any:
+        if not _is_apart():
+            return tree
+        space = getattr(jax.memory.Space, where)
+        one = lambda x: jax.device_put(x, space) if np.size(x) >= min_size else x
+        return jax.tree.map(one, tree)
+
+    def init(params):
+        return OffloadState(move(inner.init(params), "Host"))
+
+    def near(state: Any) -> Any:
+        return move(state.inner_state, "Device")
+
+    def far(after: Any) -> Any:
+        return OffloadState(move(after, "Host"))
+
+    def update(updates, state, params=None, **extra):
+        updates, after = call_update(inner, updates, near(state), params, extra)
+        return updates, far(after)
+
+    def step(updates, state, params, **extra):
+        params, after = call_step(inner, updates, near(state), params, extra)
+        return params, far(after)
+
+    def evaluate(state, params):
+        return call_evaluate(inner, near(state), params)
+
+    parts = lambda state: [("inner", inner, state.inner_state)]
+    return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
+
+
+def _is_apart() -> bool:
+    """Tells whether the memory of the host is another than the device's.
+
+    Raises:
+        RuntimeError: It is, and nothing can be kept in it.
+    """
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return False
+    kinds = [memory.kind for memory in device.addressable_memories()]
+    if not hasattr(jax, "memory") or HOST not in kinds:
+        must = f"the device must have the memory {HOST!r}"
+        got = f"{device.platform} with {', '.join(kinds)} (jax {jax.__version__})"
+        hint = "Leave the wrapper out here."
+        errors.fail("offload", must, got, instead=hint, kind=RuntimeError)
+    return True

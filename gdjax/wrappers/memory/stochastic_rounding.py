@@ -1,0 +1,87 @@
+"""Parameters of 16 bits that move on average as they should: stochastic rounding."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+
+from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.lowbit.rounding import carry, land, random_bits, stochastic
+from gdjax.core.rule import errors
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.transforms.noise import judge_key, key_data, key_of
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["StochasticRoundingState", "stochastic_rounding"]
+
+
+class StochasticRoundingState(NamedTuple):
+    """State of `stochastic_rounding`."""
+
+    count: chex.Array  # [] int32
+    rng_key: chex.Array  # [2] uint32: the data of the key, which stays the same
+    inner_state: Any  # of the inner transformation
+
+
+@transformation
+def stochastic_rounding(inner: Any, key: Any):
+    """Moves parameters of 16 bits to one of the two numbers beside θ + u, so that this is the mean.
+
+        θ ← ⌊θ + u⌋ or ⌈θ + u⌉,    E[θ] = θ + u
+
+    Rounded to the nearest, a bfloat16 parameter does not move at all by less than 2⁻⁹ of itself.
+    Nothing is kept for a parameter. The updates that leave are float32 and take θ exactly there, in
+    any code that adds in float32 and rounds once, as `gdjax.apply_updates` does; nothing may change
+    them after this. What a parameter gets depends on the key, the step, its path and the position
+    of the entry: not on how arrays lie on devices. Parameters of other dtypes move as ever.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> params = jnp.ones(10_000, jnp.bfloat16)
+    >>> tx = gd.stochastic_rounding(gd.sgd(1e-4), key=0)
+    >>> params, _ = tx.step(jnp.ones(10_000), tx.init(params), params)
+    >>> sorted(set(params.tolist())), round(float(params.astype(float).mean()), 4)
+    ([0.99609375, 1.0], 0.9999)
+
+    Args:
+        inner: The transformation, its learning rate included.
+        key: A seed, or a key of `jax.random`.
+
+    Raises:
+        TypeError: `key` is neither.
+        ValueError: `update` was called without params.
+
+    Reference: Gupta, Agrawal, Gopalakrishnan and Narayanan, Deep learning with limited numerical
+        precision, 2015, https://arxiv.org/abs/1502.02551; Zamirai, Zhang, Aberger and De Sa,
+        Revisiting BFloat16 training, 2020, https://arxiv.org/abs/2010.06192
+    """
+    judge_key("stochastic_rounding", key)
+
+    def init(params):
+        return StochasticRoundingState(zero_count(), key_data(key), inner.init(params))
+
+    def update(updates, state, params=None, **extra):
+        errors.need_params("stochastic_rounding", params)
+        updates, inner_state = call_update(inner, updates, state.inner_state, params, extra)
+        of_step = step_key(state.rng_key, key, state.count)
+
+        def leaf(u, p, dtype, path):
+            wanted = p + u
+            bits = random_bits(of_step, zlib.crc32(path.encode()), p.shape)
+            d, _ = land(p, wanted, stochastic(wanted, dtype, bits), dtype)
+            return (d,)
+
+        (updates,) = carry(leaf, updates, params)
+        count = increment(state.count)
+        return updates, StochasticRoundingState(count, state.rng_key, inner_state)
+
+    return Pair(init, update, parts=lambda state: [("inner", inner, state.inner_state)])
+
+
+def step_key(data: jax.Array, key: Any, count: jax.Array) -> jax.Array:
+    """The data of the key of one step."""
+    return jax.random.key_data(jax.random.fold_in(key_of(data, key), count))

@@ -1,0 +1,1 @@
+"""A transformation for some of the parameters, and others for the rest."""

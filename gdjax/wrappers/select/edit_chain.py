@@ -1,0 +1,179 @@
+"""Chains taken apart and put together, with other arguments in one of their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.data.compare import is_transformation
+from gdjax.core.data.hyperparams import is_number
+from gdjax.core.data.recipe import Recipe, factory
+from gdjax.core.data.schedule import Live, live
+from gdjax.core.engine.chain import chain, distinct
+from gdjax.core.engine.extra_args import called
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.rule import errors
+from gdjax.schedules.scaled import scaled_schedule
+
+__all__ = ["Times", "chain_like", "edited", "faster", "is_chain", "leading", "parts_of", "times"]
+
+P = ParamSpec("P")
+RATE = "learning_rate"
+
+
+class Times(Recipe):
+    """A factor of an argument that the base has; made by `times`."""
+
+
+def _as_times(function: Callable[P, Any]) -> Callable[P, Times]:
+    return factory(function, Times)
+
+
+@_as_times
+def times(factor: float) -> Any:
+    """In the changes of `groups`: what the base has, times a factor.
+
+    >>> import gdjax as gd
+    >>> tx = gd.groups(gd.adamw(1e-3, weight_decay=0.1), ("embed", dict(weight_decay=gd.times(2))))
+    >>> tx.arguments["rows"][0]
+    ('embed', {'weight_decay': times(factor=2)})
+
+    Args:
+        factor: Of a number, or of each value of a schedule.
+    """
+
+
+def is_chain(tx: Any) -> bool:
+    """Tells whether a transformation is a chain; an alias of one is not."""
+    made = chain.factory  # type: ignore[attr-defined]
+    return isinstance(tx, GradientTransformation) and tx._factory is made
+
+
+def parts_of(tx: Any) -> dict[Any, Any]:
+    """The stages of a chain, by name or by place."""
+    given = tx.arguments
+    return dict(given["named"]) or dict(enumerate(given["transformations"]))
+
+
+def chain_like(like: Any, stages: list[Any]) -> Any:
+    """A chain of stages under the names that those of another have; of fewer, the last is new."""
+    if not (names := list(like.arguments["named"])):
+        return chain(*stages)
+    if len(stages) < len(names):
+        names = distinct([*names[: len(stages) - 1], "rest"])
+    return chain(**dict(zip(names, stages)))
+
+
+def _stages(tx: Any, path: str = "", keys: tuple = ()) -> Iterator[tuple[str, tuple, Any]]:
+    """The stages of a chain and of chains in it, aliases whole: path, keys, stage."""
+    if not is_chain(tx):
+        yield path, keys, tx
+        return
+    parts = parts_of(tx)
+    names = distinct([k if isinstance(k, str) else called(part) for k, part in parts.items()])
+    for name, (key, part) in zip(names, parts.items()):
+        yield from _stages(part, f"{path}/{name}" if path else name, (*keys, key))
+
+
+def _arguments(stage: Any) -> list[str]:
+    """The names that can be changed in a stage."""
+    if not isinstance(stage, GradientTransformation):
+        return []
+    parameters = stage._factory.signature.parameters.values()
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def _edit(tx: Any, keys: tuple, changes: dict[str, Any]) -> Any:
+    """The transformation with other arguments in one of its stages."""
+    if keys:
+        key, *deeper = keys
+        parts = parts_of(tx)
+        return chain_like(
+            tx, list({**parts, key: _edit(parts[key], tuple(deeper), changes)}.values())
+        )
+    given = tx.arguments
+    of = lambda name, x: _product(name, given[name], x.arguments["factor"])
+    return tx.replace(**{k: of(k, x) if isinstance(x, Times) else x for k, x in changes.items()})
+
+
+def _product(name: str, value: Any, factor: Any) -> Any:
+    if isinstance(value, Live):
+        return live(value.arguments["value"] * factor)
+    if callable(value):
+        return scaled_schedule(value, factor)
+    if not is_number(value):
+        errors.fail("groups", f"{name} must be a number or a schedule, to be multiplied", value)
+    return value * factor
+
+
+def edited(base: Any, changes: dict[str, Any]) -> Any:
+    """The base with the arguments of a dict, each in the one stage that has it."""
+    for key, value in changes.items():
+        *_, name = key.split("/")
+        known = [(f"{path}/{n}", n, keys) for path, keys, s in _stages(base) for n in _arguments(s)]
+        fits = [spot for spot in known if f"/{spot[0]}".endswith(f"/{key}")]
+        paths = [path.removeprefix("/") for path, *_ in (fits or known)]
+        if not fits:
+            must = "an argument that differs must be one of a stage of base"
+            hint = errors.nearest(
+                key, {n for _, n, _ in known} | (set(paths) if "/" in key else set())
+            )
+            hint += " A wrapper goes around groups: accumulate(groups(...), 4)." * _wraps(base)
+            errors.fail("groups", must, repr(key), instead=hint.strip())
+        if len(fits) > 1:
+            must = (
+                f"an argument that differs must be one of one stage, and {key!r} is of {len(fits)}"
+            )
+            errors.fail("groups", must, ", ".join(paths), instead=f"Write {{{paths[-1]!r}: ...}}.")
+        base = _edit(base, fits[0][2], {name: value})
+    return base
+
+
+def _wraps(base: Any) -> bool:
+    """Tells whether a stage holds transformations, as wrappers do."""
+    held = [x for *_, stage in _stages(base) for x in getattr(stage, "arguments", {}).values()]
+    return any(map(is_transformation, held))
+
+
+def faster(base: Any, factor: Any) -> tuple[Any, Any]:
+    """The base with another rate; or as it is, and the factor of finished updates."""
+    spots = [(keys, stage) for _, keys, stage in _stages(base) if RATE in _arguments(stage)]
+    if len(spots) != 1 or spots[0][1].arguments[RATE] is None:
+        return base, factor
+    ((keys, stage),) = spots
+    rates = [n for n in _arguments(stage) if n == RATE or n.endswith(f"_{RATE}")]
+    changes = {n: times(factor) for n in rates if stage.arguments[n] is not None}
+    return _edit(base, keys, changes), None
+
+
+def leading(stages: list[Any]) -> int:
+    """How many of the first stages another transformation leaves where they are.
+
+    These are they that come before any rule or rate, up to the last that sees all leaves together.
+    """
+    count = 0
+    for i, stage in enumerate(stages):
+        if _remembers(stage) or any(RATE in _arguments(part) for *_, part in _stages(stage)):
+            break
+        if not _leaf_by_leaf(stage):
+            count = i + 1
+    return count
+
+
+def _remembers(stage: Any) -> bool:
+    """Tells whether a stage keeps arrays in the state: a rule does, a clip has scalars at most."""
+    state = jax.eval_shape(stage.init, {"w": jax.ShapeDtypeStruct((7, 11), jnp.float32)})
+    return any(x.ndim for x in jax.tree.leaves(state))
+
+
+def _leaf_by_leaf(stage: Any) -> bool:
+    """Tells whether each leaf is changed on its own, as far as a stage says so."""
+    if not isinstance(stage, GradientTransformation):
+        return False
+    if is_chain(stage):
+        return all(map(_leaf_by_leaf, parts_of(stage).values()))
+    body = stage._machine.example()
+    return _leaf_by_leaf(body) if isinstance(body, GradientTransformation) else body.fuses

@@ -1,0 +1,202 @@
+"""One optimizer whose arguments differ from group to group of the parameters.
+
+    groups(
+        chain(clip_by_global_norm(1.0), adamw(1e-3, weight_decay=0.1)),
+        (r".*/bias", dict(weight_decay=0.0)),      these arguments are others
+        (r"head/.*", 10.0),                        the learning rate is ten times that of the base
+        (r"embed/.*", sgd(0.1)),                   another transformation
+        (r"backbone/.*", frozen),                  not trained: no update, no state, no decay
+    )
+
+A parameter belongs to the first row that picks it, and to the base if none does. No more of a chain
+is split than differs: the clip above is one stage, whose norm is that of all trained parameters,
+and a bias whose decay is another differs from the base in the stage `adamw` alone. Where stages of
+each group are to see the parameters of this group only, `partition` whole chains.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from gdjax.core.data.compare import is_transformation
+from gdjax.core.data.hyperparams import is_known, is_number
+from gdjax.core.engine.chain import chain, distinct
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors
+from gdjax.params.rules import by_all, by_any, by_label, by_not, label
+from gdjax.transforms.basic import identity, scale
+from gdjax.wrappers.select.edit_chain import chain_like, edited, faster, is_chain, leading, parts_of
+from gdjax.wrappers.select.masked import frozen, partition, restrict
+
+__all__ = ["groups"]
+
+
+@transformation
+def groups(base: Any, *rows: Any):
+    r"""Trains with one optimizer, some parameters with other arguments, otherwise, or not at all.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.groups(
+    ...     gd.chain(gd.clip_by_global_norm(1.0), gd.adamw(1e-3, weight_decay=0.1)),
+    ...     (r".*/bias", dict(weight_decay=0.0)),
+    ...     ("head", 10.0),
+    ...     ("embed", gd.frozen),
+    ... )
+    >>> params = {"embed": jnp.ones(9), "dense": {"bias": jnp.ones(2)}, "head": jnp.ones(2)}
+    >>> state = tx.init(params)
+    >>> sorted(gd.state.find(state, "inner_states"))
+    ['base', 'group_1', 'head']
+    >>> updates, state = tx.update(params, state, params)
+    >>> bool(updates["embed"].any()), round(float(gd.state.find(state, "norm")), 1)
+    (False, 2.0)
+
+    A wrapper goes around: `accumulate(groups(...), 4)`.
+
+    Args:
+        base: The transformation of the parameters that no row picks.
+        *rows: Pairs of a rule, any of `gdjax.params`, and what differs; the first row that picks a
+            parameter has it. What differs is one of
+
+            - a dict of arguments: `dict(weight_decay=0.0)` is another decay in the one stage of
+              `base` that has this argument; where more have it, `{"opt/weight_decay": 0.0}` names
+              the stage. The value may be `times(factor)`;
+            - a number: the learning rate times it, a schedule's too (`scaled_schedule`); the
+              finished updates, if no stage has a learning rate or more than one. What is `live`
+              lives in each group on its own;
+            - a transformation in the place of `base`, but for the leading stages of a chain that
+              see all parameters together, a clip by the global norm say: these stay;
+            - `frozen`: no update, no state, no decay, and part of no norm.
+
+            A rule that is a plain word names the group in the state, others are `group_1`, ... by
+            their place among the rows.
+
+    Raises:
+        TypeError: A row is no pair, or its second is none of these.
+        ValueError: No stage has an argument, or more than one; a pattern matches nothing. The
+            message says the nearest.
+    """
+    _judge(base, rows)
+    rules, changes = [row[0] for row in rows], [row[1] for row in rows]
+    names = _names(rules)
+    own, factors = [base] * len(rows), [None] * len(rows)
+    others = {}
+    for i, change in enumerate(changes):
+        if is_transformation(change):
+            if not _is_frozen(change):  # those are taken out before anything sees them
+                others[i] = change
+        elif isinstance(change, dict):
+            own[i] = _noted(names[i], edited, base, change)
+        else:
+            own[i], factors[i] = _noted(names[i], faster, base, change)
+
+    split = _Split(names, rules)
+    inner = split.around(own, base, others)
+    if any(f is not None for f in factors):
+        last = identity()
+        inner = chain(inner, split([last if f is None else scale(f) for f in factors], last))
+
+    still = {name for name, change in zip(names, changes) if _is_frozen(change)}
+
+    def trained(params):
+        labels = label(params, by_label(**dict(zip(names, rules)), base=True), "groups")
+        return jax.tree.map(lambda name: name not in still, labels)
+
+    return restrict("groups", inner, trained)
+
+
+def _is_frozen(change: Any) -> bool:
+    """Tells whether what a row says is that its parameters are not trained."""
+    return is_transformation(change) and change == frozen
+
+
+class _Split:
+    """Puts several variants of one transformation together, each for its own rows."""
+
+    def __init__(self, names: list[str], rules: list[Any]) -> None:
+        self.names, self.rules = names, rules
+
+    def __call__(self, own: list[Any], base: Any) -> Any:
+        """The variant of each row and that of the rest, stage by stage, shared where all are one.
+
+        Variants are compared by identity: what is split depends on the rows, not on numbers.
+        """
+        if all(one is base for one in own):
+            return base
+        if not is_chain(base):
+            return self.parts(own, base)
+        return chain_like(base, self.stages(own, base))
+
+    def stages(self, own: list[Any], base: Any) -> list[Any]:
+        """The stages of a chain, each split if it differs."""
+        columns = zip(*(parts_of(one).values() for one in own))
+        return [self(list(c), part) for c, part in zip(columns, parts_of(base).values())]
+
+    def parts(self, own: list[Any], base: Any) -> Any:
+        """A partition; a row that has the base's variant is of the base."""
+        said, transformations = {}, {}
+        for i, one in enumerate(own):
+            if one is not base:
+                before = [rule for rule, earlier in zip(self.rules[:i], own) if earlier is base]
+                rule = self.rules[i]
+                said[self.names[i]] = by_all(rule, by_not(by_any(*before))) if before else rule
+                transformations[self.names[i]] = one
+        return partition(by_label(**said, base=True), **transformations, base=base)
+
+    def around(self, own: list[Any], base: Any, others: dict[int, Any]) -> Any:
+        """As a call, where some rows have a transformation that is no variant of the base."""
+        if not others:
+            return self(own, base)
+        if not is_chain(base):
+            return self.parts([others.get(i, one) for i, one in enumerate(own)], base)
+        stages, lead = self.stages(own, base), leading(list(parts_of(base).values()))
+        if lead == len(stages) - 1:  # one stage is left, itself a chain perhaps
+            *_, last = parts_of(base)
+            column = [parts_of(one)[last] for one in own]
+            return chain_like(
+                base, [*stages[:lead], self.around(column, parts_of(base)[last], others)]
+            )
+        rest = chain(*stages[lead:]) if lead < len(stages) else identity()
+        tail = self.parts([others.get(i, rest) for i in range(len(own))], rest)
+        return chain_like(base, [*stages[:lead], tail]) if lead else tail
+
+
+def _noted(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return function(*args)
+    except Exception as error:
+        error.add_note(f"in {name} of groups")
+        raise
+
+
+def _names(rules: list[Any]) -> list[str]:
+    """What groups are called in the state: a plain word as it is, others by number."""
+    taken, names = ["base", "rules", "mask_compatible_extra_args"], []
+    for i, rule in enumerate(rules):
+        plain = isinstance(rule, str) and re.fullmatch(r"\w[\w.-]*", rule) and rule not in taken
+        *_, name = distinct([*taken, rule if plain else f"group_{i + 1}"])
+        taken.append(name)
+        names.append(name)
+    return names
+
+
+def _judge(base: Any, rows: tuple) -> None:
+    if not is_transformation(base):
+        hint = "Call the factory." if callable(base) else "Write groups(adamw(1e-3), ...)."
+        must = "base must be a transformation, which has init and update"
+        errors.fail("groups", must, base, instead=hint, kind=TypeError)
+    for row in rows:
+        if not isinstance(row, (tuple, list)) or is_transformation(row) or len(row) != 2:
+            must, hint = "each row must be a pair", 'Write (".*/bias", dict(weight_decay=0.0)).'
+            errors.fail("groups", must, row, instead=hint, kind=TypeError)
+        change: Any = row[1]
+        if not isinstance(change, dict) and not is_transformation(change) and not is_number(change):
+            must = "what differs must be a dict of arguments, a number or a transformation"
+            hint = "Call the factory." if callable(change) else ""
+            errors.fail("groups", must, change, instead=hint, kind=TypeError)
+        known: Any = change if is_number(change) and is_known(change) else 0
+        if not known >= 0:
+            errors.fail("groups", "a factor of the learning rate must lie in [0, inf]", change)
