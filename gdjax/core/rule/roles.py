@@ -13,6 +13,7 @@ what nothing is known of.
 from __future__ import annotations
 
 import functools
+import sys
 import typing
 from typing import Annotated, Any, NamedTuple
 
@@ -76,12 +77,17 @@ def roles_of(kind: type) -> dict[str, Role]:
     >>> {name: role.name for name, role in roles_of(State).items()}
     {'count': 'count', 'mu': 'mean'}
     """
-    try:
-        hints = typing.get_type_hints(kind, include_extras=True)
-    except NameError:  # an annotation that its module does not know: it has no role
-        return {}
-    found = {name: _role(hint) for name, hint in hints.items()}
+    found = {name: _role(_known(kind, hint)) for name, hint in kind.__annotations__.items()}
     return {name: role for name, role in found.items() if role is not None}
+
+
+def _known(kind: type, hint: Any) -> Any:
+    """An annotation looked up where it is written as a string; None where no module knows it."""
+    hint = hint.__forward_arg__ if isinstance(hint, typing.ForwardRef) else hint
+    try:
+        return eval(hint, vars(sys.modules[kind.__module__])) if isinstance(hint, str) else hint
+    except NameError:
+        return None
 
 
 def _role(hint: Any) -> Role | None:
