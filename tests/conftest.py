@@ -40,6 +40,13 @@ def x64():
         yield
 
 
+@pytest.fixture
+def standard():
+    """Promotion as JAX has it by default: what other libraries count on."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 def pytest_runtest_teardown():
     """Forgets compiled programs in time: each maps memory, and Linux counts a process's maps."""
     if next(FINISHED) % 50 == 0 and MAPS.exists():

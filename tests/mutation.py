@@ -29,9 +29,7 @@ import gdjax
 from gdjax import contract
 from gdjax.core.data.recipe import CATALOGUE
 from gdjax.core.rule.numerics import enable_x64
-
-from . import conftest, families, test_oracles  # noqa: F401 - conftest makes JAX strict
-from .oracles.told import parts
+from tests import cases, conftest, references, test_oracles  # noqa: F401 - conftest makes JAX strict
 
 __all__ = ["Mutant", "caught", "main", "mutants"]
 
@@ -39,11 +37,13 @@ ROOT = pathlib.Path(gdjax.__file__).parent
 FILES = sorted(
     file
     for folder in ("optimizers", "wrappers", "transforms")
-    for file in (ROOT / folder).glob("*.py")
+    for file in (ROOT / folder).rglob("*.py")
     if file.name != "__init__.py"
 )
-WORDS = ROOT / "core" / "numerics.py"
+WORDS = ROOT / "core" / "rule" / "numerics.py"
 FILES += [WORDS]
+# References of these files go through all words that rules are written in.
+OF_WORDS = ("adabelief", "adagrad", "adam", "adamax", "adan", "nadam", "radam", "rmsprop", "sgd")
 NEAREST = 24  # so many references and rows look at a mutant: those that use the file most directly
 SWAPS = {
     ast.Add: ast.Sub,
@@ -184,11 +184,11 @@ def users():
     through = {_module(f): _imports(f) for f in FILES}
 
     def of(tx):
-        names = {modules[name] for name in parts(tx)}
+        names = {modules[name] for name in references.parts(tx)}
         return set().union(*(through.get(name, {name}) for name in names))
 
-    agree = [("agree", label, of(entry.tx)) for label, entry in families.AGREE.items()]
-    rows = [("row", row, of(row.tx)) for row in families.ROWS]
+    agree = [("agree", label, of(entry.tx)) for label, entry in references.agreements().items()]
+    rows = [("row", row, of(row.tx)) for row in cases.rows()]
     return sorted([*agree, *rows], key=lambda item: (item[0], len(item[2])))
 
 
@@ -198,7 +198,7 @@ def caught(mutant, using):
     with _in_place(mutant):
         nearest = [(kind, what) for kind, what, modules in using if here in modules][:NEAREST]
         if mutant.file == WORDS:
-            nearest = [("agree", x) for x in families.AGREE if x.startswith(("seminar", "adam"))]
+            nearest = [("agree", x) for x in references.agreements() if x.split("-")[0] in OF_WORDS]
         for kind, what in nearest:
             checks = [lambda what=what: _agrees(what)]
             if kind == "row":
@@ -227,9 +227,10 @@ def caught_by_tests(mutant):
 HERE = pathlib.Path(__file__).parent
 TESTS = [
     file
-    for file in HERE.glob("test_*.py")
+    for file in sorted(HERE.rglob("test_*.py"))
     if not re.search(
-        "contract|oracles|docs|cli|architecture|race|plots|colabs|clients|compat", file.stem
+        "contract|oracles|docs|architecture|colabs|clients|compat|lab|plots",
+        str(file.relative_to(HERE)),
     )
 ]
 

@@ -1,37 +1,41 @@
 """Promises × rows: every transformation keeps every promise, and every factory has a row."""
 
+import jax
+import numpy as np
 import pytest
 
-from gdjax import contract
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax import contract, state
+from gdjax.contract.subject import example_params
 from gdjax.core.engine.transformation import GradientTransformation
+from tests import cases
+from tests.helpers import body_of
 
-from . import families
-from .families import ROWS
-
-FIRST = {row.tx.name: row for row in reversed(ROWS)}  # of each factory
-SLOW = {id(row) for row in ROWS if FIRST[row.tx.name] is not row}
-
-
-def marked(row):
-    """The second row of a factory, and the third, are for those who wait."""
-    return pytest.param(row, id=str(row), marks=[pytest.mark.slow] if id(row) in SLOW else [])
+ROWS = cases.rows()
 
 
 # All promises of a row after one another: they share compiled programs.
 @pytest.mark.parametrize("promise", contract.PROMISES)
-@pytest.mark.parametrize("row", list(map(marked, ROWS)))
+@pytest.mark.parametrize("row", cases.parametrized())
 def test_promise(promise, row):
     contract.PROMISES[promise](row.subject)
 
 
 def test_every_factory_has_a_row():
-    ours = {
-        name
-        for name, made in CATALOGUE.items()
-        if made.make is GradientTransformation and made.module.startswith("gdjax.")
-    }
-    assert ours == {row.tx.name for row in ROWS}
+    """Says what to write where: the factories without a row, and the files of their tests."""
+    seen = {row.tx.name for row in ROWS}
+    missing = [
+        f"{name}: add Row(gd.{name}(...)) to ROWS in {cases.test_file(module)}"
+        for name, module in cases.factories().items()
+        if name not in seen
+    ]
+    assert not missing, "\n" + "\n".join(missing)
+
+
+@pytest.mark.parametrize("row", cases.first().values(), ids=str)
+def test_before_the_first_step_all_evaluate_where_they_are(row):
+    params = example_params()
+    answer = state.eval_params(row.tx, row.tx.init(params), params)
+    jax.tree.map(np.testing.assert_array_equal, answer, params)
 
 
 def test_labels_are_distinct():
@@ -39,19 +43,28 @@ def test_labels_are_distinct():
     assert len(set(labels)) == len(labels)
 
 
-OPTIMIZERS = [row for row in ROWS if "learning_rate" in row.tx.numbers and not row.label]
-# An optimizer that decays has a decay; the part alone decays nothing until it is told to.
+def composition(tx):
+    """The transformations that a factory puts together; none where it is a rule of its own."""
+    body = body_of(tx)
+    if not isinstance(body, GradientTransformation):
+        return []
+    return body._arguments["transformations"] if body.name == "chain" else [body]
+
+
+COMPOSED = [
+    row
+    for row in ROWS
+    if "learning_rate" in row.tx.numbers and not row.label and composition(row.tx)
+]
+# An optimizer that decays has a decay; the part alone decays nothing until an argument asks for it.
 DECAYS = {"add_decayed_weights", "decay_weights"}
-ITS_OWN = set().union(*(getattr(m, "ITS_OWN", ()) for m in families.modules.values()))
+ITS_OWN = {pair for _, found in cases.gather("ITS_OWN") for pair in found}
 
 
-@pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
+@pytest.mark.parametrize("row", COMPOSED, ids=str)
 def test_defaults_are_those_of_the_parts(row):
     defaults = row.tx._factory.defaults()
-    body = row.tx._machine.example()
-    if not isinstance(body, GradientTransformation):
-        return  # a rule of its own, no composition
-    for part in body._arguments["transformations"] if body.name == "chain" else [body]:
+    for part in composition(row.tx):
         for name, default in part._factory.defaults().items():
             if part.name in DECAYS and name == "weight_decay":
                 continue

@@ -1,89 +1,111 @@
 """Agreement with independent references to 1e-10 in float64 over 60 steps.
 
 Trajectories recorded from other packages (`oracles/recorded/`, made by `oracles/record_*.py`) and
-NumPy transcriptions of the papers' formulas (`oracles/rules/`), on one noisy, badly scaled
-quadratic. Which transformation agrees with what stands in `families/`.
+NumPy transcriptions of the papers' formulas, on one noisy, badly scaled quadratic. Which
+transformation agrees with what stands in `AGREE` of the tests of its file.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gdjax as gd
+from tests import cases
+from tests.oracles import agreements
+from tests.references import RECORDED, USED, agreed, path_of, recordings
+from tests.references import agreements as all_agreements
 
-from . import families
-from .families import AGREE, ROWS
-from .oracles import problem
-from .oracles.told import PATH, parts, told
-from .row import USED, recordings
-
-
-def split(flat):
-    return {"w": flat[:6].reshape(2, 3), "b": flat[6:]}
-
-
-def join(tree):
-    return jnp.concatenate([jnp.ravel(tree["w"]), tree["b"]])
-
-
-def trajectory(tx, extra=None, evaluate=False):
-    """The path of a transformation on the problem, [61, 8], with params as a tree of two leaves."""
-
-    def body(carry, t):
-        params, state = carry
-        noise = 0.1 * jnp.asarray(problem.NOISE)[t]
-        grads = split(jnp.asarray(problem.H) @ join(params) - problem.C + noise)
-        more = extra(params, grads, t) if extra else {}
-        params, state = tx.step(grads, state, params, **more)
-        seen = gd.state.eval_params(tx, state, params) if evaluate else params
-        return (params, state), join(seen)
-
-    params = split(jnp.asarray(problem.start(), jnp.float64))
-    steps = jnp.arange(problem.STEPS)
-    _, path = jax.jit(lambda: jax.lax.scan(body, (params, tx.init(params)), steps))()
-    return np.concatenate([problem.start()[None], np.asarray(path)])
+AGREE = all_agreements()
 
 
 @pytest.mark.parametrize("label", AGREE)
 def test_agrees(label, x64):
-    tx, reference, tolerance, extra, evaluate = AGREE[label]
+    tx, reference, tolerance, *how = AGREE[label]
     expected = reference()
     assert expected.shape == (61, 8) and np.ptp(expected) > 0.1 and tolerance <= 1e-5
-    path = trajectory(tx, extra, evaluate)
-    np.testing.assert_allclose(path, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(path_of(tx, *how), expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
-def test_every_recording_is_used(family):
-    module = families.modules[family]
-    used = {key for name, key in USED if name == family}
-    if used or hasattr(module, "NOT_HERE"):
-        here = {key for key in recordings(family).files if not key.startswith("lr/")} - {"meta"}
-        assert here == used | set(getattr(module, "NOT_HERE", ()))
+# In the recordings, but not of anything that is here.
+NOT_HERE = {
+    "seminar": {
+        "sgd_momentum_dampening_undampened_start": "torch's dampening",
+        "clip_norm_sgd": "torch adds 1e-6 to the norm; `clip-norm` holds the formula to 1e-10",
+    },
+    "adam_kin": {
+        "pytorch_optimizer/laprop": "small constants of its own in both divisions: 2e-8 apart",
+        "pytorch_optimizer/yogi_initial": "starts the mean gradient at the value of v; the paper "
+        "at 0",
+        "pytorch_optimizer/novograd": "corrects m and v for a start at 0; the paper's starts at "
+        "‖g‖²",
+    },
+    "kronecker": {
+        "kron_torch/momentum": "it takes its step by the mean gradient with the damping noise in "
+        "it, which the paper adds to what the preconditioner is fitted to and to nothing else",
+        "noise/w": "what the recordings drew",
+        "noise/b": "what the recordings drew",
+        "heavyball/rows": "no path: test_kl_shampoo compares the factors",
+        "heavyball/columns": "no path: test_kl_shampoo compares the factors",
+        "heavyball/gradients": "no path: test_kl_shampoo compares the factors",
+    },
+}
+# Read by other tests: those of compat.torch, of the losses and of `store`.
+ELSEWHERE = {"compat_torch", "losses", "store"}
+FILES = sorted({file.stem for file in RECORDED.glob("*.npz")} - ELSEWHERE)
 
 
-# These only add, drop, pass or hold parts: nothing for a paper to say.
-PLAIN = {"identity", "set_to_zero", "stateless", "chain"}
+@pytest.mark.parametrize("file", FILES)
+def test_every_recording_is_used(file):
+    used = {key for name, key in USED if name == file}
+    here = {key for key in recordings(file).files if not key.startswith("lr/")} - {"meta"}
+    assert here == used | set(NOT_HERE.get(file, ()))
 
 
-def test_every_rule_has_an_oracle():
-    seen = {name for entry in AGREE.values() for name in parts(entry.tx)}
-    plain = PLAIN.union(*(getattr(m, "PLAIN", ()) for m in families.modules.values()))
-    assert {row.tx.name for row in ROWS} - plain <= seen
+RULES = [
+    entry.reference
+    for entry in AGREE.values()
+    if isinstance(getattr(entry.reference, "keywords", {}).get("eta"), float)
+]
+# One call of each function is enough.
+BY_FUNCTION = {f"{r.func.__module__.split('.test_')[-1]}-{r.func.__name__}": r for r in RULES}
+
+
+@pytest.mark.parametrize("name", BY_FUNCTION)
+def test_a_rate_of_a_transcription_is_a_number_or_a_function(name, x64):
+    call = BY_FUNCTION[name]
+    eta = call.keywords["eta"]
+    scheduled = functools.partial(call.func, *call.args, **call.keywords | {"eta": lambda t: eta})
+    np.testing.assert_array_equal(scheduled(), call())
+
+
+PLAIN = {name for _, found in cases.gather("PLAIN") for name in found}
+
+
+def test_every_optimizer_has_a_reference():
+    """An optimizer without an independent reference fails, and so does every other rule.
+
+    A transformation that only adds, drops, passes or holds may stand in `PLAIN` of its tests.
+    """
+    of_optimizers = lambda module: module.startswith("gdjax.optimizers.")
+    missing = [
+        f"add an entry for '{name}' to AGREE in {cases.test_file(module)}"
+        for name, module in cases.factories().items()
+        if name not in agreed() and (of_optimizers(module) or name not in PLAIN)
+    ]
+    assert not missing, "\n" + "\n".join(missing)
 
 
 def test_a_wrong_constant_is_caught(x64):
     """The tolerance sees a change of 1e-8 in a rate, of eps, and of the seventh digit of b2."""
     expected = recordings("seminar")["adam"]
     for wrong in (gd.adam(0.05 * (1 + 1e-8)), gd.adam(0.05, eps=2e-8), gd.adam(0.05, b2=0.9990001)):
-        assert np.abs(trajectory(wrong) - expected).max() > 1e-10
+        assert np.abs(path_of(wrong) - expected).max() > 1e-10
 
 
-def test_the_catalogue_tells_the_oracles():
-    """`python -m tests.oracles.told` writes it anew."""
-    assert json.loads(PATH.read_text()) == told()
+def test_the_catalogue_has_the_agreements():
+    found = json.loads(agreements.PATH.read_text())
+    assert found == agreements.collect(), f"write it anew: {agreements.COMMAND}"

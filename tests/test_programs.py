@@ -1,7 +1,6 @@
 """What compiled programs cost, read from the programs: noise cannot touch it."""
 
 import functools
-import inspect
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +9,6 @@ import pytest
 
 import gdjax as gd
 from gdjax.lab import bench
-
-from .families import ROWS
 
 # Rules that work entry by entry, with a greatest number of bytes moved for each parameter.
 ELEMENTWISE = {
@@ -82,41 +79,11 @@ def test_no_more_bytes_than_optax(name):
     assert cost(name).bytes <= optax_cost(theirs(1e-3)).bytes + 0.1
 
 
-def test_every_optimizer_whose_stages_fuse_is_here():
-    known = ELEMENTWISE | READ_THE_OLD_STATE | IN_BLOCKS
-    names = {row.tx.name for row in ROWS if "learning_rate" in row.tx.numbers}
-    for name in {n for n in names if not n.startswith("scale_by")} - set(known):
-        required = [
-            p
-            for p in inspect.signature(getattr(gd, name)).parameters.values()
-            if p.default is p.empty
-        ]
-        if len(required) == 1:
-            assert not fuses(getattr(gd, name)(1e-3)), name
-
-
-def fuses(tx):
-    body = tx._machine.example()
-    if isinstance(body, gd.Pair):
-        stages = tx.arguments.get("transformations", ())
-        return body.fuses and all(map(fuses, stages))
-    return fuses(body)
-
-
 def test_a_clip_is_one_reading_and_one_scalar():
     ours, theirs = bench.pairs()["clip + adamw + schedule + mask"]
     found = bench.cost(ours, bench.large_tree(SIZE))
     assert found.bytes < 44.1 and found.temporary < 0.01 and found.copies == 0
     assert optax_cost(theirs).bytes > 59
-
-
-def test_a_leaf_is_one_call():
-    """All stages of a chain, the addition too, are one function for each leaf in the program."""
-    tx = gd.adamw(gd.linear_to_zero(0.1, 10), weight_decay=0.1)
-    params = {f"w{i}": jnp.ones((2, 3)) for i in range(5)}
-    program = jax.make_jaxpr(lambda g, s, p: tx.step(g, s, p))(params, tx.init(params), params)
-    large = [e for e in program.eqns if any(v.aval.shape == (2, 3) for v in e.outvars)]
-    assert len(large) == 5 and len({id(e.params["jaxpr"]) for e in large}) == 1
 
 
 def test_the_table_of_matrices():

@@ -1,0 +1,83 @@
+"""Inverse roots of positive matrices: by eigenvalues and by Newton iterations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdjax.core.matrix import inverse_roots
+from tests.helpers import normal
+
+METHODS = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
+
+
+SPECTRUM = 7.0 * np.array([1.0, 0.3, 0.3, 1e-2, 1e-5])  # one eigenvalue comes twice
+
+
+def with_spectrum(values):
+    q = np.linalg.qr(normal(len(values), len(values)))[0]
+    return q * values @ q.T, q
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("p", [1, 2, 3, 4, 6])
+def test_inverse_roots(p, method, x64):
+    """Both ways are NumPy's, with a ridge and without; digits are lost as the condition says."""
+    a, q = with_spectrum(SPECTRUM)
+    for eps in (0.0, 1e-3):
+        values = SPECTRUM + eps * SPECTRUM[0]
+        expected = q * values ** (-1 / p) @ q.T
+        found = method(jnp.stack([a, 2 * a]), p, eps)
+        for scale, one in zip((1, 2), found):
+            accuracy = 100 * np.finfo(float).eps * values[0] / values[-1]
+            off = np.abs(one * scale ** (1 / p) - expected).max()
+            assert off <= accuracy * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_inverse_roots_of_complex_matrices(method, x64):
+    b = normal(3, 3) + 1j * normal(3, 3, seed=1)
+    a = jnp.asarray(b @ b.conj().T)
+    y = method(a, 4)
+    np.testing.assert_allclose(y @ y @ y @ y @ a, np.eye(3), atol=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("a", [np.zeros((3, 3)), 1e-30 * np.eye(3), np.eye(3), np.ones((3, 3))])
+def test_inverse_roots_are_finite_in_float32(a, method):
+    """With finite derivatives: of nothing, of little, of eigenvalues that meet, of rank one."""
+    root = lambda a, eps: jnp.sum(method(a, 4, eps))
+    value, slopes = jax.value_and_grad(root, (0, 1))(jnp.asarray(a, jnp.float32), 1e-6)
+    assert all(np.isfinite(x).all() for x in (value, *slopes))
+    if not a.any():
+        assert not value
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_derivative_of_inverse_roots(method, x64):
+    """As differences tell, where eigenvalues meet, with the ridge a part of it."""
+    a, _ = with_spectrum(SPECTRUM)
+    direction, weights = normal(5, 5, seed=1), normal(5, 5, seed=2)
+    direction = 1e-2 * (direction + direction.T)
+
+    def along(t):
+        return jnp.sum(weights * method(jnp.asarray(a) + t * direction, 4, 1e-2 + t))
+
+    h = 1e-5
+    expected = (along(h) - along(-h)) / (2 * h)
+    for found in (jax.grad(along)(0.0), jax.jvp(along, (0.0,), (1.0,))[1]):
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_largest_eigenvalue(x64):
+    a, _ = with_spectrum(SPECTRUM)
+    np.testing.assert_allclose(
+        inverse_roots.largest_eigenvalue(jnp.asarray(a)), [[7.0]], rtol=1e-12
+    )
+    equal = inverse_roots.largest_eigenvalue(jnp.diag(jnp.asarray([1.0, 1.0, 0.999])))
+    assert 0.999 <= float(equal[0, 0]) <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_inverse_roots_of_nothing(method):
+    assert method(jnp.zeros((0, 0)), 4, 1e-6).shape == (0, 0)

@@ -1,0 +1,151 @@
+"""Matrices dealt out on a mesh: who makes which, and what is sent."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import gdjax as gd
+from tests.helpers import collectives, mesh_of
+
+SPECS = [P("data", "model"), P(("data", "model")), P("model"), P(None, "data"), P()]
+NAMES = ["two axes", "rows", "rows on some", "columns on some", "replicated"]
+PARAMS = {
+    f"layer{i}": jax.random.normal(jax.random.key(i), (16, 16)) for i in range(11)
+}  # 11: the last devices have less to do
+TX = gd.muon(0.1)
+
+
+def grid(kind):
+    return mesh_of(kind, (4, 2), ("data", "model"))
+
+
+def compiled(tx, spec, kind, params=PARAMS):
+    """What the step on a mesh makes, and its program."""
+    with jax.set_mesh(grid(kind)):
+        params = jax.device_put(params, NamedSharding(grid(kind), spec))
+        placed = gd.sharding.state(tx, params)
+        state = jax.jit(tx.init, out_shardings=placed)(params)
+        run = jax.jit(tx.step).lower(params, state, params).compile()
+        return *run(params, state, params), run.as_text()
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return jax.jit(TX.step)(PARAMS, TX.init(PARAMS), PARAMS)[0]
+
+
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+@pytest.mark.parametrize("spec", SPECS, ids=NAMES)
+def test_two_all_to_alls_whatever_the_sharding(spec, kind, alone):
+    tx = gd.sharding.placed(TX, spec) if kind == "Auto" else TX
+    params, _, text = compiled(tx, spec, kind)
+    for name, want in alone.items():
+        np.testing.assert_allclose(params[name], want, atol=1e-6)
+        assert params[name].sharding.is_equivalent_to(NamedSharding(grid(kind), spec), 2)
+    sent = collectives(text)[0]
+    split = bool(any(spec))
+    gathers = 0 if spec in SPECS[:2] else 1  # of what several devices have, one made it
+    assert sent == {k: n for k, n in {"all-to-all": 2 * split, "all-gather": gathers}.items() if n}
+    # 11 matrices are 16 with zeros, and two for each device.
+    # Inside of that are the five steps of the iteration.
+    assert set(re.findall(r'"known_trip_count":\{"n":"(\d+)"', text)) <= {"2", "5"}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=NAMES)
+def test_where_the_compiler_alone_knows(spec, alone):
+    params, _, text = compiled(TX, spec, "Auto")
+    for name, want in alone.items():
+        np.testing.assert_allclose(params[name], want, atol=1e-6)
+    sent = collectives(text)[0]
+    assert set(sent) == {"all-gather"} and sent["all-gather"] <= 3
+
+
+LAYERS = {"up": jax.random.normal(jax.random.key(1), (8, 16, 24))}
+WITH_BASES = {
+    "soap": gd.soap(0.1, skip_first=False, matrix_axes="n in out"),
+    "shampoo": gd.shampoo(0.1, matrix_axes="n in out"),
+    "kron": gd.kron(0.1, matrix_axes="n in out"),
+}
+
+
+@pytest.mark.parametrize("name", WITH_BASES)
+def test_bases_of_stacked_layers_stay_with_their_owners(name):
+    """Nothing is sent if the layers are split; else gradients, moments and updates alone."""
+    tx = WITH_BASES[name]
+    alone, kept = jax.jit(tx.step)(LAYERS, tx.init(LAYERS), LAYERS)
+    for spec in (P(("data", "model")), P(None, "data", "model"), P("data", None, "model")):
+        params, state, text = compiled(tx, spec, "Explicit", LAYERS)
+        np.testing.assert_allclose(params["up"], alone["up"], atol=1e-5)
+        sent = collectives(text)[0]
+        assert set(sent) <= {"all-to-all"} and sent.get("all-to-all", 0) <= 5 * (spec[1:] != ())
+        squares = [x for x in jax.tree.leaves(state) if x.ndim > 2 and x.shape[-2] == x.shape[-1]]
+        assert len(squares) >= 2
+        for x in squares:
+            assert x.addressable_shards[0].data.shape == (1, *x.shape[1:])
+
+
+def test_stacks_and_vectors_and_a_single_matrix():
+    axes = gd.matrix_axes({"stack": "n in out", "one": "in out", "qkv": "in (3 2 out)"})
+    tx = gd.chain(gd.trace(0.9), gd.orthogonalize(matrix_axes=axes))
+    key = jax.random.key(0)
+    params = {
+        "stack": jax.random.normal(key, (3, 8, 16)),
+        "one": jax.random.normal(key, (16, 8)),
+        "qkv": jax.random.normal(key, (8, 48)),
+        "v": jnp.ones(8),
+    }
+    specs = {"stack": P(None, "data", "model"), "one": P("data"), "qkv": P("data", "model")}
+    specs["v"] = P("model")
+    alone = tx.update(params, tx.init(params))[0]
+    mesh = grid("Explicit")
+    with jax.set_mesh(mesh):
+        on = {k: jax.device_put(params[k], NamedSharding(mesh, specs[k])) for k in params}
+        state = jax.jit(tx.init, out_shardings=gd.sharding.state(tx, on))(on)
+        updates, _ = jax.jit(tx.update)(on, state)
+    for name, want in alone.items():
+        assert updates[name].sharding.is_equivalent_to(on[name].sharding, want.ndim)
+        np.testing.assert_allclose(updates[name], want, atol=1e-5)
+
+
+def test_goes_through_derivatives_and_sweeps():
+    mesh = grid("Explicit")
+
+    def length(rate, params):
+        tx = gd.muon(rate)
+        updates, _ = tx.update(params, tx.init(params), params)
+        return sum(jnp.sum(u**2) for u in jax.tree.leaves(updates))
+
+    slope = jax.grad(length, argnums=(0, 1))
+    want = slope(0.1, PARAMS)
+    with jax.set_mesh(mesh):
+        params = jax.device_put(PARAMS, NamedSharding(mesh, P("data", "model")))
+        found = jax.jit(slope)(0.1, params)
+        rates = jnp.array([0.1, 0.2])
+        several = jax.jit(jax.vmap(length, (0, None)))(rates, params)
+    np.testing.assert_allclose(found[0], want[0], rtol=1e-5)
+    for name in PARAMS:
+        np.testing.assert_allclose(found[1][name], want[1][name], atol=1e-5)
+    np.testing.assert_allclose(several[1] / several[0], 4, rtol=1e-5)
+
+
+def test_placed_takes_a_tree_of_specs_and_arguments():
+    specs = {name: P("data") for name in PARAMS}
+    tx = gd.sharding.placed(gd.chain(gd.muon(0.1), gd.scale_by_backtracking_linesearch(4)), specs)
+    mesh = grid("Auto")
+    fn = lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p))
+    with jax.set_mesh(mesh):
+        params = jax.device_put(PARAMS, NamedSharding(mesh, P("data")))
+
+        def step(params, state):
+            value, grad = jax.value_and_grad(fn)(params)
+            return tx.step(grad, state, params, value=value, grad=grad, value_fn=fn)
+
+        moved, _ = jax.jit(step)(params, tx.init(params))
+    assert fn(moved) < fn(PARAMS)

@@ -1,0 +1,72 @@
+"""Norms, bias corrections, counts and divisions by zero."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax as gd
+from gdjax.core.rule import numerics
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_norms_do_not_overflow_where_the_result_is_finite(dtype):
+    info = jnp.finfo(dtype)
+    for value in (float(info.max) / 4, 1.0, 64 * float(info.tiny)):
+        x = {"a": jnp.full((3,), value, dtype), "b": jnp.full((1,), value, dtype)}
+        np.testing.assert_allclose(gd.global_norm(x), 2 * np.float64(x["a"][0]), rtol=1e-5)
+        g = jax.grad(gd.global_norm)(x)["a"].astype(jnp.float32)
+        np.testing.assert_allclose(g, 0.5, rtol=1e-2)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1e300])
+def test_norms_where_nothing_wider_is(scale, x64, monkeypatch):
+    """Of float64, and of float32 on a TPU, the entries are divided by the largest first."""
+    double = numerics.norm(jnp.asarray([3.0, -4.0]) * scale)
+    np.testing.assert_allclose(double, 5.0 * scale, rtol=1e-15)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    single = jnp.asarray([3.0, -4.0], jnp.float32) * np.float32(scale**0.12)  # 1e-36 to 1e36
+    expected = np.linalg.norm(np.asarray(single, np.float64))
+    with jax.disable_jit():
+        np.testing.assert_allclose(numerics.norm(single), expected, rtol=1e-6)
+
+
+def test_norm_of_what_is_not_finite_and_of_nothing():
+    assert jnp.isnan(gd.global_norm([jnp.asarray([1.0, jnp.nan])]))
+    assert jnp.isinf(gd.global_norm([jnp.asarray([1.0, -jnp.inf])]))
+    assert gd.global_norm({}) == 0 and gd.global_norm([jnp.zeros((0,))]) == 0
+    assert jnp.all(jax.grad(gd.global_norm)(jnp.zeros(3)) == 0)
+    many = [jnp.ones((1 << 14,), jnp.bfloat16)] * 16  # 2¹⁸ ones: bfloat16 sums would stop at 256
+    assert gd.global_norm(many) == 512
+
+
+def test_bias_correction_keeps_its_digits_in_float32():
+    """1 − 0.999ᵗ formed directly loses four digits at the first step."""
+    from gdjax.core.rule.numerics import debias
+
+    for decay, t in ((0.999, 1), (0.9999, 3), (0.9, 1000), (0.0, 1)):
+        exact = 1 - np.float64(decay) ** t
+        np.testing.assert_allclose(debias(decay, jnp.asarray(t)), exact, rtol=3e-7)
+        as_f32 = np.float64(np.float32(decay))
+        traced = jax.jit(debias)(jnp.float32(decay), jnp.asarray(t))
+        np.testing.assert_allclose(traced, 1 - as_f32**t, rtol=3e-7)
+
+
+def test_count_stays_at_the_largest_integer():
+    from gdjax.core.rule.numerics import increment
+
+    top = jnp.iinfo(jnp.int32).max
+    assert increment(jnp.asarray(top, jnp.int32)) == top
+
+
+def test_zero_over_zero_is_zero_and_has_a_slope_of_zero():
+    from gdjax.core.rule.numerics import safe_divide, safe_sqrt
+
+    zero = jnp.zeros([])
+    assert safe_divide(zero, zero) == 0 and safe_sqrt(zero) == 0
+    assert safe_divide(zero + 6.0, zero + 2.0) == 3 and safe_sqrt(zero + 9.0) == 3
+    slopes = jax.grad(safe_divide, argnums=(0, 1))(zero, zero), jax.grad(safe_sqrt)(zero)
+    assert jax.tree.leaves(slopes) == [0, 0, 0]
+    assert jnp.isnan(safe_sqrt(zero + jnp.nan))

@@ -1,0 +1,119 @@
+"""Losses against their definitions, in NumPy."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax as gd
+from tests.losses.inputs import IMAGE, KEEP, LABELS, MASK, SOFT, C, X, Z
+
+
+def sparsemax(z):
+    """By trying every size of the support."""
+    u = np.sort(z)[::-1]
+    taus = [(u[:k].sum() - 1) / k for k in range(1, len(z) + 1)]
+    tau = max(t for t in taus)  # the largest of them is the threshold
+    return np.maximum(z - tau, 0)
+
+
+def generalized_dice():
+    p = np.exp(IMAGE) / np.exp(IMAGE).sum(-1, keepdims=True)
+    losses = []
+    for r, t in zip(p, MASK):
+        w = [1 / t[..., c].sum() ** 2 for c in range(3)]
+        top = sum(w[c] * (r * t)[..., c].sum() for c in range(3))
+        bottom = sum(w[c] * (r + t)[..., c].sum() for c in range(3))
+        losses.append(1 - 2 * top / bottom)
+    return np.mean(losses)
+
+
+def triplet_p1():
+    near, far = np.abs(X - Z).sum(-1) + 0.5, np.abs(X - C).sum(-1) + 0.5
+    return np.maximum(0, near - far + 3)
+
+
+def sparsemax_losses():
+    losses = []
+    for z, y in zip(X, LABELS):
+        p = sparsemax(z)
+        losses.append(p @ z - 0.5 * p @ p + 0.5 - z[y])
+    return np.array(losses)
+
+
+def fenchel_young():
+    return np.log(np.exp(X).sum(-1)) - (X * SOFT).sum(-1)
+
+
+def masked_integer():
+    p = np.where(KEEP, np.exp(X), 0)
+    p = p / p.sum(-1, keepdims=True)
+    rows = np.arange(4)
+    return -np.log(np.where(KEEP[rows, LABELS], p[rows, LABELS], 1))
+
+
+DEFINED = {
+    "multiclass_generalized_dice_loss": (
+        lambda: gd.multiclass_generalized_dice_loss(IMAGE, MASK, smooth=0.0),
+        generalized_dice,
+    ),
+    "triplet_margin_loss": (
+        lambda: gd.triplet_margin_loss(X, Z, C, norm_degree=1, eps=0.5, margin=3.0),
+        triplet_p1,
+    ),
+    "multiclass_sparsemax_loss": (
+        lambda: gd.multiclass_sparsemax_loss(X, LABELS),
+        sparsemax_losses,
+    ),
+    "make_fenchel_young_loss": (
+        lambda: gd.make_fenchel_young_loss(jax.nn.logsumexp)(X, SOFT),
+        fenchel_young,
+    ),
+    "softmax_cross_entropy_with_integer_labels": (
+        lambda: gd.softmax_cross_entropy_with_integer_labels(X, LABELS, where=KEEP),
+        masked_integer,
+    ),
+    "ctc_loss_with_forward_probs": (
+        lambda: jnp.exp(-gd.ctc_loss_with_forward_probs(*small_ctc())[0]),
+        lambda: by_enumeration(*small_ctc()),
+    ),
+}
+
+
+def small_ctc():
+    frames = np.random.default_rng(3).standard_normal((2, 5, 3))
+    pads = np.array([[0, 0, 0, 0, 0], [0, 0, 0, 0, 1.0]])
+    return frames, pads, np.array([[1, 1], [2, -9]]), np.array([[0, 0], [0, 1.0]])
+
+
+def by_enumeration(frames, frame_pads, labels, label_pads):
+    """The probability of each label sequence: the sum over all 3⁵ alignments."""
+    out = []
+    for x, fp, y, lp in zip(frames, frame_pads, labels, label_pads):
+        p = (np.exp(x) / np.exp(x).sum(-1, keepdims=True))[fp == 0]
+        total = 0.0
+        for path in itertools.product(range(3), repeat=len(p)):
+            merged = [k for k, _ in itertools.groupby(path) if k != 0]
+            total += np.prod(p[np.arange(len(p)), path]) if merged == list(y[lp == 0]) else 0
+        out.append(total)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("name", DEFINED)
+def test_values_by_definition(x64, name):
+    mine, definition = DEFINED[name]
+    np.testing.assert_allclose(mine(), definition(), rtol=1e-12)
+
+
+def test_forward_probabilities(x64):
+    """b and y after each frame, of the beginnings of paths."""
+    frames, pads, labels, label_pads = small_ctc()
+    _, b, y = gd.ctc_loss_with_forward_probs(frames, pads, labels, label_pads)
+    assert b.shape == (5, 2, 3) and y.shape == (5, 2, 2)
+    for t, n in itertools.product(range(1, 6), range(3)):
+        part = frames[:1, :t], pads[:1, :t], labels[:1, :n], label_pads[:1, :n]
+        both = jnp.exp(b[t - 1, 0, n]) + (jnp.exp(y[t - 1, 0, n - 1]) if n else 0.0)
+        np.testing.assert_allclose(both, by_enumeration(*part)[0], rtol=1e-12, atol=1e-300)
+    np.testing.assert_array_equal(b[3, 1], b[4, 1])  # a padded frame changes nothing

@@ -1,0 +1,78 @@
+"""Exact ends, whole steps and digits, compiled with lengths as constants."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdjax.schedules.basic import (
+    linear_schedule,
+)
+from gdjax.schedules.cosine import (
+    cosine_decay_schedule,
+    cosine_restarts_schedule,
+)
+from gdjax.schedules.cycles import (
+    cosine_cycle_schedule,
+    triangular_schedule,
+)
+from gdjax.schedules.decays import exponential_decay
+from tests.schedules.rows import restarts
+
+LENGTHS = [*range(1, 12), 41, 47, 49, 55, 61, 83, 97, 107, 127, 1000, 4095, 99_991]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _all_of(what, offset):
+    return jnp.stack([what(n)(n * jnp.array([1, 3, 7]) + offset) for n in LENGTHS])
+
+
+@pytest.mark.parametrize(
+    "make, want",
+    [
+        (lambda n: linear_schedule(0.3, 0.1, n), 0.1),
+        (lambda n: cosine_decay_schedule(0.3, n), 0.0),
+        (lambda n: cosine_cycle_schedule(0.3, 0.1, n), 0.1),
+        (lambda n: triangular_schedule(0.1, 0.3, n), 0.3),
+        (lambda n: triangular_schedule(0.1, 0.3, n, n + 1), None),
+    ],
+)
+def test_ends_are_exact_for_every_length(make, want):
+    got = _all_of(make, 0)
+    if want is not None:
+        np.testing.assert_array_equal(got, np.float32(want))
+    assert np.isfinite(got).all()
+
+
+def test_staircases_have_their_steps_where_they_should():
+    at = _all_of(lambda n: exponential_decay(1.0, n, 0.5, staircase=True), 0)
+    before = _all_of(lambda n: exponential_decay(1.0, n, 0.5, staircase=True), -1)
+    np.testing.assert_allclose(at, np.tile([0.5, 0.125, 0.5**7], (len(LENGTHS), 1)), rtol=1e-6)
+    np.testing.assert_allclose(before, np.tile([1, 0.25, 0.5**6], (len(LENGTHS), 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mult", [1, 1.5, 2, 3])
+@pytest.mark.parametrize("first", [1, 3, 7, 10, 49, 100])
+def test_restarts_are_where_they_should_be(first, mult):
+    """At the first whole step of each cycle a new one has begun, at the step before it has not."""
+    begins = [first * (mult**i - 1) / (mult - 1) if mult > 1 else first * i for i in range(1, 9)]
+    steps = np.ceil(np.array(begins))
+    steps = np.array([*steps, *(steps - 1)])
+    s = cosine_restarts_schedule(1.0, first, mult)
+    want = [restarts(t, 1.0, first, mult, 1.0, 0.0) for t in steps]
+    np.testing.assert_allclose(s(steps), want, rtol=1e-3, atol=1e-5)
+    if first in (10, 49):
+        np.testing.assert_allclose(jax.jit(s)(steps), want, rtol=1e-3, atol=1e-5)
+
+
+def test_digits_near_the_end():
+    """(1 + cos πx)/2 in float32 has none left here."""
+    left = np.array([1, 3, 10, 100])
+    got = cosine_decay_schedule(1.0, 100_000)(100_000 - left)
+    np.testing.assert_allclose(got, np.sin(np.pi / 2 * left / 1e5) ** 2, rtol=1e-6)
+
+
+def test_digits_of_a_decay_of_many_small_factors():
+    np.testing.assert_allclose(exponential_decay(1.0, 1, 0.999)(30_000), 0.999**30_000, rtol=3e-6)

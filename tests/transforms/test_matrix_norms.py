@@ -1,0 +1,68 @@
+"""Matrices normalized in a norm."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax as gd
+from tests.cases import Row
+from tests.references import Agree, descent, rule
+from tests.transcription import at, by_tensor, column
+
+ROWS = [
+    Row(gd.normalize_matrices("columns")),
+    Row(gd.normalize_matrices("spectral"), label="normalize_matrices-spectral"),
+]
+
+
+def normalized(gradient, theta0, steps, *, eta, norm, eps=0.0):
+    """Descent along gradients whose columns, rows, Frobenius, rms or spectral norm is 1."""
+
+    def rule(w, g, t):
+        if norm in ("columns", "rows"):
+            length = np.sqrt(np.sum(g**2, 0 if norm == "columns" else 1, keepdims=True))
+        elif norm == "frobenius":
+            length = np.sqrt(np.sum(g**2))
+        elif norm == "rms":
+            length = np.sqrt(np.mean(g**2))
+        else:
+            length = np.linalg.svd(g, compute_uv=False)[0]
+        return w - at(eta, t) * g / (length + eps)
+
+    return by_tensor(gradient, theta0, steps, w=rule, b=column(rule))
+
+
+AGREE = {
+    "numpy-normalize_matrices-columns": Agree(
+        descent(gd.normalize_matrices("columns"), eta=0.05),
+        rule(normalized, eta=0.05, norm="columns"),
+    ),
+    "numpy-normalize_matrices-rows": Agree(
+        descent(gd.normalize_matrices("rows"), eta=0.05), rule(normalized, eta=0.05, norm="rows")
+    ),
+    "numpy-normalize_matrices-frobenius": Agree(
+        descent(gd.normalize_matrices("frobenius"), eta=0.05),
+        rule(normalized, eta=0.05, norm="frobenius"),
+    ),
+    "numpy-normalize_matrices-rms": Agree(
+        descent(gd.normalize_matrices("rms"), eta=0.05), rule(normalized, eta=0.05, norm="rms")
+    ),
+    "numpy-normalize_matrices-spectral": Agree(
+        descent(gd.normalize_matrices("spectral"), eta=0.05),
+        rule(normalized, eta=0.05, norm="spectral"),
+    ),
+}
+
+
+def test_the_largest_singular_value_of_many_alike():
+    """Its square is a small share of the sum of squares by which it is found."""
+    g = 3.0 * jnp.eye(8)
+    u, _ = gd.normalize_matrices("spectral").update(g, gd.EmptyState())
+    np.testing.assert_allclose(u, np.eye(8), atol=1e-6)
+
+
+def test_the_name_of_the_norm_is_checked():
+    with pytest.raises(ValueError, match="norm must be one of frobenius, rms"):
+        gd.normalize_matrices("nuclear")
