@@ -7,11 +7,10 @@ from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative, Number, 
 from gdjax.core.data.schedule import Live, Schedule, live, schedule
 from gdjax.core.data.spec import build, spec
 from gdjax.core.engine.chain import chain
+from gdjax.core.engine.numbers import InjectHyperparamsState
+from gdjax.core.engine.rule import Child, EmptyState, Rule
 from gdjax.core.engine.transformation import (
-    EmptyState,
     GradientTransformation,
-    InjectHyperparamsState,
-    Pair,
     apply_updates,
     transformation,
 )
@@ -82,7 +81,17 @@ from gdjax.optimizers.sgd.optimistic import *
 from gdjax.optimizers.sgd.sgd import *
 from gdjax.optimizers.sign.lion import *
 from gdjax.optimizers.sign.signum import *
-from gdjax.params.rules import *
+from gdjax.params.rules import (
+    by_all,
+    by_any,
+    by_function,
+    by_label,
+    by_not,
+    by_path,
+    by_rank,
+    label,
+    select,
+)
 from gdjax.run.explain import Explanation, explain
 from gdjax.run.microbatches import *
 from gdjax.run.minimize import History, MinimizeResult, Status, minimize
@@ -95,6 +104,7 @@ from gdjax.schedules.piecewise import *
 from gdjax.schedules.scaled import *
 from gdjax.schedules.warmup import *
 from gdjax.transforms.adaptive_clipping import *
+from gdjax.transforms.apply_every import *
 from gdjax.transforms.basic import *
 from gdjax.transforms.cautious_decay import *
 from gdjax.transforms.centralize import *
@@ -123,6 +133,7 @@ from gdjax.wrappers.flatten import *
 from gdjax.wrappers.graft import *
 from gdjax.wrappers.guards.accumulate import *
 from gdjax.wrappers.guards.apply_if_finite import *
+from gdjax.wrappers.guards.conditionally import *
 from gdjax.wrappers.guards.loss_scale import *
 from gdjax.wrappers.guards.skip_spikes import *
 from gdjax.wrappers.mars import *

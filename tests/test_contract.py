@@ -48,7 +48,7 @@ ITS_OWN = set().union(*(getattr(m, "ITS_OWN", ()) for m in families.modules.valu
 @pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
 def test_defaults_are_those_of_the_parts(row):
     defaults = row.tx._factory.defaults()
-    body = row.tx._machine.example()
+    body = row.tx.example()
     if not isinstance(body, GradientTransformation):
         return  # a rule of its own, no composition
     for part in body._arguments["transformations"] if body.name == "chain" else [body]:

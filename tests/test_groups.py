@@ -11,7 +11,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.core.data.recipe import CATALOGUE
-from gdjax.wrappers.select.trainable import trained
+from gdjax.core.engine.walk import trained, walk
 
 PARAMS = {
     "embed": jnp.linspace(-1.0, 1.0, 12).reshape(4, 3),
@@ -152,8 +152,8 @@ def test_rates_are_multiplied_whatever_they_are():
 
 
 def _parts(tx):
-    ((_, inner, state),) = tx.parts(tx.init(PARAMS))
-    return inner.parts(state)
+    inside = [visit for visit in walk(tx) if len(visit.path) == 2 and visit.given]
+    return [(visit.path[-1], visit.tx, visit.state) for visit in inside]
 
 
 def test_every_rate_of_a_stage_is_multiplied():

@@ -1,7 +1,6 @@
 """What compiled programs cost, read from the programs: noise cannot touch it."""
 
 import functools
-import inspect
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +9,6 @@ import pytest
 
 import gdjax as gd
 from gdjax.lab import bench
-
-from .families import ROWS
 
 # Rules that work entry by entry, with a greatest number of bytes moved for each parameter.
 ELEMENTWISE = {
@@ -80,27 +77,6 @@ def test_no_more_bytes_than_optax(name):
     if theirs is None:
         return  # there is none
     assert cost(name).bytes <= optax_cost(theirs(1e-3)).bytes + 0.1
-
-
-def test_every_optimizer_whose_stages_fuse_is_here():
-    known = ELEMENTWISE | READ_THE_OLD_STATE | IN_BLOCKS
-    names = {row.tx.name for row in ROWS if "learning_rate" in row.tx.numbers}
-    for name in {n for n in names if not n.startswith("scale_by")} - set(known):
-        required = [
-            p
-            for p in inspect.signature(getattr(gd, name)).parameters.values()
-            if p.default is p.empty
-        ]
-        if len(required) == 1:
-            assert not fuses(getattr(gd, name)(1e-3)), name
-
-
-def fuses(tx):
-    body = tx._machine.example()
-    if isinstance(body, gd.Pair):
-        stages = tx.arguments.get("transformations", ())
-        return body.fuses and all(map(fuses, stages))
-    return fuses(body)
 
 
 def test_a_clip_is_one_reading_and_one_scalar():

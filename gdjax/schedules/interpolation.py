@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.data.hyperparams import is_known, is_number
+from gdjax.core.data.hyperparams import is_number
 from gdjax.core.data.schedule import Live
 from gdjax.core.rule import errors
 
@@ -23,7 +23,6 @@ __all__ = [
     "glide",
     "judge",
     "judge_schedule",
-    "linear",
     "power",
     "real",
     "remaining",
@@ -35,7 +34,10 @@ Ease = Callable[[jax.Array], jax.Array]
 
 def judge(holds: Callable[..., Any], *values: Any) -> bool:
     """Tells whether values that are all known break what must hold; traced ones do not."""
-    return all(map(is_known, values)) and not np.all(holds(*map(np.asarray, values)))
+    for value in values:
+        if isinstance(value, jax.core.Tracer):
+            return False
+    return not np.all(holds(*map(np.asarray, values)))
 
 
 def judge_schedule(name: str, what: str, value: Any) -> None:
@@ -52,10 +54,9 @@ def at(schedule: Any, step: jax.Array) -> jax.Array:
 
 def real(x: Any) -> Any:
     """Integer arrays as floats, which strict promotion wants; Python numbers keep their float64."""
-    return x if isinstance(x, (int, float)) or jnp.iscomplexobj(x) else _floating(jnp.asarray(x))
-
-
-def _floating(x: jax.Array) -> jax.Array:
+    if isinstance(x, (int, float)) or jnp.iscomplexobj(x):
+        return x
+    x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
@@ -69,22 +70,17 @@ def whole(x: Any) -> jax.Array:
     return x + jnp.where(jnp.abs(off) <= 32 * jnp.finfo(x.dtype).eps * jnp.abs(x), off, 0)
 
 
-def linear(x: jax.Array) -> jax.Array:
-    """The fraction itself."""
-    return x
-
-
 def cosine(x: jax.Array) -> jax.Array:
     """(1 − cos πx) / 2, written so that it keeps its digits near 0 and is exact at 0 and 1/2."""
     return jnp.where(x < 0.25, jnp.sin(jnp.pi / 2 * x) ** 2, (1 - jnp.sin(jnp.pi * (0.5 - x))) / 2)
 
 
-def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease = linear) -> jax.Array:
+def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease | None = None) -> jax.Array:
     """What is left of the way from `begin` to `end`: exactly 1 up to `begin`, 0 from `end` on.
 
-    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1. Each half is measured from its
-    own end: t · (1/T), which compilers make of t / T, need not be 1 at t = T. Of a way of no
-    length everything is left.
+    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1; None for the fraction itself. Each
+    half is measured from its own end: t · (1/T), which compilers make of t / T, need not be 1 at
+    t = T. Of a way of no length everything is left.
     """
     begin, end = real(begin), real(end)
     is_way = end > begin
@@ -92,7 +88,10 @@ def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease = linear) -> jax
     step = jnp.where(is_way, jnp.clip(step, begin, end), begin)
     length = end - begin
     done, left = (step - begin) / length, (end - step) / length
-    return jnp.where(done < 0.5, 1 - ease(done), ease(left))
+    early = done < 0.5
+    if ease is not None:
+        done, left = ease(done), ease(left)
+    return jnp.where(early, 1 - done, left)
 
 
 def between(end: Any, start: Any, left: jax.Array) -> jax.Array:
@@ -103,7 +102,7 @@ def between(end: Any, start: Any, left: jax.Array) -> jax.Array:
 
 
 def glide(
-    step: jax.Array, begin: Any, end: Any, first: Any, last: Any, ease: Ease = linear
+    step: jax.Array, begin: Any, end: Any, first: Any, last: Any, ease: Ease | None = None
 ) -> jax.Array:
     """Goes from the value `first` at step `begin` to the value `last` at step `end`."""
     return between(last, first, remaining(step, begin, end, ease))

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Scale, Value
-from gdjax.schedules.interpolation import cosine, glide, linear, real
+from gdjax.schedules.interpolation import cosine, glide, real
 
 __all__ = ["piecewise_constant_schedule", "piecewise_interpolate_schedule"]
 
-_EASES = {"linear": linear, "cosine": cosine}
+_EASES = {"linear": None, "cosine": cosine}
 
 
 def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list[tuple[Any, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import jax.numpy as jnp
 
 from gdjax.core.data.schedule import schedule
@@ -87,13 +89,15 @@ def warmup_cosine_decay_schedule(
 
     Reference: Loshchilov and Hutter, SGDR, 2016, https://arxiv.org/abs/1608.03983
     """
-    if judge(lambda whole, warm: whole > warm, decay_steps, warmup_steps):
+    if judge(operator.gt, decay_steps, warmup_steps):
         must = f"decay_steps, which counts the warm-up too, must be more than {warmup_steps}"
         errors.fail("warmup_cosine_decay_schedule", must, decay_steps)
 
     def value(step):
-        rise = glide(step, 0, warmup_steps, init_value, peak_value)
-        left = power(remaining(step, warmup_steps, decay_steps, cosine), exponent)
+        rise = between(peak_value, init_value, remaining(step, 0, warmup_steps))
+        left = remaining(step, warmup_steps, decay_steps, cosine)
+        if not isinstance(exponent, (int, float)) or exponent != 1:
+            left = power(left, exponent)
         fall = between(end_value, peak_value, left)
         return jnp.where(step < real(warmup_steps), rise, fall)
 

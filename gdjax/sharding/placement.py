@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_stored
 from gdjax.core.rule import errors, tree
 from gdjax.sharding.split import OPEN, Spec, along, names_of
@@ -120,19 +120,11 @@ def _numbered(state: Any) -> tuple[Any, range]:
 
 
 def _shared(tx: Any, state: Any) -> dict[int, str]:
-    """Which arrays of a state, by number, are split by `zero`, and over which axis."""
-    if not isinstance(tx, GradientTransformation):
-        return {}
-    if tx.name == "zero":
-        return {i: tx.arguments["axis"] for i in jax.tree.leaves(state)}
-    if tx._machine.moving:
-        state = state.inner_state
-    body = tx._machine.example()
-    if isinstance(body, GradientTransformation):  # it is an alias
-        return _shared(body, state)
+    """Which arrays of a state, by number, are split over the devices along which axis."""
     found: dict[int, str] = {}
-    for _, part, inner in body.parts(state) if body.parts else []:
-        found |= _shared(part, inner)
+    for visit in walk(tx, state):
+        for axis in (child.split for child in visit.children if child.split is not None):
+            found |= dict.fromkeys(jax.tree.leaves(visit.state), axis)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from gdjax.core.engine.transformation import InjectHyperparamsState
+from gdjax.core.engine.numbers import InjectHyperparamsState
 from gdjax.state.find import walk
 
 __all__ = ["metrics"]

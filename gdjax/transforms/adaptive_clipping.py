@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState, Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
 
@@ -89,7 +90,7 @@ def adaptive_grad_clip(
         errors.need_params("adaptive_grad_clip", params)
         return tree.map(leaf, updates, params), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 class ZClipState(NamedTuple):
@@ -159,4 +160,4 @@ def zclip(
         updates = tree.map(lambda g: g * factor.astype(g.dtype), updates)
         return updates, ZClipState(t, mean, var)
 
-    return init, update
+    return Rule(init, update, couples=True)

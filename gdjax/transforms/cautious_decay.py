@@ -7,7 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.transforms.decay import masked
 
@@ -56,4 +57,4 @@ def add_cautious_weight_decay(weight_decay: NonNegative = 0.0, mask: Any = None)
         errors.need_params(name, params)
         return tree.map(leaf, updates, masked(params, mask, name)), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update

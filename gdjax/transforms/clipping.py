@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState, Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
-from gdjax.core.rule.leaf import defer
 from gdjax.core.rule.numerics import like
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def clip(max_delta: NonNegative):
     def update(updates, state, params=None, **extra):
         return tree.map(leaf, updates), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 class ClipByGlobalNormState(NamedTuple):
@@ -103,7 +103,7 @@ def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
         longer = length > max_norm
         # One scalar, made once: the leaves are read once more and only multiplied.
         factor = jnp.where(longer, max_norm / jnp.where(longer, length, 1), 1)
-        clipped = tree.map(lambda g: g * factor.astype(g.dtype), defer(updates))
+        clipped = tree.map(lambda g: g * factor.astype(g.dtype), updates)
         return clipped, ClipByGlobalNormState(like(length, state.norm), like(factor, state.factor))
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 from gdjax.transforms.per_example import per_example_global_norm_clip
@@ -76,7 +77,7 @@ def differentially_private_aggregate(
             updates = tree.map(leaf, sums, leaf_keys(now, sums))
         return updates, DifferentiallyPrivateAggregateState(jax.random.key_data(after))
 
-    return Pair(init, update, batched=True)
+    return Rule(init, update, couples=True, per_example=True)
 
 
 def _of_one_example(g: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics, tree
 

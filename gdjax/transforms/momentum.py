@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
 
@@ -53,7 +53,7 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
         updates, v = tree.evolve(leaf, (updates, state.trace))
         return updates, TraceState(v)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 class EmaState(NamedTuple):
@@ -95,4 +95,4 @@ def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
         updates, v = tree.evolve(leaf, (updates, state.ema))
         return updates, EmaState(t, v)
 
-    return Pair(init, update, fuses=True)
+    return init, update

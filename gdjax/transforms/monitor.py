@@ -11,8 +11,8 @@ import numpy as np
 
 from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import Decay
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
@@ -177,11 +177,12 @@ def monitor(measures: Mapping[str, Any]):
             after.append(inner)
         return updates, MonitorState(taken, tuple(after))
 
-    def parts(state):
-        held = zip(measures.items(), state.measure_states)
-        return [(name, measure, inner) for (name, measure), inner in held if name in stateful]
-
-    return Pair(init, update, parts=parts, named=True)
+    children = [
+        Child(name, measure, at=("measure_states", i), named=True)
+        for i, (name, measure) in enumerate(measures.items())
+        if name in stateful
+    ]
+    return Rule(init, update, children=tuple(children), moves=lambda params: params)
 
 
 def _check(where: str, measure: Any) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import zero_count
 
@@ -103,4 +103,4 @@ def reduce_on_plateau(
         state = jax.tree.map(lambda new, old: jnp.where(whole, new, old), after, before)
         return tree.map(lambda g: state.scale.astype(g.dtype) * g, updates), state
 
-    return Pair(init, update, fuses=True)
+    return init, update

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics
 from gdjax.transforms.matrix_norms import in_place, length, unit

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def keep_params_nonnegative():
         errors.need_params("keep_params_nonnegative", params)
         return tree.map(leaf, updates, params), state
 
-    return Pair(lambda params: NonNegativeParamsState(), update, fuses=True)
+    return lambda params: NonNegativeParamsState(), update
 
 
 @transformation
@@ -114,4 +115,4 @@ def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
     def update(updates, state, params=None, **extra):
         return tree.map(f, updates, params), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update

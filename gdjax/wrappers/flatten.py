@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import numerics, tree
 
@@ -58,7 +58,9 @@ def flatten(inner: Any):
             inner.evaluate(state, _vector(params, params)), params, params, lambda x: x.dtype
         )
 
-    return Pair(init, update, None, lambda state: [("inner", inner, state)], evaluate)
+    # What the inner transformation does with one array, it does with all parameters together.
+    inside = Child("inner", inner, at=())
+    return Rule(init, update, evaluate=evaluate, children=(inside,), couples=True)
 
 
 def _vector(values: Any, like: Any) -> jax.Array:
@@ -143,8 +145,9 @@ def split_real_and_imaginary(inner: Any):
             return params
         return _join(inner.evaluate(state.inner_state, _split(params)))
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, None, parts, evaluate)
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+    )
 
 
 def _split(values: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
 
@@ -71,4 +71,4 @@ def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Pos
         updates, inner_state = call_update(inner, corrected, state.inner_state, params, extra)
         return updates, MarsState(increment(state.count), last, inner_state)
 
-    return Pair(init, update, parts=lambda state: [("inner", inner, state.inner_state)])
+    return Rule(init, update, children=(Child("inner", inner, at="inner_state"),))

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, weak, zero_count
 
@@ -112,8 +112,11 @@ def mechanize(
         u, delta = tree.evolve(leaf, (steps, delta), x0, params)
         return u, MechanicState(base, increment(state.count), r, m, v, s, x0, delta)
 
-    def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
-
     # What the base would evaluate at lies on its own way, not on the one that is gone.
-    return Pair(init, update, parts=parts, evaluate=lambda state, params: params)
+    return Rule(
+        init,
+        update,
+        evaluate=lambda state, params: params,
+        couples=True,
+        children=(Child("base_optimizer", base_optimizer, at="base_optimizer_state"),),
+    )

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.rule import Child, EmptyState, Rule
 from gdjax.core.engine.transformation import (
-    EmptyState,
     GradientTransformation,
-    Pair,
     apply_updates,
+    call_update,
     transformation,
 )
 from gdjax.core.rule import errors, numerics, tree
@@ -144,15 +143,13 @@ def sam(
             params = optimizer.evaluate(state.opt_state, params)
         return params
 
-    def parts(state):
-        return [
-            ("optimizer", optimizer, state.opt_state),
-            ("adv_optimizer", adv_optimizer, state.adv_state),
-        ]
-
+    children = (
+        Child("optimizer", optimizer, at="opt_state"),
+        Child("adv_optimizer", adv_optimizer, at="adv_state"),
+    )
     if opaque_mode:
-        return Pair(init, whole, None, parts, evaluate)
-    return Pair(init, update, step, parts, evaluate)
+        return Rule(init, whole, evaluate=evaluate, children=children)
+    return Rule(init, update, step, evaluate, children)
 
 
 def _needed(params: Any) -> Any:
@@ -196,4 +193,4 @@ def normalize_adaptively(eta: NonNegative = 0.01):
 
         return tree.map(leaf, scaled, params), state
 
-    return lambda params: EmptyState(), update
+    return Rule(lambda params: EmptyState(), update, couples=True)

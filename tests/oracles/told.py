@@ -37,7 +37,7 @@ def parts(tx):
     """The names of a transformation and of all that it is made of."""
     yield tx.name
     inside = jax.tree.leaves(tx._arguments, is_leaf=_is_ours)
-    body = tx._machine.example()
+    body = tx.example()
     for part in filter(_is_ours, [*inside, body]):
         yield from parts(part)
 

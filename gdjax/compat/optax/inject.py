@@ -16,8 +16,9 @@ import jax.numpy as jnp
 
 from gdjax.compat.namespacing import named
 from gdjax.core.data.hyperparams import is_number
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair
+from gdjax.core.engine.numbers import StandIn
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
 
@@ -134,10 +135,10 @@ def injected(
         state = InjectStatefulHyperparamsState(increment(state.count), given, states, inner)
         return updates, state
 
-    def parts(state: Any) -> list[tuple[str, Any, Any]]:
-        return [("inner", inner_factory(**fixed, **state.hyperparams), state.inner_state)]
-
-    return Pair(init, update, parts=parts)
+    examples = {name: numbers.get(name, StandIn(0.5, moving.get(name))) for name in arguments}
+    examples = {name: x for name, x in examples.items() if name in numbers or name in moving}
+    inner = inner_factory(**fixed, **examples)
+    return Rule(init, update, children=(Child("inner", inner, at="inner_state"),))
 
 
 def inject_hyperparams(

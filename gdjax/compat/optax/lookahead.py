@@ -11,8 +11,7 @@ from gdjax.compat.optax.types import (
     GradientTransformationExtraArgs,
     LookaheadParams,
 )
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import apply_updates
+from gdjax.core.engine.transformation import apply_updates, call_update
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import zero_count
 

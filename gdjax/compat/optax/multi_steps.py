@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.namespacing import named
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.wrappers.guards.accumulate import skip_large_updates, skip_not_finite
@@ -107,7 +107,7 @@ def multi_steps(
             return taken(acc)
         return jax.lax.cond(skip, skipped, taken, acc)
 
-    return Pair(init, update, parts=lambda state: [("inner", opt, state.inner_opt_state)])
+    return Rule(init, update, children=(Child("inner", opt, at="inner_opt_state"),), skips=True)
 
 
 class MultiSteps:

@@ -10,8 +10,8 @@ import jax
 from gdjax.compat.namespacing import named
 from gdjax.compat.optax.lookahead import TwoTrees, both
 from gdjax.core.engine.chain import chain as _chain
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import EmptyState
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.optimizers.adam.adam import adam as _adam
 from gdjax.optimizers.adam.adam import adan as _adan

@@ -9,9 +9,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import EmptyState
+from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import GradientTransformation as Recipe
+from gdjax.core.engine.transformation import call_update
 
 __all__ = [
     "AdaptiveGradClipState",

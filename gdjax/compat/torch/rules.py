@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from gdjax.compat.namespacing import named
 from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
 from gdjax.core.data.schedule import schedule
-from gdjax.core.engine.transformation import EmptyState, Pair
+from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import debias, increment, zero_count
 
@@ -114,7 +114,7 @@ def averaged_descent(
         updates, ax = tree.evolve(leaf, (updates, state.ax), params)
         return updates, AsgdState(increment(state.count), ax)
 
-    return Pair(init, update, evaluate=lambda state, params: state.ax)
+    return Rule(init, update, evaluate=lambda state, params: state.ax)
 
 
 @named("torch")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gdjax.core.data.compare import Remembers, show
-from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_number, range_in
+from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_mask, is_number, range_in
 from gdjax.core.rule import errors
 
 __all__ = ["Factory"]
@@ -49,6 +49,19 @@ class Factory:
         return {name: r for name, r in found.items() if r is not None}
 
     @functools.cached_property
+    def variadic(self) -> bool:
+        """Whether it takes any number of arguments: `*args` or `**kwargs`."""
+        kinds = {p.kind for p in self.signature.parameters.values()}
+        return bool(kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
+
+    @functools.cached_property
+    def roles(self) -> dict[str, str]:
+        """The arguments whose annotation says what they do, by what that is."""
+        named = {within.role: name for name, within in self.ranges.items() if within.role}
+        masks = [name for name, hint in self.hints.items() if is_mask(hint)]
+        return named | ({"mask": masks[0]} if masks else {})
+
+    @functools.cached_property
     def containers(self) -> set[str]:
         """Those of them that hold several numbers, in lists or dicts."""
         return {name for name in self.ranges if holds_many(self.hints[name])}
@@ -67,6 +80,8 @@ class Factory:
 
     def invoke(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the undecorated function with named arguments."""
+        if not self.variadic:
+            return self.function(**arguments)
         bound = inspect.BoundArguments(self.signature, dict(arguments))  # type: ignore[arg-type]
         return self.function(*bound.args, **bound.kwargs)
 

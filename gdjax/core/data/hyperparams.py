@@ -11,15 +11,21 @@ import jax
 import numpy as np
 
 __all__ = [
+    "ARRAYS",
     "Decay",
     "Hyperparam",
+    "LearningRate",
+    "Mask",
+    "MaskRole",
     "NonNegative",
     "Number",
     "Positive",
     "Range",
+    "WeightDecay",
     "holds_many",
     "is_array",
     "is_known",
+    "is_mask",
     "is_number",
     "range_in",
 ]
@@ -33,6 +39,7 @@ class Range(NamedTuple):
     open_low: bool = False
     open_high: bool = False
     scheduled: bool = True
+    role: str = ""  # what it does, where others ask: "learning rate", "weight decay"
 
     def __str__(self) -> str:
         """Writes the interval as mathematics does."""
@@ -61,12 +68,24 @@ Hyperparam = Annotated[Any, Range()]
 NonNegative = Annotated[Any, Range(low=0.0)]
 Positive = Annotated[Any, Range(low=0.0, open_low=True)]
 Decay = Annotated[Any, Range(low=0.0, high=1.0, open_high=True)]
+LearningRate = Annotated[Any, Range(low=0.0, role="learning rate")]
+WeightDecay = Annotated[Any, Range(low=0.0, role="weight decay")]
 Number = Annotated[Any, Range(scheduled=False)]  # a number of a schedule: no schedule in its place
+
+
+class MaskRole(NamedTuple):
+    """Marks the argument that picks the parameters which decay."""
+
+
+Mask = Annotated[Any, MaskRole()]  # which parameters decay: any rule of `gdjax.params`
+
+
+ARRAYS = (jax.Array, np.ndarray, np.generic)  # arrays and traced values
 
 
 def is_array(value: Any) -> bool:
     """Tells whether a value is an array or a traced value."""
-    return isinstance(value, (jax.Array, np.ndarray, np.generic))
+    return isinstance(value, ARRAYS)
 
 
 def is_number(value: Any) -> bool:
@@ -74,6 +93,11 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool) or (is_array(value) and value.dtype == bool):
         return False
     return isinstance(value, (int, float, complex)) or is_array(value)
+
+
+def is_mask(hint: Any) -> bool:
+    """Tells whether an annotation is `Mask`."""
+    return any(isinstance(extra, MaskRole) for extra in getattr(hint, "__metadata__", ()))
 
 
 def is_known(value: Any) -> bool:

@@ -50,11 +50,7 @@ def factory(function: Callable[..., Any], make: type[Recipe]) -> Callable[..., A
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        arguments = made.bind(args, kwargs)
-        made.check(arguments)
-        instance = make._from_arguments(made, arguments)
-        instance._try()
-        return instance
+        return make._made(made, made.bind(args, kwargs))
 
     made.call = call
     call.factory = made  # type: ignore[attr-defined]
@@ -67,6 +63,7 @@ class Recipe(Remembers):
 
     stands_for_a_number = False  # whether a hyperparameter may be one of these
 
+    name: str  # of the factory
     _factory: Factory
     _arguments: dict[str, Any]
 
@@ -80,22 +77,30 @@ class Recipe(Remembers):
     @classmethod
     def _from_arguments(cls, made: Factory, arguments: dict[str, Any]) -> Any:
         self = cls.__new__(cls)
-        self._factory, self._arguments = made, arguments
+        self._factory, self._arguments, self.name = made, arguments, made.name
+        return self
+
+    @classmethod
+    def _made(cls, made: Factory, arguments: dict[str, Any]) -> Any:
+        """What a call of the factory gives: judged, and tried where that is possible."""
+        made.check(arguments)
+        self = cls._from_arguments(made, arguments)
+        self._try()
         return self
 
     def _try(self) -> None:
         """Builds once what the call describes, so that what is wrong raises while making it."""
 
     @property
-    def name(self) -> str:
-        """The name of the factory."""
-        return self._factory.name
-
-    @property
     def arguments(self) -> dict[str, Any]:
         """All arguments by name, defaults filled in."""
         given = {**self._factory.defaults(), **self._arguments}
         return {name: given[name] for name in self._factory.signature.parameters if name in given}
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Those arguments whose role is known, by role: "learning rate", "weight decay", "mask"."""
+        return self._factory.roles
 
     @property
     def numbers(self) -> tuple[str, ...]:

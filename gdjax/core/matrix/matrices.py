@@ -31,7 +31,6 @@ import numpy as np
 
 from gdjax.core.matrix.batching import Axes, carry
 from gdjax.core.rule import errors, numerics, tree
-from gdjax.core.rule.leaf import force
 from gdjax.params.rules import Rule, _matches, _names, _rule
 
 __all__ = ["matrix_axes"]
@@ -225,11 +224,11 @@ def evolve(
     Raises:
         ValueError: An array of more than one axis has no axes; see also `axes_of`.
     """
-    updates, *states = force(trees)
+    updates, *states = trees
     leaves, found, treedef = _stacks(updates, axes, where)
     kept = len(trees)
     others = [treedef.flatten_up_to(state) for state in states]
-    beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in force(read)]
+    beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in read]
     rows, members = [], []
     for i, (x, a) in enumerate(zip(leaves, found)):
         if a is None or (states and all(state[i] is None for state in others)):

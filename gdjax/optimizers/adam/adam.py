@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -27,13 +26,9 @@ class ScaleByAdamState(NamedTuple):
     nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
 
 
-def unbiased_mean(b1: Any, t: Any, nesterov: bool) -> Callable[[Any, Any], Any]:
-    """Makes the function m̂ of m and g: m over what its weights add up to, or one step ahead."""
-    c = debias(b1, t)
-    if not nesterov:
-        return lambda m, g: m / c
-    ahead = debias(b1, increment(t))
-    return lambda m, g: b1 * m / ahead + (1 - b1) * g / c
+def one_ahead(m: Any, g: Any, b1: Any, t: Any) -> Any:
+    """Nesterov's m̂: m as it would be one step ahead with the same g, one_ahead."""
+    return b1 * m / debias(b1, increment(t)) + (1 - b1) * g / debias(b1, t)
 
 
 @transformation
@@ -72,17 +67,18 @@ def scale_by_adam(
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
-        m_hat, c = unbiased_mean(b1, t, nesterov), debias(b2, t)
+        of_m, of_v = debias(b1, t), debias(b2, t)
 
         def leaf(g, m, v):
             m = ema(m, g, b1)
             v = ema(v, abs_sq(g), b2)
-            return divide_by_root(m_hat(m, g), v / c + eps_root, eps), m, v
+            m_hat = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            return divide_by_root(m_hat, v / of_v + eps_root, eps), m, v
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByAdamState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

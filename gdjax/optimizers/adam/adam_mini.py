@@ -10,7 +10,7 @@ import numpy as np
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -109,7 +109,7 @@ def scale_by_adam_mini(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByAdamMiniState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

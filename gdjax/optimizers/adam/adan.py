@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -96,7 +97,7 @@ def scale_by_adan(
         updates, m, v, n, before = tree.evolve(leaf, trees)
         return updates, ScaleByAdanState(m, v, n, before, t)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation
@@ -131,7 +132,7 @@ def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
 
         return tree.map(leaf, updates, masked(params, mask, "proximal_decay")), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 @transformation

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -95,7 +95,7 @@ def scale_by_ademamix(
         updates, m1, m2, nu = tree.evolve(leaf, (updates, state.m1, state.m2, state.nu))
         return updates, ScaleByAdemamixState(t, increment(state.count_m2), m1, m2, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation
@@ -205,7 +205,7 @@ def scale_by_simplified_ademamix(
         updates, m, n = tree.evolve(leaf, (updates, state.m, state.n))
         return updates, ScaleBySimplifiedAdEMAMixState(t, m, n)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -93,7 +93,7 @@ def scale_by_amsgrad(
         updates, *moments = tree.evolve(leaf, trees)
         return updates, ScaleByAmsgradState(t, *moments)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -93,7 +93,7 @@ def scale_by_nadam(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByNadamState(t, product, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -110,7 +110,7 @@ def scale_by_sophia(
         updates, mu = tree.evolve(leaf, (updates, state.mu), nu)
         return updates, SophiaState(increment(state.count), mu, nu, inner)
 
-    return Pair(init, update, parts=lambda state: [("hessian", estimator, state.hessian_fn_state)])
+    return Rule(init, update, children=(Child("hessian", estimator, at="hessian_fn_state"),))
 
 
 @transformation

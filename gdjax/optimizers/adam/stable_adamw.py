@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -90,7 +90,7 @@ def scale_by_stable_adam(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), decayed)
         return updates, ScaleByAdamState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

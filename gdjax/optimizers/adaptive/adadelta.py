@@ -8,7 +8,7 @@ from jax import lax
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -73,7 +73,7 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
         updates, e_g, e_x = tree.evolve(leaf, (updates, state.e_g, state.e_x))
         return updates, ScaleByAdaDeltaState(e_g, e_x)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

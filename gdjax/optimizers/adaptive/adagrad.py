@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -55,7 +55,7 @@ def scale_by_rss(
         updates, sums = tree.evolve(leaf, (updates, state.sum_of_squares))
         return updates, ScaleByRssState(sums)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, increment, safe_divide, weak, zero_count
 from gdjax.transforms.decay import add_decayed_weights
@@ -78,7 +78,7 @@ def scale_by_madgrad(learning_rate: NonNegative, momentum: Decay = 0.9, eps: Non
         updates, v, s = tree.evolve(leaf, moments, state.x0, params)
         return updates, MadgradState(t, v, s, state.x0)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 def _cube_root(v: jax.Array) -> jax.Array:

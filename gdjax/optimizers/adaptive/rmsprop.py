@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -66,7 +66,7 @@ def scale_by_rms(
         updates, nu = tree.evolve(leaf, (updates, state.nu))
         return updates, ScaleByRmsState(t, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 class ScaleByStdDevState(NamedTuple):
@@ -120,7 +120,7 @@ def scale_by_stddev(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByStdDevState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import after, like
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -78,7 +78,7 @@ def scale_by_rprop(
         updates, sizes, before = tree.evolve(leaf, trees)
         return updates, ScaleByRpropState(sizes, before)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

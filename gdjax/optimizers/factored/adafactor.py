@@ -16,7 +16,7 @@ from jax.sharding import get_abstract_mesh
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import abs_sq, ema, increment, safe_divide, safe_sqrt, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -206,7 +206,7 @@ def scale_by_factored_rms(
         updates, *means = tree.evolve(leaf, trees)
         return updates, FactoredState(increment(state.count), *means)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

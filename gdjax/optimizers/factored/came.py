@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import ema
 from gdjax.optimizers.factored.adafactor import divide, divide_and_clip, factors_like, follow
@@ -83,7 +83,7 @@ def scale_by_came(
         updates, *means = tree.evolve(leaf, (updates, *state))
         return updates, ScaleByCameState(*means)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -80,7 +80,7 @@ def scale_by_sm3(b1: Decay = 0.9, b2: Hyperparam = 1.0, eps: NonNegative = 1e-8)
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleBySM3State(mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

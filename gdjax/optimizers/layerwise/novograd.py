@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema, increment, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -88,7 +88,7 @@ def scale_by_novograd(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), decayed)
         return updates, ScaleByNovogradState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

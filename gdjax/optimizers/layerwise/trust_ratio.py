@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -69,7 +70,7 @@ def scale_by_trust_ratio(
         _need_params("scale_by_trust_ratio", params)
         return tree.map(leaf, updates, params), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 @transformation
@@ -118,7 +119,7 @@ def scale_by_lars(
         scaled = masked(params, trust_ratio_mask, "scale_by_lars")
         return tree.map(leaf, updates, decayed, scaled), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 @transformation

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
@@ -152,4 +153,4 @@ def scale_by_backtracking_linesearch(
         )
         return tree.map(lambda u: factor * u, updates), state
 
-    return init, update
+    return Rule(init, update, couples=True)

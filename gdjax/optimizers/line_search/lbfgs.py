@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
@@ -98,7 +99,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True):
         u = _multiply(state, newest, scale_init_precond)
         return tree.map(lambda g, u: jnp.zeros_like(g) if u is None else u, updates, u), state
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 def _at(memory: Any, i: jax.Array) -> Any:

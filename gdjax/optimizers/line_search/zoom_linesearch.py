@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
@@ -212,7 +213,7 @@ def scale_by_zoom_linesearch(
         state = ScaleByZoomLinesearchState(rate, end.low.value, end.grad, info)
         return tree.map(lambda u: factor * u, updates), jax.lax.stop_gradient(state)
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 def _choose(condition: jax.Array, a: _Point, b: _Point) -> _Point:

@@ -11,8 +11,8 @@ from jax import lax
 
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.matrix import polar
 from gdjax.core.matrix.matrices import axes_of
 from gdjax.core.mesh import distribute
@@ -135,10 +135,7 @@ def scale_by_galore(
         state = GaLoreState(increment(state.count), after, projector)
         return treedef.unflatten(out), state
 
-    def parts(state):
-        return [("base_optimizer", base, state.base_optimizer_state)]
-
-    return Pair(init, update, parts=parts)
+    return Rule(init, update, children=(Child("base_optimizer", base, at="base_optimizer_state"),))
 
 
 @transformation

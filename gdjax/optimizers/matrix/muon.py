@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
 from gdjax.core.matrix.matrices import is_matrix
 from gdjax.core.matrix.polar_coefficients import STANDARD, polar_steps

@@ -10,7 +10,8 @@ import numpy as np
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, tree
 from gdjax.optimizers.matrix.muon import muon

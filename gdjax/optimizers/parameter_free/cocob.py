@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import safe_divide
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -80,7 +80,7 @@ def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
         u, *after = tree.evolve(leaf, trees, state.init_particles, params)
         return u, COCOBState(state.init_particles, *after)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

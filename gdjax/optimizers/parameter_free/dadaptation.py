@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -119,4 +120,4 @@ def dadapt_adamw(
         d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))
         return u, DAdaptAdamWState(m, v, s, d, r, t)
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative, Positive
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import safe_divide, safe_sqrt, weak
 from gdjax.transforms.basic import identity, scale_by_learning_rate
@@ -106,7 +107,7 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
         u = tree.map(lambda g: rate * g, updates)
         return u, DoGState(jnp.zeros([], bool), state.init_params, far, total)
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 @transformation
@@ -206,7 +207,7 @@ def scale_by_distance_over_gradients(
         u, far, total = tree.evolve(leaf, trees, state.init_params, params)
         return u, ScaleByDistanceOverGradientsState(far, total, state.init_params)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation
@@ -249,7 +250,7 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
         u = tree.map(lambda g: rate * g, updates)
         return u, DoWGState(state.init_params, total, square)
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 @transformation

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -137,7 +138,7 @@ def momo(
         u = tree.map(lambda g, d, x: -(tau * d + pull * x) / shrink, updates, d, params)
         return u, MomoState(d, f, gamma, bound, increment(state.count))
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 @transformation
@@ -223,4 +224,4 @@ def momo_adam(
         u = tree.map(lambda a, x: -(tau * a + pull * x) / shrink, adam, params)
         return u, MomoAdamState(d, v, f, gamma, bound, t)
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -128,4 +129,4 @@ def prodigy(
         d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))
         return u, ProdigyState(m, v, s, state.params0, d, r, t)
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -62,7 +62,7 @@ def scale_by_optimistic_gradient(alpha: NonNegative = 1.0, beta: NonNegative = 1
         updates, before = tree.evolve(leaf, (updates, state.previous_gradient))
         return updates, ScaleByOptimisticGradientState(jnp.zeros([], bool), before)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

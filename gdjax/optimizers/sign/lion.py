@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Range
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import ema, increment, zero_count
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -63,7 +63,7 @@ def scale_by_lion(b1: Decay = 0.9, b2: PositiveDecay = 0.99, mu_dtype: Any = Non
         updates, mu = tree.evolve(leaf, (updates, state.mu))
         return updates, ScaleByLionState(increment(state.count), mu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation

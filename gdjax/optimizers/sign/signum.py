@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.momentum import ema
@@ -33,7 +34,7 @@ def scale_by_sign():
     def update(updates, state, params=None, **extra):
         return tree.map(jnp.sign, updates), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 @transformation

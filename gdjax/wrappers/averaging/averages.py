@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.facts import facts_of
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
+from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import is_narrow, nearest
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, weak, zero_count
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
-from gdjax.wrappers.select.trainable import trained
 
 if TYPE_CHECKING:
     import chex
@@ -161,7 +161,7 @@ def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
 
 def _averaging(
     where: str, inner: Any, share: Callable[[Any, Any], tuple[Any, Any, Any]], first: float
-) -> Pair:
+) -> Rule:
     """A wrapper that keeps an average.
 
     Args:
@@ -179,7 +179,7 @@ def _averaging(
 
     def advance(state: Any, params: Any, inner_state: Any, after: Any) -> Any:
         now, count, flags = call_evaluate(inner, inner_state, after), increment(state.count), []
-        if _may_rest(inner, state.inner_state):
+        if facts_of(inner).skips:
             flags = [_differ(call_evaluate(inner, state.inner_state, params), now)]
             count = jnp.where(flags[0], count, state.count)
         due, weight, part = share(count, state.weight)
@@ -214,27 +214,7 @@ def _averaging(
         here = call_evaluate(inner, state.inner_state, params)
         return jax.tree.map(pick, state.average, here, is_leaf=tree.is_none)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, step, parts, evaluate)
-
-
-def _may_rest(tx: Any, state: Any) -> bool:
-    """Whether there is a wrapper inside that may leave a step out, or evaluates elsewhere.
-
-    Such are those with a `step` or `evaluate` of their own, and what is not known. Only then is it
-    worth reading all parameters once more.
-    """
-    if not isinstance(tx, GradientTransformation):
-        return True
-    body = tx._machine.example()
-    if tx._machine.moving:
-        state = state.inner_state
-    if isinstance(body, GradientTransformation):
-        return _may_rest(body, state)
-    if body.step is not None or body.evaluate is not None:
-        return True
-    parts = body.parts(state) if body.parts else []
-    return any(_may_rest(part, inner) for _, part, inner in parts)
+    return Rule(init, update, step, evaluate, children=(Child("inner", inner, at="inner_state"),))
 
 
 def _differ(a: Any, b: Any) -> jax.Array:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, apply_updates, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import apply_updates, call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
 
@@ -87,9 +87,6 @@ def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_s
 
         return jax.tree.map(pick, state.slow, params, is_leaf=tree.is_none)
 
-    return Pair(
-        init,
-        update,
-        parts=lambda state: [("inner", inner, state.inner_state)],
-        evaluate=evaluate,
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
     )

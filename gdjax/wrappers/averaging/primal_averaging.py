@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import jax
 
 from gdjax.core.data.hyperparams import Decay, Range
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import weak
 
@@ -105,10 +105,12 @@ def generalized_primal_averaging(
         u, z = move(steps, state.z, params, mu_y, state.mu_y, 1 - mu_x)
         return u, GeneralizedPrimalAveragingState(base, numerics.like(mu_y, state.mu_y), z)
 
-    def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
-
     def evaluate(state, params):
         return average(state.mu_y, state.z, params)
 
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    return Rule(
+        init,
+        update,
+        evaluate=evaluate,
+        children=(Child("base_optimizer", base_optimizer, at="base_optimizer_state"),),
+    )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import InjectHyperparamsState, Pair, transformation
+from gdjax.core.engine.numbers import InjectHyperparamsState
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, zero_count
 from gdjax.wrappers.averaging.primal_averaging import Share, average, move
@@ -91,10 +92,12 @@ def schedule_free(
         count, share = increment(state.step_count), numerics.like(b1, state.b1)
         return u, ScheduleFreeState(share, total, count, most, base, z)
 
-    def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
-
-    return Pair(init, update, parts=parts, evaluate=schedule_free_eval_params)
+    return Rule(
+        init,
+        update,
+        evaluate=schedule_free_eval_params,
+        children=(Child("base_optimizer", base_optimizer, at="base_optimizer_state"),),
+    )
 
 
 def schedule_free_eval_params(state: Any, params: Any) -> Any:

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Positive
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.wrappers.guards.apply_if_finite import all_finite
-from gdjax.wrappers.guards.cond import call_step, step_if, update_if
+from gdjax.wrappers.guards.cond import guarded
 from gdjax.wrappers.guards.held import held
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def loss_scale(
         scale = jnp.asarray(init_scale).astype(jnp.float32)
         return LossScaleState(scale, zero_count(), zero_count(), inner.init(params))
 
-    def judge(updates: Any, state: Any) -> Any:
+    def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
         """Whether to take the step, and the state after it but for the inner one."""
         finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, increment(state.growth_tracker), 0)
@@ -111,27 +110,8 @@ def loss_scale(
         inverse = 1 / scale  # one division, and XLA forms the products where they are read
         return tree.map(lambda g: g * inverse.astype(g.dtype), updates)
 
-    def update(updates, state, params=None, **extra):
-        take, after = judge(updates, state)
-
-        def act():
-            grads = unscaled(updates, state.scale)
-            return call_update(inner, grads, state.inner_state, params, extra)
-
-        out, inner_state = update_if(take, act, updates, state.inner_state)
-        return out, after._replace(inner_state=inner_state)
-
-    def step(updates, state, params, **extra):
-        take, after = judge(updates, state)
-
-        def act():
-            grads = unscaled(updates, state.scale)
-            return call_step(inner, grads, state.inner_state, params, extra)
-
-        params, inner_state = step_if(take, act, params, state.inner_state)
-        return params, after._replace(inner_state=inner_state)
-
-    return Pair(init, update, step, lambda state: [("inner", inner, state.inner_state)])
+    given = lambda updates, state: unscaled(updates, state.scale)
+    return guarded(inner, init, judge, given=given)
 
 
 def loss_scale_of(state: Any) -> jax.Array:

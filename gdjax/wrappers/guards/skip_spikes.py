@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, safe_sqrt, zero_count
-from gdjax.wrappers.guards.cond import call_step, step_if, update_if
-from gdjax.wrappers.guards.named_extra import needing
+from gdjax.wrappers.guards.cond import guarded
 
 if TYPE_CHECKING:
     import chex
@@ -118,20 +116,7 @@ def skip_spikes(
             state.inner_state,
         )
 
-    def update(updates, state, params=None, **extra):
-        take, after = judge(updates, state, extra)
-        act = lambda: call_update(inner, updates, state.inner_state, params, extra)
-        out, inner_state = update_if(take, act, updates, state.inner_state)
-        return out, after._replace(inner_state=inner_state)
-
-    def step(updates, state, params, **extra):
-        take, after = judge(updates, state, extra)
-        act = lambda: call_step(inner, updates, state.inner_state, params, extra)
-        params, inner_state = step_if(take, act, params, state.inner_state)
-        return params, after._replace(inner_state=inner_state)
-
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, needing(None if loss is None else "value", update), step, parts)
+    return guarded(inner, init, judge, needs=None if loss is None else "value")
 
 
 def _level(ring: Any, count: Any) -> tuple[jax.Array, jax.Array]:

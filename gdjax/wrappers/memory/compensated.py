@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
+from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import (
     carry,
     inverse,
@@ -26,7 +27,6 @@ from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.transforms.noise import judge_key, key_data
 from gdjax.wrappers.memory.master_weights import instead, point_of
 from gdjax.wrappers.memory.stochastic_rounding import step_key
-from gdjax.wrappers.select.trainable import trained
 
 if TYPE_CHECKING:
     import chex
@@ -99,8 +99,9 @@ def compensated(inner: Any):
         weights = _weights(_sum, state.compensation, params)
         return point_of(inner, state.inner_state, weights, params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+    )
 
 
 @transformation
@@ -168,8 +169,9 @@ def with_split_weights(inner: Any, key: Any = None):
         weights = _weights(_split, state.residual, params)
         return point_of(inner, state.inner_state, weights, params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+    )
 
 
 def _sum(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:

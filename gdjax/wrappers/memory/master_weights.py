@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
+from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import carry, is_narrow, land, nearest
 from gdjax.core.rule import errors, numerics, tree
-from gdjax.wrappers.select.trainable import trained
 
 if TYPE_CHECKING:
     import chex
@@ -76,11 +76,8 @@ def with_master_weights(inner: Any):
     def evaluate(state, params):
         return point_of(inner, state.inner_state, instead(state.master, params), params)
 
-    return Pair(
-        init,
-        update,
-        parts=lambda state: [("inner", inner, state.inner_state)],
-        evaluate=evaluate,
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
     )
 
 

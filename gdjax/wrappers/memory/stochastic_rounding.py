@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.lowbit.rounding import carry, land, random_bits, stochastic
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
@@ -79,7 +79,7 @@ def stochastic_rounding(inner: Any, key: Any):
         count = increment(state.count)
         return updates, StochasticRoundingState(count, state.rng_key, inner_state)
 
-    return Pair(init, update, parts=lambda state: [("inner", inner, state.inner_state)])
+    return Rule(init, update, children=(Child("inner", inner, at="inner_state"),))
 
 
 def step_key(data: jax.Array, key: Any, count: jax.Array) -> jax.Array:

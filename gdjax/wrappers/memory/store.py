@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
 from gdjax.core.lowbit.quantized import Stored, check_format, is_stored, mix
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
 
 if TYPE_CHECKING:
     import chex
@@ -185,8 +184,7 @@ def store(
     def evaluate(state, params):
         return call_evaluate(inner, _unpack(state.inner_state), params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
+    return Rule(init, update, step, evaluate, children=(Child("inner", inner, at="inner_state"),))
 
 
 def _declared(state: Any, word: str, table: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

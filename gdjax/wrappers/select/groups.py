@@ -24,8 +24,9 @@ import jax
 
 from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import is_known, is_number
-from gdjax.core.engine.chain import chain, distinct
+from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
+from gdjax.core.engine.walk import distinct
 from gdjax.core.rule import errors
 from gdjax.params.rules import by_all, by_any, by_label, by_not, label
 from gdjax.transforms.basic import identity, scale

@@ -1,0 +1,61 @@
+"""Updates that are held back and pass as a sum: a stage of a chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import zero_count
+
+if TYPE_CHECKING:
+    import chex
+
+__all__ = ["ApplyEvery", "apply_every"]
+
+
+class ApplyEvery(NamedTuple):
+    """State of `apply_every`."""
+
+    count: chex.Array  # [] int32: updates added up so far
+    grad_acc: chex.ArrayTree  # like params, float32 or wider: their sum
+
+
+@transformation
+def apply_every(k: int = 1):
+    """Holds updates back, and lets their sum pass at every k-th call: a stage of a chain.
+
+    The stages around it run at each call; `accumulate` is what stands for a larger batch.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.chain(gd.sgd(1.0), gd.apply_every(2))
+    >>> first, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
+    >>> second, state = tx.update(jnp.array([2.0]), state)
+    >>> float(first[0]), float(second[0])
+    (0.0, -3.0)
+
+    Args:
+        k: Calls from one update to the next, 1 or more.
+
+    Raises:
+        ValueError: `k` is no integer of 1 or more.
+    """
+    if not isinstance(k, int) or k < 1:
+        errors.fail("apply_every", "k must be an integer of 1 or more", k)
+
+    def init(params):
+        return ApplyEvery(zero_count(), tree.moment_like(params))
+
+    def update(updates, state, params=None, **extra):
+        due = state.count >= k - 1
+
+        def leaf(g, held):
+            total = held + g
+            return jnp.where(due, total, 0), jnp.where(due, 0, total)
+
+        updates, held = tree.evolve(leaf, (updates, state.grad_acc))
+        return updates, ApplyEvery(jnp.where(due, 0, state.count + 1), held)
+
+    return init, update
