@@ -35,6 +35,12 @@ def scale_by_rss(
         G ← G + |g|²              u = g / (√G + ε)
         with eps_in_sqrt:         u = g / √(G + ε)
 
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([3.0, -0.5])
+    >>> tx = gd.scale_by_rss()
+    >>> tx.update(g, tx.init(g))[0]
+    Array([ 1., -1.], dtype=float32)
+
     Args:
         initial_accumulator_value: G before the first step; 0 in the paper, 0.1 in optax.
         eps: ε, in the units of the gradient, or of its square under the root.

@@ -41,6 +41,12 @@ def scale_by_rms(
         with eps_in_sqrt:         u = g / √(G + ε)
         with bias_correction:     G / (1 − αᵗ) in the place of G in u
 
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([3.0, -0.5])
+    >>> tx = gd.scale_by_rms(0.75)
+    >>> tx.update(g, tx.init(g))[0]
+    Array([ 2., -2.], dtype=float32)
+
     Args:
         decay: α in [0, 1).
         eps: ε ≥ 0, in the units of the gradient, or of its square under the root.
@@ -91,6 +97,12 @@ def scale_by_stddev(
         u = g / (√(G − |m|²) + ε)
 
     The variance is held at 0 where rounding would make it negative.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([3.0, -0.5])
+    >>> tx = gd.scale_by_stddev(0.5)
+    >>> tx.update(g, tx.init(g))[0]
+    Array([ 2., -2.], dtype=float32)
 
     Args:
         decay: α in [0, 1), for both averages.
