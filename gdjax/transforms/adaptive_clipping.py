@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,7 @@ from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.transformation import EmptyState, Pair, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Scalar
 
 __all__ = ["ZClipState", "adaptive_grad_clip", "unitwise_clip", "unitwise_norm", "zclip"]
 
@@ -95,9 +93,9 @@ def adaptive_grad_clip(
 class ZClipState(NamedTuple):
     """State of `zclip`."""
 
-    count: chex.Array  # [] int32
-    mean: chex.Array  # [] float32 or wider: of the norms, those clipped counted as clipped
-    var: chex.Array  # [] float32 or wider: their variance
+    count: Count
+    mean: Scalar  # of the norms, those clipped counted as clipped
+    var: Scalar  # their variance
 
 
 @transformation

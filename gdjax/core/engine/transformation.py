@@ -17,6 +17,7 @@ from gdjax.core.engine.dispatch import can_compile, compiled, split
 from gdjax.core.engine.extra_args import extra_names, signature_of, taken_extra
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.leaf import defer, force
+from gdjax.core.rule.roles import Count, Scalars
 
 __all__ = [
     "EmptyState",
@@ -37,8 +38,8 @@ class EmptyState(NamedTuple):
 class InjectHyperparamsState(NamedTuple):
     """State of a transformation some of whose hyperparameters move from step to step."""
 
-    count: jax.Array  # [] int32: steps taken
-    hyperparams: dict[str, jax.Array]  # the values last used, by argument name
+    count: Count  # steps taken
+    hyperparams: Scalars  # the values last used, by argument name
     inner_state: Any  # the state that the transformation has when nothing moves
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,8 @@ from gdjax.core.engine.extra_args import call_update
 from gdjax.core.engine.transformation import Pair, transformation
 from gdjax.core.rule import collectives, errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Scalar
 from gdjax.wrappers.guards.cond import call_step, step_if, update_if
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "ApplyIfFiniteState",
@@ -31,7 +29,7 @@ __all__ = [
 class ConditionallyMaskState(NamedTuple):
     """State of `conditionally_mask`."""
 
-    step: chex.Array  # [] int32: calls so far
+    step: Count  # calls so far
     inner_state: Any  # of the inner transformation, which counts only its own steps
 
 
@@ -39,18 +37,18 @@ class ConditionallyTransformState(NamedTuple):
     """State of `conditionally_transform`."""
 
     inner_state: Any  # of the inner transformation, which counts only its own steps
-    step: chex.Array  # [] int32: calls so far
+    step: Count  # calls so far
 
 
 class ApplyIfFiniteState(NamedTuple):
     """State of `apply_if_finite`."""
 
-    notfinite_count: chex.Array  # [] int32: gradients that were not finite, since the last that was
-    last_finite: chex.Array  # [] bool
-    total_notfinite: chex.Array  # [] int32
+    notfinite_count: Count  # gradients that were not finite, since the last that was
+    last_finite: Scalar  # bool
+    total_notfinite: Count
     inner_state: Any  # of the inner transformation
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Steps left out, of all."""
         return {"skipped": self.total_notfinite}
 
