@@ -9,9 +9,9 @@ from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.matrix.matrices import axes_of as _axes_of
-from gdjax.optimizers.adam.adam import adam as _adam
-from gdjax.optimizers.adam.adam import ademamix as _ademamix
-from gdjax.optimizers.adam.adam import sophia as _sophia
+from gdjax.optimizers.adam import adam as _adam
+from gdjax.optimizers.adam import ademamix as _ademamix
+from gdjax.optimizers.adam import sophia as _sophia
 from gdjax.optimizers.matrix import muon as _muon
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import decay as _decay
