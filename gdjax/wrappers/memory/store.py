@@ -80,20 +80,6 @@ def store(
     if block < 1:
         errors.fail("store", "block must be 1 or more", block)
 
-    def kind_of(owner: Any, field: str, role: Role | None) -> tuple[str, bool] | None:
-        """The format of a field, and whether it holds squares; None if it is not stored."""
-        _refuse_old(type(owner))
-        if named is None:
-            return None if role is None or role.bits > 8 else (str(format), role.square)
-        if field not in named:
-            return None
-        if named[field] != "bf16" and not (role is not None and role.moment):
-            what = "no role" if role is None else f"the role {role.name!r}"
-            must = f"{field!r} must be declared as a mean or a sum to be kept in 8 bits"
-            hint = f'Annotate it, as in `{field}: MeanSquare`, or write {{"{field}": "bf16"}}.'
-            errors.fail("store", must, f"{what} in {type(owner).__name__}", instead=hint)
-        return named[field], role is not None and role.square
-
     def pack(x: Any, to: str, square: bool) -> Any:
         if is_stored(x) or not _is_real(x) or np.size(x) < min_size:
             return x
@@ -106,7 +92,7 @@ def store(
 
         def field(owner, name, role, value):
             found[name] = role
-            if (kind := kind_of(owner, name, role)) is None:
+            if (kind := _kind(format, owner, name, role)) is None:
                 return None
             stored.append(name)
             return jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_stored)
@@ -142,6 +128,23 @@ def store(
     return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
 
 
+def _kind(
+    format: str | Mapping[str, str], owner: Any, field: str, role: Role | None
+) -> tuple[str, bool] | None:
+    """The format of a field, and whether it holds squares; None if it is not stored."""
+    _refuse_old(type(owner))
+    if isinstance(format, str):
+        return None if role is None or role.bits > 8 else (format, role.square)
+    if field not in format:
+        return None
+    if format[field] != "bf16" and not (role is not None and role.moment):
+        got = "no role" if role is None else f"the role {role.name!r}"
+        must = f"{field!r} must be declared as a mean or a sum to be kept in 8 bits"
+        hint = f'Annotate it, as in `{field}: MeanSquare`, or write {{"{field}": "bf16"}}.'
+        errors.fail("store", must, f"{got} in {type(owner).__name__}", instead=hint)
+    return format[field], role is not None and role.square
+
+
 def _refuse_old(kind: type) -> None:
     for word in {"moments", "squares"} & set(vars(kind)) - set(kind._fields):
         must = "a state must declare its fields by annotations of gdjax.core.rule.roles"
@@ -161,7 +164,9 @@ def _fail_with_nothing(
     two = ", ".join(f'"{name}": "bf16"' for name, role in large.items() if role.bits == 16)
     hint = f"Write store({inner}(...), {{{two}}}) to keep that in two bytes." if two else ""
     if without:
-        got = "fields without a role, " + ", ".join(f"{kind}.{name}" for kind, name in without)
+        kinds = dict.fromkeys(kind for kind, _ in without)
+        named = {kind: ", ".join(n for k, n in without if k == kind) for kind in kinds}
+        got = "no role of " + "; ".join(f"{names} of {kind}" for kind, names in named.items())
         hint = "Annotate them by gdjax.core.rule.roles, or name them for bf16."
     must = f"the state of {inner} must hold a mean of gradients or of squares, to keep in few bits"
     errors.fail(
