@@ -65,20 +65,19 @@ Scalar = Annotated[Array, Role("scalar", small=True)]  # []
 Scalars = Annotated[Any, Role("scalars", small=True)]  # one for each parameter, several losses
 Key = Annotated[Array, Role("key", small=True)]  # [2] uint32: the data of a random key
 
-# Like the parameters: float32 or wider unless an argument asks for less, real where squares. A mean
-# that forgets forgets its rounding too; to a slow mean or a sum a step adds less than 8-bit codes
-# can tell, and a sum of squares is right on average in 16 bits, rounded at random.
-_SQUARE = Role("mean square", like_params=True, square=True, moment=True, bits=8)
+# Like the parameters; means and sums are float32 or wider unless an argument asks for less, squares
+# are real. A mean that forgets forgets its rounding too. To a slow mean or a sum a step adds less
+# than 8-bit codes can tell; a sum of squares is right on average in bfloat16, rounded at random.
 Mean = Annotated[Tree, Role("mean", like_params=True, moment=True, bits=8)]
+_SQUARE = Role("mean square", like_params=True, square=True, moment=True, bits=8)
 MeanSquare = Annotated[Tree, _SQUARE]
 SlowMean = Annotated[Tree, Role("slow mean", like_params=True, moment=True)]
 SumOfSquares = Annotated[Tree, _SQUARE._replace(name="sum of squares", bits=16)]
 LastGradient = Annotated[Tree, Role("last gradient", like_params=True, bits=16)]
-PerParam = Annotated[Tree, Role("per parameter", like_params=True)]  # none of these: exact
+PerParam = Annotated[Tree, Role("per parameter", like_params=True)]  # any other: exact
 Memory = Annotated[Tree, Role("memory")]  # each [steps, ...]: of several steps, exact
 
-# For the matrices of a parameter, as `core.matrix.matrices.like` makes them: each [..., m, n], or
-# of other sides where it is neither of the means.
+# For the matrices of a parameter, as `core.matrix.matrices.like` makes them; means [..., m, n].
 MatrixMean = Annotated[Tree, Role("mean of matrices", moment=True, bits=8)]
 MatrixMeanSquare = Annotated[Tree, _SQUARE._replace(name="squares of matrices", like_params=False)]
 PerMatrix = Annotated[Tree, Role("per matrix")]  # bases, statistics, numbers for rows: exact
