@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Scalar
 
 __all__ = ["ZClipState", "adaptive_grad_clip", "unitwise_clip", "unitwise_norm", "zclip"]
 
@@ -96,9 +94,9 @@ def adaptive_grad_clip(
 class ZClipState(NamedTuple):
     """State of `zclip`."""
 
-    count: chex.Array  # [] int32
-    mean: chex.Array  # [] float32 or wider: of the norms, those clipped counted as clipped
-    var: chex.Array  # [] float32 or wider: their variance
+    count: Count
+    mean: Scalar  # of the norms, those clipped counted as clipped
+    var: Scalar  # their variance
 
 
 @transformation

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam
 
 __all__ = ["ApplyEvery", "apply_every"]
 
@@ -19,8 +17,8 @@ __all__ = ["ApplyEvery", "apply_every"]
 class ApplyEvery(NamedTuple):
     """State of `apply_every`."""
 
-    count: chex.Array  # [] int32: updates added up so far
-    grad_acc: chex.ArrayTree  # like params, float32 or wider: their sum
+    count: Count  # updates added up so far
+    grad_acc: PerParam  # their sum, float32 or wider
 
 
 @transformation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import like
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Scalar
 
 __all__ = ["ClipByGlobalNormState", "clip", "clip_by_global_norm", "global_norm"]
 
@@ -62,10 +60,10 @@ def clip(max_delta: NonNegative):
 class ClipByGlobalNormState(NamedTuple):
     """State of `clip_by_global_norm`: what the last update met and did; nothing depends on it."""
 
-    norm: chex.Array  # [] float32 or wider: length of the updates that came in
-    factor: chex.Array  # [] float32 or wider: what they were multiplied by, 1 where not clipped
+    norm: Scalar  # length of the updates that came in
+    factor: Scalar  # what they were multiplied by, 1 where not clipped
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """What the last update met and did."""
         return {"grad_norm": self.norm, "clip_factor": self.factor}
 

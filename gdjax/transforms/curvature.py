@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,8 @@ import jax.numpy as jnp
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import wide
+from gdjax.core.rule.roles import Key
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["HutchinsonState", "hutchinson_estimator_diag_hessian"]
 
@@ -21,7 +19,7 @@ __all__ = ["HutchinsonState", "hutchinson_estimator_diag_hessian"]
 class HutchinsonState(NamedTuple):
     """State of `hutchinson_estimator_diag_hessian`."""
 
-    key: chex.Array  # [2] uint32: the data of the key of the next estimate
+    key: Key  # of the next estimate
 
 
 @transformation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,9 @@ from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
+from gdjax.core.rule.roles import Key
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 from gdjax.transforms.per_example import per_example_global_norm_clip
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["DifferentiallyPrivateAggregateState", "differentially_private_aggregate"]
 
@@ -23,7 +21,7 @@ __all__ = ["DifferentiallyPrivateAggregateState", "differentially_private_aggreg
 class DifferentiallyPrivateAggregateState(NamedTuple):
     """State of `differentially_private_aggregate`."""
 
-    rng_key: chex.Array  # [2] uint32: the data of the key of the next step
+    rng_key: Key  # of the next step
 
 
 @transformation

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Mean
 
 __all__ = ["EmaState", "TraceState", "ema", "trace"]
 
@@ -18,7 +16,7 @@ __all__ = ["EmaState", "TraceState", "ema", "trace"]
 class TraceState(NamedTuple):
     """State of `trace`."""
 
-    trace: chex.ArrayTree  # like params, float32 or wider: decayed sum of the updates
+    trace: Mean  # decayed sum of the updates
 
 
 @transformation
@@ -59,8 +57,8 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
 class EmaState(NamedTuple):
     """State of `ema`."""
 
-    count: chex.Array  # [] int32
-    ema: chex.ArrayTree  # like params, float32 or wider: mean of the updates
+    count: Count
+    ema: Mean  # of the updates
 
 
 @transformation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,7 @@ from gdjax.core.engine.transformation import GradientTransformation, call_update
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Scalars
 
 __all__ = [
     "MeasureWithEmaState",
@@ -33,7 +31,7 @@ __all__ = [
 class SnapshotState(NamedTuple):
     """State of `snapshot`."""
 
-    measurement: dict[str, Any]  # by name: what was measured at the last step, zero before it
+    measurement: Scalars  # by name: what was measured at the last step, zero before it
 
 
 @transformation
@@ -69,9 +67,9 @@ def snapshot(measure_name: str, measure: Callable[[Any], Any]):
 class MeasureWithEmaState(NamedTuple):
     """State of `measure_with_ema`."""
 
-    count: chex.Array  # [] int32
-    ema: Any  # like what is measured, float32 or wider: its average, from zero
-    measurement: Any  # the same, unbiased where that is asked for
+    count: Count
+    ema: Scalars  # like what is measured, float32 or wider: its average, from zero
+    measurement: Scalars  # the same, unbiased where that is asked for
 
 
 @transformation
@@ -130,7 +128,7 @@ def measure_with_ema(
 class MonitorState(NamedTuple):
     """State of `monitor`."""
 
-    measurements: dict[str, Any]  # by name: what was measured at the last step, zero before it
+    measurements: Scalars  # by name: what was measured at the last step, zero before it
     measure_states: tuple[Any, ...]  # of those measures that have one, else ()
 
 

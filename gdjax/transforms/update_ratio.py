@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.roles import Scalars
 from gdjax.params.rules import label, only
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["MeasureUpdateRatioState", "measure_update_ratio"]
 
@@ -19,7 +17,7 @@ __all__ = ["MeasureUpdateRatioState", "measure_update_ratio"]
 class MeasureUpdateRatioState(NamedTuple):
     """State of `measure_update_ratio`."""
 
-    ratio: dict[str, chex.Array]  # by group, [] float32 or wider: at the last step, 0 before it
+    ratio: Scalars  # by group: at the last step, 0 before it
 
     def metrics(self) -> dict[str, Any]:
         """The ratio of each group."""

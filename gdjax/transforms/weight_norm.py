@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,10 +11,8 @@ from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics
+from gdjax.core.rule.roles import Scalars
 from gdjax.transforms.matrix_norms import in_place, length, unit
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["HyperballState", "hyperball", "radial_brake", "update_floor"]
 
@@ -22,7 +20,7 @@ __all__ = ["HyperballState", "hyperball", "radial_brake", "update_floor"]
 class HyperballState(NamedTuple):
     """State of `hyperball`."""
 
-    radius: chex.ArrayTree  # for each matrix [], float32 or wider: its norm at the start
+    radius: Scalars  # for each matrix its norm at the start
 
 
 @transformation

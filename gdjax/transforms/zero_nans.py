@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,7 @@ import jax.numpy as jnp
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Scalars
 
 __all__ = [
     "NonNegativeParamsState",
@@ -27,7 +25,7 @@ __all__ = [
 class ZeroNansState(NamedTuple):
     """State of `zero_nans`."""
 
-    found_nan: chex.ArrayTree  # [] bool for each parameter: whether its last update held a NaN
+    found_nan: Scalars  # bool for each parameter: whether its last update held a NaN
 
 
 @transformation

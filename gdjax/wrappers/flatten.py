@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,6 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import numerics, tree
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "SplitRealAndImaginaryArrays",
@@ -104,8 +101,8 @@ def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any],
 class SplitRealAndImaginaryArrays(NamedTuple):
     """A complex array as two real ones."""
 
-    real: chex.Array
-    imaginary: chex.Array
+    real: jax.Array
+    imaginary: jax.Array
 
 
 class SplitRealAndImaginaryState(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,9 +11,7 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, LastGradient
 
 __all__ = ["MarsState", "mars"]
 
@@ -21,8 +19,8 @@ __all__ = ["MarsState", "mars"]
 class MarsState(NamedTuple):
     """State of `mars`."""
 
-    count: chex.Array  # [] int32
-    last_grad: chex.ArrayTree  # like params, float32 or wider: the gradient of the step before
+    count: Count
+    last_grad: LastGradient
     inner_state: Any
 
 

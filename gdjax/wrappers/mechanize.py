@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +12,7 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, weak, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam, Scalars
 
 __all__ = ["MechanicState", "mechanize"]
 
@@ -23,13 +21,13 @@ class MechanicState(NamedTuple):
     """State of `mechanize`; the arrays [n] are as wide as the widest leaf."""
 
     base_optimizer_state: Any
-    count: chex.Array  # [] int32
-    r: chex.Array  # [n]: reward
-    m: chex.Array  # [n]: decayed maximum of |h|
-    v: chex.Array  # [n]: root of the decayed sum of h², which float32 could not hold
-    s: chex.Array  # [n]: the factors, which are added up
-    x0: chex.ArrayTree  # like params: where the run began
-    delta: chex.ArrayTree  # like params, float32 or wider: sum of the steps of the base
+    count: Count
+    r: Scalars  # [n]: reward
+    m: Scalars  # [n]: decayed maximum of |h|
+    v: Scalars  # [n]: root of the decayed sum of h², which float32 could not hold
+    s: Scalars  # [n]: the factors, which are added up
+    x0: PerParam  # where the run began
+    delta: PerParam  # sum of the steps of the base, float32 or wider
 
 
 @transformation

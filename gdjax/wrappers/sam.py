@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,7 @@ from gdjax.core.engine.transformation import (
 )
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam
 
 __all__ = ["SAMState", "normalize_adaptively", "sam"]
 
@@ -27,10 +25,10 @@ __all__ = ["SAMState", "normalize_adaptively", "sam"]
 class SAMState(NamedTuple):
     """State of `sam`."""
 
-    steps_since_sync: chex.Array  # [] int32: steps of the adversary since the last descent
+    steps_since_sync: Count  # steps of the adversary since the last descent
     opt_state: Any  # of the optimizer
     adv_state: Any  # of the adversary
-    cache: chex.ArrayTree | None  # like params: where the climb began; None in opaque mode
+    cache: PerParam | None  # where the climb began; None in opaque mode
 
 
 @transformation

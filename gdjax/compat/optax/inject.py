@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-import jax
 import jax.numpy as jnp
 
 from gdjax.compat.namespacing import named
@@ -21,6 +20,7 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Scalars
 
 __all__ = [
     "InjectStatefulHyperparamsState",
@@ -35,8 +35,8 @@ __all__ = [
 class InjectStatefulHyperparamsState(NamedTuple):
     """State of `inject_hyperparams`."""
 
-    count: jax.Array  # [] int32
-    hyperparams: dict[str, Any]  # the values used last; those without a schedule can be set
+    count: Count
+    hyperparams: Scalars  # the values used last; those without a schedule can be set
     hyperparams_states: dict[str, Any]  # of the schedules
     inner_state: Any
 
@@ -60,7 +60,7 @@ class StatefulSchedule(Protocol):
 class WrappedScheduleState(NamedTuple):
     """State of `WrappedSchedule`."""
 
-    count: jax.Array  # [] int32
+    count: Count
 
 
 class WrappedSchedule:

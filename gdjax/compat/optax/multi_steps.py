@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,8 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalars
 from gdjax.wrappers.guards.accumulate import skip_large_updates, skip_not_finite
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "MultiSteps",
@@ -30,11 +28,11 @@ __all__ = [
 class MultiStepsState(NamedTuple):
     """State of `MultiSteps`."""
 
-    mini_step: chex.Array  # [] int32: gradients added up so far
-    gradient_step: chex.Array  # [] int32: steps of the inner optimizer
+    mini_step: Count  # gradients added up so far
+    gradient_step: Count  # steps of the inner optimizer
     inner_opt_state: Any
-    acc_grads: Any  # like params: mean or sum of the gradients so far
-    skip_state: Any = ()  # what the function that skips has said last
+    acc_grads: PerParam  # mean or sum of the gradients so far
+    skip_state: Scalars = ()  # what the function that skips has said last
 
 
 class ShouldSkipUpdateFunction(Protocol):

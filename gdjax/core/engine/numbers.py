@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
+from gdjax.core.rule.roles import Count, Scalars
 
 __all__ = ["InjectHyperparamsState", "StandIn"]
 
@@ -12,8 +12,8 @@ __all__ = ["InjectHyperparamsState", "StandIn"]
 class InjectHyperparamsState(NamedTuple):
     """State of a transformation some of whose hyperparameters move from step to step."""
 
-    count: jax.Array  # [] int32: steps taken
-    hyperparams: dict[str, jax.Array]  # the values last used, by argument name
+    count: Count  # steps taken
+    hyperparams: Scalars  # the values last used, by argument name
     inner_state: Any  # the state that the transformation has when nothing moves
 
 

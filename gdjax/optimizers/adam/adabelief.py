@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
@@ -17,11 +17,9 @@ from gdjax.core.rule.numerics import (
     increment,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, MeanSquare
 from gdjax.optimizers.adam.adam import one_ahead
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByBeliefState", "adabelief", "scale_by_belief"]
 
@@ -29,9 +27,9 @@ __all__ = ["ScaleByBeliefState", "adabelief", "scale_by_belief"]
 class ScaleByBeliefState(NamedTuple):
     """State of `scale_by_belief`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squared deviations
+    count: Count
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of what the gradients differ from their mean by
 
 
 @transformation

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAdamState", "adam", "adamw", "scale_by_adam"]
 
@@ -21,9 +19,9 @@ __all__ = ["ScaleByAdamState", "adam", "adamw", "scale_by_adam"]
 class ScaleByAdamState(NamedTuple):
     """State of `scale_by_adam`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    count: Count
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of the gradients
 
 
 def one_ahead(m: Any, g: Any, b1: Any, t: Any) -> Any:

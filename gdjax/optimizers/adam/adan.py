@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -20,11 +20,9 @@ from gdjax.core.rule.numerics import (
     increment,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, LastGradient, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAdanState", "adan", "proximal_decay", "scale_by_adan"]
 
@@ -32,11 +30,11 @@ __all__ = ["ScaleByAdanState", "adan", "proximal_decay", "scale_by_adan"]
 class ScaleByAdanState(NamedTuple):
     """State of `scale_by_adan`."""
 
-    m: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    v: chex.ArrayTree  # like params, float32 or wider: mean of their differences
-    n: chex.ArrayTree  # like params, real, float32 or wider: mean of squares one step ahead
-    g: chex.ArrayTree  # like params, float32 or wider: the last gradient
-    t: chex.Array  # [] int32
+    m: Mean  # of the gradients
+    v: Mean  # of their differences
+    n: MeanSquare  # of the gradients one step ahead
+    g: LastGradient
+    t: Count
 
 
 @transformation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,10 +11,8 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAmsgradState", "amsgrad", "scale_by_amsgrad"]
 
@@ -22,10 +20,10 @@ __all__ = ["ScaleByAmsgradState", "amsgrad", "scale_by_amsgrad"]
 class ScaleByAmsgradState(NamedTuple):
     """State of `scale_by_amsgrad`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
-    nu_max: chex.ArrayTree  # like params, real, float32 or wider: the largest of these
+    count: Count
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of the gradients
+    nu_max: MeanSquare  # the largest of these
 
 
 @transformation

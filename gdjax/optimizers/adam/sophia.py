@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,10 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
+from gdjax.core.rule.roles import Count, Mean, PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.curvature import hutchinson_estimator_diag_hessian
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "SophiaState",
@@ -30,9 +28,9 @@ __all__ = [
 class SophiaState(NamedTuple):
     """State of `scale_by_sophia`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of the diagonals of the Hessian
+    count: Count
+    mu: Mean  # of the gradients
+    nu: PerParam  # mean diagonal of the Hessian: of either sign, and divided by
     hessian_fn_state: Any  # the state of the estimator
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from jax import lax
 
@@ -19,11 +19,9 @@ from gdjax.core.rule.numerics import (
     safe_divide,
     safe_sqrt,
 )
+from gdjax.core.rule.roles import MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAdaDeltaState", "adadelta", "scale_by_adadelta"]
 
@@ -31,8 +29,8 @@ __all__ = ["ScaleByAdaDeltaState", "adadelta", "scale_by_adadelta"]
 class ScaleByAdaDeltaState(NamedTuple):
     """State of `scale_by_adadelta`."""
 
-    e_g: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared gradients
-    e_x: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared updates
+    e_g: MeanSquare  # of the gradients
+    e_x: MeanSquare  # of the updates
 
 
 @transformation

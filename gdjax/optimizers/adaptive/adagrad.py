@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root
+from gdjax.core.rule.roles import SumOfSquares
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByRssState", "adagrad", "scale_by_rss"]
 
@@ -20,7 +18,7 @@ __all__ = ["ScaleByRssState", "adagrad", "scale_by_rss"]
 class ScaleByRssState(NamedTuple):
     """State of `scale_by_rss`."""
 
-    sum_of_squares: chex.ArrayTree  # like params, real, float32 or wider
+    sum_of_squares: SumOfSquares  # of the gradients
 
 
 @transformation

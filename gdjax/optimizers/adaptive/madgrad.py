@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,8 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, increment, safe_divide, weak, zero_count
+from gdjax.core.rule.roles import Count, PerParam, SlowMean, SumOfSquares
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["MadgradState", "madgrad", "scale_by_madgrad"]
 
@@ -23,10 +21,10 @@ __all__ = ["MadgradState", "madgrad", "scale_by_madgrad"]
 class MadgradState(NamedTuple):
     """State of `scale_by_madgrad`."""
 
-    count: chex.Array  # [] int32
-    grad_sum_sq: chex.ArrayTree  # like params, real, float32 or wider: weighted sum of squares
-    s: chex.ArrayTree  # like params, float32 or wider: weighted sum of the gradients
-    x0: chex.ArrayTree  # a copy of the first params
+    count: Count
+    grad_sum_sq: SumOfSquares  # of the gradients, weighted
+    s: SlowMean  # weighted sum of the gradients
+    x0: PerParam  # the first parameters
 
 
 @transformation

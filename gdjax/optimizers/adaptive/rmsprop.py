@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,11 +11,9 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, MeanSquare, PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.momentum import trace
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByRmsState", "ScaleByStdDevState", "rmsprop", "scale_by_rms", "scale_by_stddev"]
 
@@ -23,8 +21,8 @@ __all__ = ["ScaleByRmsState", "ScaleByStdDevState", "rmsprop", "scale_by_rms", "
 class ScaleByRmsState(NamedTuple):
     """State of `scale_by_rms`."""
 
-    count: chex.Array  # [] int32
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared gradients
+    count: Count
+    nu: MeanSquare  # of the gradients
 
 
 @transformation
@@ -78,9 +76,9 @@ def scale_by_rms(
 class ScaleByStdDevState(NamedTuple):
     """State of `scale_by_stddev`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    count: Count
+    mu: PerParam  # mean of the gradients, exact: |mu|² is taken off nu
+    nu: PerParam  # mean of their squares
 
 
 @transformation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,10 +11,8 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import after, like
+from gdjax.core.rule.roles import LastGradient, PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByRpropState", "rprop", "scale_by_rprop"]
 
@@ -22,8 +20,8 @@ __all__ = ["ScaleByRpropState", "rprop", "scale_by_rprop"]
 class ScaleByRpropState(NamedTuple):
     """State of `scale_by_rprop`."""
 
-    step_sizes: chex.ArrayTree  # like params, real, float32 or wider
-    prev_updates: chex.ArrayTree  # like params, float32 or wider: gradients, 0 after a turn
+    step_sizes: PerParam  # real
+    prev_updates: LastGradient  # 0 after a turn
 
 
 @transformation

@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,11 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import abs_sq, ema, increment, safe_divide, safe_sqrt, zero_count
+from gdjax.core.rule.roles import Count, Factor, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import decay_weights
 from gdjax.transforms.momentum import ema as average
 from gdjax.transforms.norms import scale_by_param_block_rms, shorten
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["FactoredState", "adafactor", "power_decay_rate", "scale_by_factored_rms"]
 
@@ -135,13 +133,18 @@ def power_decay_rate(step: Any, exponent: Any) -> Any:
     return 1 - (step + 1) ** -exponent
 
 
+# The shape of a parameter without its longest axis, and without its second longest one.
+RowMeans = Annotated[Any, Factor(lambda shape: longest_axes(shape)[1])]
+ColumnMeans = Annotated[Any, Factor(lambda shape: longest_axes(shape)[0])]
+
+
 class FactoredState(NamedTuple):
     """State of `scale_by_factored_rms`; None for what is not kept of a leaf."""
 
-    count: chex.Array  # [] int32
-    v_row: chex.ArrayTree  # params without their longest axis: means over it
-    v_col: chex.ArrayTree  # params without their second longest axis: means over it
-    v: chex.ArrayTree  # like params, real: mean squares of what is not factored
+    count: Count
+    v_row: RowMeans
+    v_col: ColumnMeans
+    v: MeanSquare  # of what is not factored
 
 
 @transformation

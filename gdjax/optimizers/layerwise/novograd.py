@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,9 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, Scalars
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByNovogradState", "novograd", "scale_by_novograd"]
 
@@ -24,9 +22,9 @@ __all__ = ["ScaleByNovogradState", "novograd", "scale_by_novograd"]
 class ScaleByNovogradState(NamedTuple):
     """State of `scale_by_novograd`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: decayed sum of the scaled gradients
-    nu: chex.ArrayTree  # [] for each array, real, float32 or wider: mean of ‖g‖²
+    count: Count
+    mu: Mean  # decayed sum of the scaled gradients
+    nu: Scalars  # for each array the mean of ‖g‖²
 
 
 @transformation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,11 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
 from gdjax.core.matrix.polar_coefficients import polar_steps
 from gdjax.core.rule import errors
+from gdjax.core.rule.roles import MatrixMean
 from gdjax.optimizers.adam.adam import adamw
 from gdjax.optimizers.matrix.muon import scale_by_shape, with_adamw
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByDion2State", "dion2", "scale_by_dion2"]
 
@@ -28,7 +26,7 @@ __all__ = ["ScaleByDion2State", "dion2", "scale_by_dion2"]
 class ScaleByDion2State(NamedTuple):
     """State of `scale_by_dion2`."""
 
-    mu: chex.ArrayTree  # for each matrix one of its shape, float32 or wider: what is still to do
+    mu: MatrixMean  # sum of the gradients; the rows that were used decay
 
 
 @transformation

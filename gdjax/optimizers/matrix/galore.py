@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,10 @@ from gdjax.core.matrix.matrices import axes_of
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["GaLoreDimensionNumbers", "GaLoreState", "galore", "scale_by_galore"]
 
@@ -38,9 +36,9 @@ class GaLoreDimensionNumbers(NamedTuple):
 class GaLoreState(NamedTuple):
     """State of `scale_by_galore`."""
 
-    count: chex.Array  # [] int32
+    count: Count
     base_optimizer_state: Any  # of the projected gradients
-    projector: chex.ArrayTree  # [..., short side, rank] for a matrix, None for what is none
+    projector: PerMatrix  # [..., short side, rank] for a matrix, None for what is none
 
 
 class _Wide(NamedTuple):

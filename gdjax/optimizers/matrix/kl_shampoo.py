@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +22,10 @@ from gdjax.core.rule.numerics import (
     safe_sqrt,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, PerMatrix
 from gdjax.optimizers.matrix.soap import rotate, rotate_back
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["KLShampooState", "kl_shampoo", "scale_by_kl_shampoo"]
 
@@ -39,11 +37,11 @@ class KLShampooState(NamedTuple):
     longer than `max_precond_dim`, and for vectors.
     """
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    covariance: chex.ArrayTree  # [m, m], [n, n]: S
-    basis: chex.ArrayTree  # [m, m], [n, n]: Q, nearly the eigenvectors of S
-    eigenvalues: chex.ArrayTree  # [m], [n]: λ, means along the columns of Q
+    count: Count
+    mu: Mean  # of the gradients
+    covariance: PerMatrix  # [m, m], [n, n]: S
+    basis: PerMatrix  # [m, m], [n, n]: Q, nearly the eigenvectors of S
+    eigenvalues: PerMatrix  # [m], [n]: λ, means along the columns of Q
 
 
 @transformation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +16,12 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import abs_sq, debias, ema, increment, safe_divide, zero_count
+from gdjax.core.rule.roles import Count, Key, Mean, PerMatrix
 from gdjax.schedules.decays import exponential_decay
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 from gdjax.transforms.norms import shorten
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["KronState", "kron", "scale_by_kron"]
 
@@ -36,13 +34,11 @@ PROBABILITY = exponential_decay(1.0, 1000, math.exp(-1), 500, end_value=0.03)
 class KronState(NamedTuple):
     """State of `scale_by_kron`."""
 
-    count: chex.Array  # [] int32
-    since: chex.Array  # [] int32: steps since the preconditioner was fitted
-    rng_key: chex.Array  # [2] uint32: the data of the key, which stays the same
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    factors: (
-        chex.ArrayTree
-    )  # for a matrix [m, n] a pair of [m, m] or [m] and [n, n] or [n], or None
+    count: Count
+    since: Count  # steps since the preconditioner was fitted
+    rng_key: Key  # stays the same
+    mu: Mean  # of the gradients
+    factors: PerMatrix  # for [m, n] a pair of [m, m] or [m] and [n, n] or [n], or None
 
 
 @transformation

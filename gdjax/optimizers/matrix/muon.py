@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,11 @@ from gdjax.core.matrix.matrices import is_matrix
 from gdjax.core.matrix.polar_coefficients import STANDARD, polar_steps
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import debias, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean
 from gdjax.optimizers.adam.adam import adamw
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 from gdjax.wrappers.select.masked import partition
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["MuonDimensionNumbers", "MuonState", "muon", "scale_by_muon", "scale_by_shape"]
 
@@ -38,8 +36,8 @@ class MuonDimensionNumbers(NamedTuple):
 class MuonState(NamedTuple):
     """State of `scale_by_muon`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
+    count: Count
+    mu: Mean  # of the gradients
 
 
 def with_adamw(matrix_axes: Any, others: Any, **matrices: Any) -> Any:

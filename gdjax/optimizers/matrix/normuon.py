@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,6 +11,7 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema
+from gdjax.core.rule.roles import PerMatrix
 from gdjax.optimizers.adam.adam import adamw
 from gdjax.optimizers.matrix.muon import with_adamw
 from gdjax.transforms import momentum
@@ -19,16 +20,13 @@ from gdjax.transforms.decay import add_decayed_weights
 from gdjax.transforms.matrix_norms import in_place, length, unit
 from gdjax.transforms.orthogonalize import orthogonalize
 
-if TYPE_CHECKING:
-    import chex
-
 __all__ = ["ScaleByNeuronsState", "normuon", "scale_by_neurons"]
 
 
 class ScaleByNeuronsState(NamedTuple):
     """State of `scale_by_neurons`."""
 
-    nu: chex.ArrayTree  # [out] for each matrix [in, out], float32 or wider: mean squares
+    nu: PerMatrix  # [out] for each matrix [in, out], float32 or wider: mean squares
 
 
 @transformation

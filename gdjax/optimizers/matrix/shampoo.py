@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,15 +17,13 @@ from gdjax.core.matrix import inverse_roots, matrices
 from gdjax.core.matrix.blocking import Cut
 from gdjax.core.rule import errors, numerics
 from gdjax.core.rule.numerics import abs_sq, debias, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adaptive.adagrad import scale_by_rss
 from gdjax.optimizers.adaptive.rmsprop import scale_by_rms
 from gdjax.transforms.basic import identity, scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 from gdjax.transforms.momentum import ema as average
 from gdjax.wrappers.graft import graft
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByShampooState", "scale_by_shampoo", "shampoo"]
 
@@ -40,9 +38,9 @@ class ScaleByShampooState(NamedTuple):
     for one with a diagonal one.
     """
 
-    count: chex.Array  # [] int32
-    statistics: chex.ArrayTree  # ([..., a, b, p, p], [..., a, b, q, q]): of G·Gᵀ and Gᵀ·G
-    preconditioners: chex.ArrayTree  # the same shapes: inverse roots, as of the last refresh
+    count: Count
+    statistics: PerMatrix  # ([..., a, b, p, p], [..., a, b, q, q]): of G·Gᵀ and Gᵀ·G
+    preconditioners: PerMatrix  # the same shapes: inverse roots, as of the last refresh
 
 
 def each_side(function: Callable[..., Any], pair: tuple[Any, Any]) -> tuple[Any, Any]:

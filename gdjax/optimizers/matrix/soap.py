@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,9 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import inverse_roots, matrices
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, MatrixMeanSquare, Mean, PerMatrix
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleBySoapState", "scale_by_soap", "soap"]
 
@@ -26,11 +24,11 @@ __all__ = ["ScaleBySoapState", "scale_by_soap", "soap"]
 class ScaleBySoapState(NamedTuple):
     """State of `scale_by_soap`; None for a side that is not rotated."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params: mean of the gradients, in the parameters' own axes
-    nu: chex.ArrayTree  # [..., m, n] for a matrix, real: mean squares, in the eigenbasis
-    statistics: chex.ArrayTree  # for a matrix ([..., m, m], [..., n, n]): means of G·Gᵀ and Gᵀ·G
-    basis: chex.ArrayTree  # the same shapes: their eigenvectors, as of the last refresh
+    count: Count
+    mu: Mean  # of the gradients, in the parameters' own axes
+    nu: MatrixMeanSquare  # of the gradients, in the eigenbasis
+    statistics: PerMatrix  # for a matrix ([..., m, m], [..., n, n]): means of G·Gᵀ and Gᵀ·G
+    basis: PerMatrix  # the same shapes: their eigenvectors, as of the last refresh
 
 
 def rotate(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:

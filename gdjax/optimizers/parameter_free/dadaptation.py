@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -19,11 +19,9 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, Scalar, SlowMean
 from gdjax.optimizers.parameter_free.prodigy import Fixed, Start
 from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["DAdaptAdamWState", "dadapt_adamw"]
 
@@ -31,12 +29,12 @@ __all__ = ["DAdaptAdamWState", "dadapt_adamw"]
 class DAdaptAdamWState(NamedTuple):
     """State of `dadapt_adamw`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: mean of d·γ·g
-    exp_avg_sq: chex.ArrayTree  # like params, real, float32 or wider: mean of |g|²
-    grad_sum: chex.ArrayTree  # like params, float32 or wider: s, a longer mean of d·γ·g
-    estim_lr: chex.Array  # [] as wide as the widest leaf: d
-    numerator_weighted: chex.Array  # [] as wide as the widest leaf: r
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # of d·γ·g
+    exp_avg_sq: MeanSquare  # of g
+    grad_sum: SlowMean  # s, a longer mean of d·γ·g
+    estim_lr: Scalar  # d
+    numerator_weighted: Scalar  # r
+    count: Count
 
 
 @transformation

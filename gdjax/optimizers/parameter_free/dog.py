@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,9 @@ from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import safe_divide, safe_sqrt, weak
+from gdjax.core.rule.roles import PerParam, Scalar, Scalars
 from gdjax.transforms.basic import identity, scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "DoGState",
@@ -34,26 +32,26 @@ __all__ = [
 class DoGState(NamedTuple):
     """State of `scale_by_dog`."""
 
-    is_init_step: chex.Array  # [] bool: no step was taken yet
-    init_params: chex.ArrayTree  # like params: where the run began
-    max_dist: chex.Array  # [] as wide as the widest leaf: r̄
-    sum_sq_norm_grads: chex.Array  # [] as wide as the widest leaf: G
+    is_init_step: Scalar  # bool: no step was taken yet
+    init_params: PerParam  # where the run began
+    max_dist: Scalar  # r̄
+    sum_sq_norm_grads: Scalar  # G
 
 
 class DoWGState(NamedTuple):
     """State of `scale_by_dowg`."""
 
-    init_params: chex.ArrayTree  # like params: where the run began
-    weighted_sq_norm_grads: chex.Array  # [] as wide as the widest leaf: v
-    estim_sq_dist: chex.Array  # [] as wide as the widest leaf: r̄²
+    init_params: PerParam  # where the run began
+    weighted_sq_norm_grads: Scalar  # v
+    estim_sq_dist: Scalar  # r̄²
 
 
 class ScaleByDistanceOverGradientsState(NamedTuple):
     """State of `scale_by_distance_over_gradients`."""
 
-    max_dist: chex.ArrayTree  # [] for each leaf, real, float32 or wider: r̄
-    grad_sum_of_squares: chex.ArrayTree  # [] for each leaf, real, float32 or wider: G
-    init_params: chex.ArrayTree  # like params: where the run began
+    max_dist: Scalars  # for each leaf r̄
+    grad_sum_of_squares: Scalars  # for each leaf G
+    init_params: PerParam  # where the run began
 
 
 def _distance(updates: Any, start: Any, params: Any) -> jax.Array:

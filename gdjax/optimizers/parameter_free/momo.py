@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,7 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, Scalar
 
 __all__ = ["MomoAdamState", "MomoState", "momo", "momo_adam"]
 
@@ -31,22 +29,22 @@ __all__ = ["MomoAdamState", "MomoState", "momo", "momo_adam"]
 class MomoState(NamedTuple):
     """State of `momo`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: d, mean of the gradients
-    barf: chex.Array  # [] as wide as the widest leaf: mean of the losses
-    gamma: chex.Array  # [] as wide as the widest leaf: mean of ⟨g, θ⟩
-    lb: chex.Array  # [] as wide as the widest leaf: lower bound of the loss
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # d, of the gradients
+    barf: Scalar  # mean of the losses
+    gamma: Scalar  # mean of ⟨g, θ⟩
+    lb: Scalar  # lower bound of the loss
+    count: Count
 
 
 class MomoAdamState(NamedTuple):
     """State of `momo_adam`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: d, mean of the gradients
-    exp_avg_sq: chex.ArrayTree  # like params, real, float32 or wider: mean of |g|²
-    barf: chex.Array  # [] as wide as the widest leaf: mean of the losses
-    gamma: chex.Array  # [] as wide as the widest leaf: mean of ⟨g, θ⟩
-    lb: chex.Array  # [] as wide as the widest leaf: lower bound of the loss
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # d, of the gradients
+    exp_avg_sq: MeanSquare  # of the gradients
+    barf: Scalar  # mean of the losses
+    gamma: Scalar  # mean of ⟨g, θ⟩
+    lb: Scalar  # lower bound of the loss
+    count: Count
 
 
 def _step(

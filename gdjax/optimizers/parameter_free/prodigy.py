@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -19,10 +19,8 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, PerParam, Scalar, SlowMean
 from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ProdigyState", "prodigy"]
 
@@ -34,13 +32,13 @@ Start = Annotated[Any, Range(low=0.0, open_low=True, scheduled=False)]
 class ProdigyState(NamedTuple):
     """State of `prodigy`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: mean of d·g
-    exp_avg_sq: chex.ArrayTree  # like params, real, float32 or wider: mean of |d·g|²
-    grad_sum: chex.ArrayTree  # like params, float32 or wider: decayed sum of weighted gradients
-    params0: chex.ArrayTree  # like params: where the run began
-    estim_lr: chex.Array  # [] as wide as the widest leaf: d
-    numerator_weighted: chex.Array  # [] as wide as the widest leaf: decayed sum of ⟨g, θ₀ − θ⟩
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # of d·g
+    exp_avg_sq: MeanSquare  # of d·g
+    grad_sum: SlowMean  # decayed sum of weighted gradients
+    params0: PerParam  # where the run began
+    estim_lr: Scalar  # d
+    numerator_weighted: Scalar  # decayed sum of ⟨g, θ₀ − θ⟩
+    count: Count
 
 
 @transformation

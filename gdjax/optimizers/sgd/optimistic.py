@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -10,11 +10,9 @@ from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
+from gdjax.core.rule.roles import LastGradient, Scalar
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "ScaleByOptimisticGradientState",
@@ -28,8 +26,8 @@ __all__ = [
 class ScaleByOptimisticGradientState(NamedTuple):
     """State of `scale_by_optimistic_gradient`."""
 
-    is_initial_step: chex.Array  # [] bool
-    previous_gradient: chex.ArrayTree  # like params, float32 or wider
+    is_initial_step: Scalar  # bool
+    previous_gradient: LastGradient
 
 
 @transformation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,11 +11,9 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByLionState", "lion", "scale_by_lion"]
 
@@ -26,8 +24,8 @@ PositiveDecay = Annotated[Any, Range(low=0.0, high=1.0, open_low=True, open_high
 class ScaleByLionState(NamedTuple):
     """State of `scale_by_lion`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
+    count: Count
+    mu: Mean  # of the gradients
 
 
 @transformation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,7 @@ from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import is_narrow, nearest
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, weak, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 
 __all__ = ["AverageState", "with_ema", "with_polynomial_averaging", "with_swa"]
 
@@ -27,12 +25,12 @@ __all__ = ["AverageState", "with_ema", "with_polynomial_averaging", "with_swa"]
 class AverageState(NamedTuple):
     """State of `with_ema`, `with_swa` and `with_polynomial_averaging`."""
 
-    count: chex.Array  # [] int32: steps, without the calls that a wrapper inside left out
-    weight: chex.Array  # []: of the parameters in the average, 0 where there are none yet
-    average: chex.ArrayTree  # like params, float32 or wider; None where a leaf does not take part
+    count: Count  # steps, without the calls that a wrapper inside left out
+    weight: Scalar  # of the parameters in the average, 0 where there are none yet
+    average: PerParam  # float32 or wider; None where a leaf does not take part
     inner_state: Any  # of the inner transformation
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Steps, without the calls that a wrapper inside left out."""
         return {"steps": self.count}
 

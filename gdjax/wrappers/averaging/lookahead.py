@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import apply_updates, call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam
 
 __all__ = ["LookaheadState", "lookahead"]
 
@@ -23,8 +21,8 @@ class LookaheadState(NamedTuple):
     """State of `lookahead`."""
 
     inner_state: Any
-    steps_since_sync: chex.Array  # [] int32
-    slow: chex.ArrayTree  # like params, float32 or wider: the slow weights φ
+    steps_since_sync: Count
+    slow: PerParam  # the slow weights φ, float32 or wider
 
 
 @transformation

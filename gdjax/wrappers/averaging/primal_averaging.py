@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 
@@ -11,9 +11,7 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import weak
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import PerParam, Scalar
 
 __all__ = ["GeneralizedPrimalAveragingState", "generalized_primal_averaging"]
 
@@ -55,8 +53,8 @@ class GeneralizedPrimalAveragingState(NamedTuple):
     """State of `generalized_primal_averaging`."""
 
     base_optimizer_state: Any
-    mu_y: chex.Array  # [] as wide as the widest leaf: the share that the parameters were made with
-    z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
+    mu_y: Scalar  # the share that the parameters were made with
+    z: PerParam  # where the base optimizer is, float32 or wider
 
 
 @transformation

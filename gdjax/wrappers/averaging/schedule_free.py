@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -12,10 +12,8 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.wrappers.averaging.primal_averaging import Share, average, move
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScheduleFreeState", "schedule_free", "schedule_free_eval_params"]
 
@@ -23,12 +21,12 @@ __all__ = ["ScheduleFreeState", "schedule_free", "schedule_free_eval_params"]
 class ScheduleFreeState(NamedTuple):
     """State of `schedule_free`; the scalars are as wide as the widest leaf."""
 
-    b1: chex.Array  # []: the share that the parameters were made with
-    weight_sum: chex.Array  # []: sum of the weights of the average
-    step_count: chex.Array  # [] int32: steps taken
-    max_lr: chex.Array  # []: largest rate so far
+    b1: Scalar  # the share that the parameters were made with
+    weight_sum: Scalar  # sum of the weights of the average
+    step_count: Count  # steps taken
+    max_lr: Scalar  # largest rate so far
     base_optimizer_state: Any
-    z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
+    z: PerParam  # where the base optimizer is, float32 or wider
 
 
 @transformation

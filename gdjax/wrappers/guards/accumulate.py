@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,10 @@ from gdjax.core.engine.transformation import call_step, call_update, transformat
 from gdjax.core.engine.walk import trained
 from gdjax.core.rule import collectives, errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.wrappers.guards.apply_if_finite import all_finite, on_any
 from gdjax.wrappers.guards.cond import step_over, update_over
 from gdjax.wrappers.guards.held import held
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "MultiStepsState",
@@ -33,21 +31,21 @@ __all__ = [
 class SkipState(NamedTuple):
     """What `accumulate` knows of the weights of gradients, and of those it left out."""
 
-    weight: chex.Array  # [] float32 or wider: of the gradients accumulated so far
-    skipped: chex.Array  # [] int32: gradients left out, of all
-    last: chex.Array  # [] bool: whether the last one was
+    weight: Scalar  # of the gradients accumulated so far
+    skipped: Count  # gradients left out, of all
+    last: Scalar  # bool: whether the last one was
 
 
 class MultiStepsState(NamedTuple):
     """State of `accumulate`."""
 
-    mini_step: chex.Array  # [] int32: gradients accumulated so far
-    gradient_step: chex.Array  # [] int32: steps of the inner transformation
+    mini_step: Count  # gradients accumulated so far
+    gradient_step: Count  # steps of the inner transformation
     inner_opt_state: Any  # of the inner transformation
-    acc_grads: chex.ArrayTree  # like params, float32 or wider: mean of the gradients so far
+    acc_grads: PerParam  # mean of the gradients so far, float32 or wider
     skip_state: SkipState
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Gradients accumulated since the last step, and left out, of all."""
         return {"accumulated": self.mini_step, "skipped": self.skip_state.skipped}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +12,19 @@ from gdjax.core.rule import collectives, errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.wrappers.guards.cond import guarded
 
-if TYPE_CHECKING:
-    import chex
-
 __all__ = ["ApplyIfFiniteState", "all_finite", "apply_if_finite"]
+from gdjax.core.rule.roles import Count, Scalar
 
 
 class ApplyIfFiniteState(NamedTuple):
     """State of `apply_if_finite`."""
 
-    notfinite_count: chex.Array  # [] int32: gradients that were not finite, since the last that was
-    last_finite: chex.Array  # [] bool
-    total_notfinite: chex.Array  # [] int32
+    notfinite_count: Count  # gradients that were not finite, since the last that was
+    last_finite: Scalar  # bool
+    total_notfinite: Count
     inner_state: Any  # of the inner transformation
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Steps left out, of all."""
         return {"skipped": self.total_notfinite}
 

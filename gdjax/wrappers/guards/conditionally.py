@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count
 from gdjax.wrappers.guards.cond import guarded
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "ConditionallyMaskState",
@@ -26,7 +24,7 @@ __all__ = [
 class ConditionallyMaskState(NamedTuple):
     """State of `conditionally_mask`."""
 
-    step: chex.Array  # [] int32: calls so far
+    step: Count  # calls so far
     inner_state: Any  # of the inner transformation, which counts only its own steps
 
 
@@ -34,7 +32,7 @@ class ConditionallyTransformState(NamedTuple):
     """State of `conditionally_transform`."""
 
     inner_state: Any  # of the inner transformation, which counts only its own steps
-    step: chex.Array  # [] int32: calls so far
+    step: Count  # calls so far
 
 
 @transformation

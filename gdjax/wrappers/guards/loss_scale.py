@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,10 @@ from gdjax.core.data.hyperparams import Positive
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Scalar
 from gdjax.wrappers.guards.apply_if_finite import all_finite
 from gdjax.wrappers.guards.cond import guarded
 from gdjax.wrappers.guards.held import held
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["LossScaleState", "loss_scale", "loss_scale_of"]
 
@@ -26,12 +24,12 @@ LARGEST = 2.0**126  # the inverse of a larger scale is not a normal number of fl
 class LossScaleState(NamedTuple):
     """State of `loss_scale`."""
 
-    scale: chex.Array  # [] float32: what the next loss is to be multiplied by
-    growth_tracker: chex.Array  # [] int32: finite gradients since the scale changed
-    skipped: chex.Array  # [] int32: steps left out, of all
+    scale: Scalar  # float32: what the next loss is to be multiplied by
+    growth_tracker: Count  # finite gradients since the scale changed
+    skipped: Count  # steps left out, of all
     inner_state: Any  # of the inner transformation, which counts only the steps taken
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """The scale, and steps left out, of all."""
         return {"loss_scale": self.scale, "skipped": self.skipped}
 

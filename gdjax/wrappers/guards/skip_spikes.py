@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,8 @@ from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, safe_sqrt, zero_count
+from gdjax.core.rule.roles import Count, Scalars
 from gdjax.wrappers.guards.cond import guarded
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["SkipSpikesState", "skip_spikes"]
 
@@ -26,15 +24,15 @@ FLOOR = 1e-3
 class SkipSpikesState(NamedTuple):
     """State of `skip_spikes`."""
 
-    count: chex.Array  # [] int32: steps taken since the start, or since the level changed
-    losses: chex.Array | None  # [window] float32 or wider: of the steps taken last, as a ring
-    norms: chex.Array | None  # [window] float32 or wider
-    in_a_row: chex.Array  # [] int32: spikes skipped since the last step that was taken
-    skipped: chex.Array  # [] int32: steps skipped, of all
-    reason: chex.Array  # [] int32: of the last call: 0 taken, 1 loss, 2 norm, 3 not finite
+    count: Count  # steps taken since the start, or since the level changed
+    losses: Scalars | None  # [window] of the steps taken last, as a ring
+    norms: Scalars | None  # [window]
+    in_a_row: Count  # spikes skipped since the last step that was taken
+    skipped: Count  # steps skipped, of all
+    reason: Count  # of the last call: 0 taken, 1 loss, 2 norm, 3 not finite
     inner_state: Any  # of the inner transformation, which counts only the steps taken
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Steps skipped, why the last one was, and the means that a step is compared with."""
         means = {"loss_mean": self.losses, "grad_norm_mean": self.norms}
         told = {k: _level(x, self.count)[0] for k, x in means.items() if x is not None}

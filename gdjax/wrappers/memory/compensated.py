@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +24,10 @@ from gdjax.core.lowbit.rounding import (
 )
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Key, PerParam
 from gdjax.transforms.noise import judge_key, key_data
 from gdjax.wrappers.memory.master_weights import instead, point_of
 from gdjax.wrappers.memory.stochastic_rounding import step_key
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["CompensatedState", "SplitWeightsState", "compensated", "with_split_weights"]
 
@@ -37,16 +35,16 @@ __all__ = ["CompensatedState", "SplitWeightsState", "compensated", "with_split_w
 class CompensatedState(NamedTuple):
     """State of `compensated`."""
 
-    compensation: chex.ArrayTree  # like params, bfloat16: what rounding lost; None where nothing is
+    compensation: PerParam  # bfloat16: what rounding lost; None where nothing is
     inner_state: Any  # of the inner transformation, which has seen params + compensation
 
 
 class SplitWeightsState(NamedTuple):
     """State of `with_split_weights`."""
 
-    count: chex.Array  # [] int32
-    rng_key: chex.Array | None  # [2] uint32: the data of the key, None without one
-    residual: chex.ArrayTree  # like params, int8: what rounding lost, in 127ths of the most it can
+    count: Count
+    rng_key: Key | None
+    residual: PerParam  # int8: what rounding lost, in 127ths of the most it can
     inner_state: Any  # of the inner transformation, which has seen the weights
 
 

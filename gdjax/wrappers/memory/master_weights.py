@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from gdjax.core.engine.transformation import GradientTransformation, call_update
 from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import carry, is_narrow, land, nearest
 from gdjax.core.rule import errors, numerics, tree
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import PerParam
 
 __all__ = ["MasterWeightsState", "with_master_weights"]
 
@@ -22,7 +20,7 @@ __all__ = ["MasterWeightsState", "with_master_weights"]
 class MasterWeightsState(NamedTuple):
     """State of `with_master_weights`."""
 
-    master: chex.ArrayTree  # like params, float32; None where a parameter is not of 16 bits
+    master: PerParam  # float32; None where a parameter is not of 16 bits
     inner_state: Any  # of the inner transformation, which has seen the master
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -12,10 +12,8 @@ from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.lowbit.rounding import carry, land, random_bits, stochastic
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Key
 from gdjax.transforms.noise import judge_key, key_data, key_of
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["StochasticRoundingState", "stochastic_rounding"]
 
@@ -23,8 +21,8 @@ __all__ = ["StochasticRoundingState", "stochastic_rounding"]
 class StochasticRoundingState(NamedTuple):
     """State of `stochastic_rounding`."""
 
-    count: chex.Array  # [] int32
-    rng_key: chex.Array  # [2] uint32: the data of the key, which stays the same
+    count: Count
+    rng_key: Key  # stays the same
     inner_state: Any  # of the inner transformation
 
 
