@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, show
 from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_number, range_in
 from gdjax.core.rule import errors
@@ -28,12 +28,12 @@ class Factory:
         )
         self.call: Callable[..., Any] = function  # the decorated function, set by `factory`
 
-    @functools.cached_property
+    @cached
     def signature(self) -> inspect.Signature:
         """Parameters and defaults."""
         return inspect.signature(self.function)
 
-    @functools.cached_property
+    @cached
     def hints(self) -> dict[str, Any]:
         """The annotations, looked up."""
         try:
@@ -42,13 +42,13 @@ class Factory:
             must = "annotations must be names that the module of the function knows"
             errors.fail(self.name, must, str(error), instead="Import them at its top.")
 
-    @functools.cached_property
+    @cached
     def ranges(self) -> dict[str, Range]:
         """The arguments that hold numbers, and where these must lie."""
         found = {name: range_in(self.hints.get(name)) for name in self.signature.parameters}
         return {name: r for name, r in found.items() if r is not None}
 
-    @functools.cached_property
+    @cached
     def containers(self) -> set[str]:
         """Those of them that hold several numbers, in lists or dicts."""
         return {name for name in self.ranges if holds_many(self.hints[name])}

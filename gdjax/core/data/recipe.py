@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, freeze, show
 from gdjax.core.data.factory import Factory
 from gdjax.core.data.hyperparams import is_number
@@ -146,7 +147,7 @@ class Recipe(Remembers):
                 parts.append(f"{p.name}={show(value)}")
         return f"{self.name}({', '.join(parts)})"
 
-    @functools.cached_property
+    @cached
     def _key(self) -> tuple:
         return (self._factory, freeze(self.arguments))
 
@@ -168,7 +169,7 @@ class Recipe(Remembers):
 
     # The pytree: numbers given in the call, and recipes inside, are children.
 
-    @functools.cached_property
+    @cached
     def _flat(self) -> tuple[tuple, _Structure, tuple[str, ...]]:
         children: list[Any] = []
         labels: list[str] = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import is_array, is_number
 from gdjax.core.data.recipe import Recipe, factory
@@ -198,7 +198,7 @@ class GradientTransformation(Recipe, _InitUpdate):
             return compiled("step", *self._split, grads, state, params, extra)
         return self._machine.run("step", grads, state, params, extra)
 
-    @functools.cached_property
+    @cached
     def extra_args(self) -> dict[str, bool]:
         """Names of the extra arguments of `update` that are used inside; True for those needed."""
         body = self._machine.example()
@@ -206,7 +206,7 @@ class GradientTransformation(Recipe, _InitUpdate):
             return body.extra_args
         return {**self._extra_inside(), **signature_of(body.update)[0]}
 
-    @functools.cached_property
+    @cached
     def batched(self) -> bool:
         """Whether the updates that come in have a leading axis of examples."""
         return self._machine.example().batched
@@ -246,7 +246,7 @@ class GradientTransformation(Recipe, _InitUpdate):
     def _try(self) -> None:
         self.extra_args  # noqa: B018 - builds the body, which judges what it was given
 
-    @functools.cached_property
+    @cached
     def _split(self) -> tuple[Any, tuple]:
         """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
         return split(self, is_array)
