@@ -31,7 +31,7 @@ from gdjax.core.data.compare import show
 from gdjax.core.data.recipe import CATALOGUE, Factory, Recipe
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
-from gdjax.params.rules import Rule
+from gdjax.params.rules import ParamRule
 from gdjax.wrappers.select.edit_chain import Times
 
 KINDS = ("optimizer", "wrapper", "transformation", "schedule", "rule")
@@ -103,7 +103,7 @@ def _oracles() -> dict[str, list[str]]:
 
 
 def _kind(made: Factory) -> str:
-    if issubclass(made.make, (Rule, Times)):
+    if issubclass(made.make, (ParamRule, Times)):
         return "rule"  # of gdjax.params.rules, which picks parameters
     if not issubclass(made.make, GradientTransformation):
         return "schedule"

@@ -25,7 +25,7 @@ from gdjax.core.engine.transformation import (
     transformation,
 )
 from gdjax.core.rule import errors, tree
-from gdjax.params.rules import Rule, by_label, label, only, select
+from gdjax.params.rules import ParamRule, by_label, label, only, select
 from gdjax.transforms.basic import set_to_zero
 
 __all__ = [
@@ -204,7 +204,7 @@ def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
             errors.fail("partition", must, tx, kind=TypeError)
         if "/" in name:
             errors.fail("partition", "labels stand in paths of the state and have no slash", name)
-    if not isinstance(rules, Rule):
+    if not isinstance(rules, ParamRule):
         return
     if rules.name != by_label.__name__:
         must = "rules must give labels, and this one picks"
