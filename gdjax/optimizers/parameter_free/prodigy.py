@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range, ScalarLike
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["ProdigyState", "prodigy"]
 
 # Two decays in one argument, and a number that is read once: no schedule in their place.
-Fixed = Annotated[Any, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
-Start = Annotated[Any, Range(low=0.0, open_low=True, scheduled=False)]
+Fixed = Annotated[ScalarLike, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
+Start = Annotated[ScalarLike, Range(low=0.0, open_low=True, scheduled=False)]
 
 
 class ProdigyState(NamedTuple):
@@ -42,7 +42,7 @@ class ProdigyState(NamedTuple):
     count: chex.Array  # [] int32
 
 
-@transformation
+@transformation(kind="optimizer")
 def prodigy(
     learning_rate: NonNegative = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import jax
 
-from gdjax.core.data.hyperparams import Decay, Range
+from gdjax.core.data.hyperparams import Decay, Range, ScalarOrSchedule
 from gdjax.core.engine.extra_args import call_update
 from gdjax.core.engine.transformation import Pair, transformation
 from gdjax.core.rule import errors, numerics, tree
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedPrimalAveragingState", "generalized_primal_averaging"]
 
-Share = Annotated[Any, Range(low=0.0, high=1.0, open_low=True)]  # of the average, never nothing
+Share = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_low=True)]  # of the average
 
 
 def move(steps: Any, z: Any, y: Any, share: Any, before: jax.Array, weight: Any) -> tuple[Any, Any]:
@@ -59,7 +59,7 @@ class GeneralizedPrimalAveragingState(NamedTuple):
     z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
 
 
-@transformation
+@transformation(kind="wrapper")
 def generalized_primal_averaging(
     base_optimizer: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
 ):
