@@ -422,20 +422,10 @@ class TestFactory:
             return notebook_cell
 
         old, new = cell(1.0)(0.5), cell(-1.0)(0.5)
-        built = gd.build({"notebook_cell": {"rate": 0.5}})
+        built = gd.build(gd.spec(old))
         assert built == new and built != old
         for tx, sign in ((old, 1.0), (new, -1.0), (built, -1.0)):  # nothing compiled is mixed up
             assert float(tx.update(jnp.array(1.0), tx.init(1.0))[0]) == sign * 0.5
-
-    def test_two_of_one_name_raise(self):
-        def adam(rate: gd.Hyperparam):
-            raise AssertionError("it is not called")
-
-        with pytest.raises(
-            ValueError, match="adam: .*gdjax.optimizers.adam.adam.adam has it, got .*"
-        ):
-            gd.transformation(adam)
-        assert gd.build({"adam": [0.1]}) == gd.adam(0.1)
 
     def test_signature_and_docstring_are_kept(self):
         import inspect

@@ -70,7 +70,7 @@ class ParamRule(Recipe):
 
 
 def _rule(function: Callable[P, Any]) -> Callable[P, ParamRule]:
-    return factory(function, ParamRule)
+    return factory(function, ParamRule, "rule")
 
 
 def select(params: Any, rule: Any, where: str = "select") -> Any:

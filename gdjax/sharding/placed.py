@@ -17,7 +17,7 @@ from gdjax.wrappers.guards.cond import call_evaluate, call_step
 __all__ = ["placed"]
 
 
-@transformation
+@transformation(kind="wrapper")
 def placed(inner: Any, specs: Any):
     """Lets a transformation know how its parameters are placed on a mesh with Auto axes.
 

@@ -32,7 +32,7 @@ class MechanicState(NamedTuple):
     delta: chex.ArrayTree  # like params, float32 or wider: sum of the steps of the base
 
 
-@transformation
+@transformation(kind="wrapper")
 def mechanize(
     base_optimizer: Any,
     weight_decay: NonNegative = 1e-2,

@@ -34,7 +34,7 @@ class SAMState(NamedTuple):
     cache: chex.ArrayTree | None  # like params: where the climb began; None in opaque mode
 
 
-@transformation
+@transformation(kind="wrapper")
 def sam(
     optimizer: Any,
     adv_optimizer: Any,

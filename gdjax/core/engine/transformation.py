@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec, overload
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import is_transformation
+from gdjax.core.data.factory import Kind
 from gdjax.core.data.hyperparams import is_array, is_number
 from gdjax.core.data.recipe import Recipe, factory
 from gdjax.core.data.schedule import Live
@@ -280,7 +282,13 @@ def _value(rule: Any, count: jax.Array, last: jax.Array | None) -> jax.Array:
     )
 
 
-def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransformation]:
+@overload
+def transformation(function: Callable[P, Any], /) -> Callable[P, GradientTransformation]: ...
+@overload
+def transformation(
+    *, kind: Kind
+) -> Callable[[Callable[P, Any]], Callable[P, GradientTransformation]]: ...
+def transformation(function: Any = None, /, *, kind: Kind = "transformation") -> Any:
     """Makes a factory of gradient transformations of a function that returns `(init, update)`.
 
     The function names its hyperparameters by annotation (`Hyperparam`, or `NonNegative`,
@@ -301,7 +309,15 @@ def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransforma
     >>> negate(factor=2.0)
     negate(factor=2.0)
 
-    Raises:
-        ValueError: Another factory has that name.
+    Args:
+        function: The function.
+        kind: What it is in the catalogue: `"optimizer"`, a whole one with its learning rate;
+            `"wrapper"`, which takes transformations; or `"transformation"`. Written
+            `@transformation(kind="optimizer")`.
     """
-    return factory(function, GradientTransformation)
+    if function is None:
+        return functools.partial(factory, make=GradientTransformation, kind=kind)
+    if isinstance(function, str):
+        hint = f"Write @transformation(kind={function!r})."
+        errors.fail("transformation", "kind must be given by name", function, instead=hint)
+    return factory(function, GradientTransformation, kind)

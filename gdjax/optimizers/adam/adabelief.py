@@ -85,7 +85,7 @@ def scale_by_belief(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def adabelief(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -85,7 +85,7 @@ def scale_by_adam(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -126,7 +126,7 @@ def adam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def adamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -112,7 +112,7 @@ def scale_by_adam_mini(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam_mini(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

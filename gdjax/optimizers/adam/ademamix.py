@@ -98,7 +98,7 @@ def scale_by_ademamix(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def ademamix(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -208,7 +208,7 @@ def scale_by_simplified_ademamix(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def simplified_ademamix(
     learning_rate: NonNegative,
     b1: Decay = 0.99,

@@ -96,7 +96,7 @@ def scale_by_amsgrad(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def amsgrad(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

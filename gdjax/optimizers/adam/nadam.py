@@ -96,7 +96,7 @@ def scale_by_nadam(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def nadam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -136,7 +136,7 @@ def nadam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def nadamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

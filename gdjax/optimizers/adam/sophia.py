@@ -113,7 +113,7 @@ def scale_by_sophia(
     return Pair(init, update, parts=lambda state: [("hessian", estimator, state.hessian_fn_state)])
 
 
-@transformation
+@transformation(kind="optimizer")
 def sophia(
     learning_rate: NonNegative,
     b1: Decay = 0.965,

@@ -66,7 +66,7 @@ def scale_by_yogi(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def yogi(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -58,7 +58,7 @@ def scale_by_rss(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def adagrad(
     learning_rate: NonNegative,
     initial_accumulator_value: NonNegative = 0.0,

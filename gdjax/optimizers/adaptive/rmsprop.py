@@ -123,7 +123,7 @@ def scale_by_stddev(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def rmsprop(
     learning_rate: NonNegative,
     decay: Decay = 0.9,

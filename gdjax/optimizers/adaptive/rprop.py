@@ -81,7 +81,7 @@ def scale_by_rprop(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def rprop(
     learning_rate: NonNegative,
     eta_minus: NonNegative = 0.5,

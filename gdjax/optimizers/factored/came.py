@@ -86,7 +86,7 @@ def scale_by_came(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def came(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

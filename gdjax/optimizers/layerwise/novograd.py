@@ -91,7 +91,7 @@ def scale_by_novograd(
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def novograd(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -121,7 +121,7 @@ def scale_by_lars(
     return Pair(lambda params: EmptyState(), update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def lars(
     learning_rate: NonNegative,
     weight_decay: NonNegative = 0.0,
@@ -179,7 +179,7 @@ def lars(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def lamb(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

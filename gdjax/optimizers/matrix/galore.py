@@ -64,7 +64,7 @@ def _stacks(updates: Any, numbers: Any) -> tuple[list[Any], list[Any], Any]:
     return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
 
 
-@transformation
+@transformation(kind="wrapper")
 def scale_by_galore(
     rank: int = 128,
     update_proj_gap: int = 200,
@@ -141,7 +141,7 @@ def scale_by_galore(
     return Pair(init, update, parts=parts)
 
 
-@transformation
+@transformation(kind="optimizer")
 def galore(
     learning_rate: NonNegative,
     rank: int = 128,

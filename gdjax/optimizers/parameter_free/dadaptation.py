@@ -38,7 +38,7 @@ class DAdaptAdamWState(NamedTuple):
     count: chex.Array  # [] int32
 
 
-@transformation
+@transformation(kind="optimizer")
 def dadapt_adamw(
     learning_rate: NonNegative = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),

@@ -109,7 +109,7 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def dog(
     learning_rate: NonNegative = 1.0,
     init_step: tuple[str, Any] = ("heuristic", 1e-6),
@@ -252,7 +252,7 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def dowg(
     learning_rate: NonNegative = 1.0,
     init_estim_sq_dist: Positive | None = None,

@@ -64,7 +64,7 @@ def _step(
     return tau, bound
 
 
-@transformation
+@transformation(kind="optimizer")
 def momo(
     learning_rate: NonNegative = 1.0,
     beta: Decay = 0.9,
@@ -140,7 +140,7 @@ def momo(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def momo_adam(
     learning_rate: NonNegative = 1e-2,
     b1: Decay = 0.9,

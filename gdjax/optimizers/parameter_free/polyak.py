@@ -59,7 +59,7 @@ def scale_by_polyak(
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def polyak_sgd(
     max_learning_rate: NonNegative = 1.0,
     scaling: NonNegative = 1.0,

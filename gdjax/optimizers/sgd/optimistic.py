@@ -65,7 +65,7 @@ def scale_by_optimistic_gradient(alpha: NonNegative = 1.0, beta: NonNegative = 1
     return Pair(init, update, fuses=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_gradient_descent(
     learning_rate: NonNegative,
     alpha: NonNegative = 1.0,
@@ -102,7 +102,7 @@ def optimistic_gradient_descent(
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_adam(
     learning_rate: NonNegative,
     optimism: NonNegative | None = None,
@@ -146,7 +146,7 @@ def optimistic_adam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_adam_v2(
     learning_rate: NonNegative,
     *,

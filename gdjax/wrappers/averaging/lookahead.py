@@ -27,7 +27,7 @@ class LookaheadState(NamedTuple):
     slow: chex.ArrayTree  # like params, float32 or wider: the slow weights φ
 
 
-@transformation
+@transformation(kind="wrapper")
 def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_state: bool = False):
     """Lets an optimizer run ahead, and every k steps goes only part of its way.
 

@@ -30,7 +30,7 @@ class ScheduleFreeState(NamedTuple):
     z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
 
 
-@transformation
+@transformation(kind="wrapper")
 def schedule_free(
     base_optimizer: Any,
     learning_rate: NonNegative,

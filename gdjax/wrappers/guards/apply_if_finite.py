@@ -55,7 +55,7 @@ class ApplyIfFiniteState(NamedTuple):
         return {"skipped": self.total_notfinite}
 
 
-@transformation
+@transformation(kind="wrapper")
 def conditionally_mask(
     inner: Any, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ):
@@ -86,7 +86,7 @@ def conditionally_mask(
     )
 
 
-@transformation
+@transformation(kind="wrapper")
 def conditionally_transform(
     inner: Any, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ):
@@ -125,7 +125,7 @@ def conditionally_transform(
     )
 
 
-@transformation
+@transformation(kind="wrapper")
 def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name: Any = None):
     """Leaves out the steps whose gradients hold a NaN or an infinity: no update, no new state.
 

@@ -55,7 +55,7 @@ class PartitionState(NamedTuple):
 frozen = set_to_zero()
 
 
-@transformation
+@transformation(kind="wrapper")
 def masked(
     inner: Any, mask: Any, *, outside: str = "zero", mask_compatible_extra_args: bool = False
 ):
@@ -82,7 +82,7 @@ def masked(
     return restrict("masked", inner, mask, outside, mask_compatible_extra_args)
 
 
-@transformation
+@transformation(kind="wrapper")
 def selective_transform(optimizer: Any, *, freeze_mask: Any):
     """Trains all parameters but those of the mask, which have no update and no state.
 
@@ -127,7 +127,7 @@ def freeze(mask: Any):
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="wrapper")
 def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transformations: Any):
     """Applies to each part of the parameters a transformation of its own.
 
