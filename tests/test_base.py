@@ -501,7 +501,7 @@ class TestUserRule:
             params, state = tx.step(GRADS, state, params)
         expected = jax.tree.map(lambda p, g: p - (0.1 + 0.05) * g, PARAMS, GRADS)
         close(params, expected)
-        assert isinstance(state, gd.InjectHyperparamsState) and int(state.count) == 2
+        assert isinstance(state, gd.states.InjectHyperparamsState) and int(state.count) == 2
 
     def test_bare_update_gets_no_extra(self):
         for tx in (bare(0.5), gd.chain(bare(0.5)), gd.chain(a=gd.identity(), b=bare(falling))):
@@ -702,7 +702,7 @@ class TestMoving:
     def test_state_keeps_what_was_used(self):
         tx = gd.sgd(falling, momentum=gd.live(0.5))
         state = tx.init(PARAMS)
-        assert isinstance(state, gd.InjectHyperparamsState)
+        assert isinstance(state, gd.states.InjectHyperparamsState)
         assert set(state.hyperparams) == {"learning_rate", "momentum"}
         assert int(state.count) == 0 and state.count.dtype == jnp.int32
         assert float(state.hyperparams["learning_rate"]) == pytest.approx(0.1)  # that it will use
