@@ -17,6 +17,7 @@ from gdjax.core.data.recipe import Recipe, factory
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.dispatch import can_compile, compiled, split
 from gdjax.core.engine.extra_args import extra_names, signature_of, taken_extra
+from gdjax.core.engine.pair import InitUpdate, Params, State
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.leaf import defer, force
 
@@ -163,12 +164,7 @@ class _Machine:
         return (updates if which == "update" else tree.add(params, updates)), state
 
 
-class _InitUpdate(NamedTuple):
-    init: Callable[[Any], Any]
-    update: Callable[..., Any]
-
-
-class GradientTransformation(Recipe, _InitUpdate):
+class GradientTransformation(Recipe, InitUpdate):
     """A pair of pure functions `(init, update)` that remembers the call that made it.
 
     `init(params)` makes the state, `update(updates, state, params=None, **extra)` returns
@@ -185,12 +181,12 @@ class GradientTransformation(Recipe, _InitUpdate):
     def __new__(cls) -> GradientTransformation:
         """Makes a pair without a recipe; factories made by `transformation` give it one."""
         machine = _Machine()
-        self = _InitUpdate.__new__(cls, machine.init, machine.update)
+        self = InitUpdate.__new__(cls, machine.init, machine.update)
         self._machine = machine
         machine.tx = self
         return self
 
-    def step(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+    def step(self, grads: Any, state: State, params: Params, **extra: Any) -> tuple[Params, State]:
         """Updates and applies in one call: `(params, state)`.
 
         Raises:
@@ -254,7 +250,7 @@ class GradientTransformation(Recipe, _InitUpdate):
         return split(self, is_array)
 
     def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
-        return _InitUpdate(self.init, self.update)._replace(**fields)
+        return InitUpdate(self.init, self.update)._replace(**fields)
 
 
 def _weaken(where: str, name: str, value: Any) -> Any:
