@@ -36,6 +36,22 @@ def between(text: str, mark: str, part: str) -> str:
     return f"{before}<!-- {mark} -->\n{part.strip()}\n<!-- /{mark} -->{after}"
 
 
+@derived("gdjax/_exports.py")
+def exports(_: str) -> str:
+    """The public names, from the `__all__` of the files."""
+    from .exports import exports_text
+
+    return exports_text()
+
+
+@derived("gdjax/states.py")
+def states(_: str) -> str:
+    """The classes of states."""
+    from .exports import states_text
+
+    return states_text()
+
+
 @derived("docs/catalogue.md")
 def catalogue(page: str) -> str:
     """The tables of `gdjax list --markdown`."""

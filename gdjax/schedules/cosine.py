@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Range
+from gdjax.core.data.hyperparams import Range, ScalarLike
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Factor, Shrink, Steps, Value
@@ -19,7 +19,7 @@ from gdjax.schedules.warmup import warmup_cosine_decay_schedule
 
 __all__ = ["cosine_decay_schedule", "cosine_restarts_schedule", "sgdr_schedule"]
 
-Growth = Annotated[Any, Range(low=1.0, scheduled=False)]
+Growth = Annotated[ScalarLike, Range(low=1.0, scheduled=False)]
 
 
 @schedule
@@ -118,7 +118,7 @@ def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:
 
 
 @schedule
-def sgdr_schedule(cosine_kwargs: Sequence[dict[str, Value]]):
+def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Value]]):
     """Cycles of warm-up and half a cosine, one after the other, each spelt out.
 
         c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  bᵢ the sum of the `decay_steps` before

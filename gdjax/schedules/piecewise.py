@@ -35,7 +35,7 @@ def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list
 
 @schedule
 def piecewise_constant_schedule(
-    init_value: Value, boundaries_and_scales: dict[int, Scale] | None = None
+    init_value: Value, boundaries_and_scales: Mapping[int, Scale] | None = None
 ):
     """Factors multiplied in at given steps.
 
@@ -68,7 +68,7 @@ def piecewise_constant_schedule(
 def piecewise_interpolate_schedule(
     interpolate_type: str,
     init_value: Value,
-    boundaries_and_scales: dict[int, Scale] | None = None,
+    boundaries_and_scales: Mapping[int, Scale] | None = None,
 ):
     """Lines or half cosines between the values that factors give at given steps.
 

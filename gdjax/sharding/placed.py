@@ -16,7 +16,7 @@ from gdjax.sharding.placement import state_specs
 __all__ = ["placed"]
 
 
-@transformation
+@transformation(kind="wrapper")
 def placed(inner: Any, specs: Any):
     """Lets a transformation know how its parameters are placed on a mesh with Auto axes.
 

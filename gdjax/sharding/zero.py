@@ -22,7 +22,7 @@ class ZeroState(NamedTuple):
     inner_state: Any  # of the inner transformation, its arrays split over the axis
 
 
-@transformation
+@transformation(kind="wrapper")
 def zero(inner: Any, axis: str = "data"):
     """Splits the state of a transformation over the devices that have the same parameters.
 

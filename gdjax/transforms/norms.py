@@ -154,7 +154,7 @@ def normalize(*, axis_name: Any = None):
         u = g / ‖g‖,    0 where g is 0
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.NormalizeState())[0].round(6)
+    >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.states.NormalizeState())[0].round(6)
     Array([0.6, 0.8], dtype=float32)
 
     Args:

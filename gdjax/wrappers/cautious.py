@@ -14,7 +14,7 @@ from gdjax.core.rule import tree
 __all__ = ["cautious"]
 
 
-@transformation
+@transformation(kind="wrapper")
 def cautious(inner: Any, xi: NonNegative = 1.0):
     """Drops what an optimizer does against the present gradient, and lengthens the rest.
 

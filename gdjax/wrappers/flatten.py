@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-@transformation
+@transformation(kind="wrapper")
 def flatten(inner: Any):
     """Gives a transformation all parameters as one vector, in float32 or wider.
 
@@ -111,7 +111,7 @@ class SplitRealAndImaginaryState(NamedTuple):
     inner_state: Any  # of the inner transformation, with two arrays for a complex parameter
 
 
-@transformation
+@transformation(kind="wrapper")
 def split_real_and_imaginary(inner: Any):
     """Gives a transformation the real and the imaginary part of complex parameters as two arrays.
 

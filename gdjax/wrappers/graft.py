@@ -21,7 +21,7 @@ class GraftState(NamedTuple):
     magnitude: Any  # of the one that gives lengths
 
 
-@transformation
+@transformation(kind="wrapper")
 def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
     """Goes where one transformation goes, as far as another does, array by array.
 

@@ -24,7 +24,7 @@ class MarsState(NamedTuple):
     inner_state: Any
 
 
-@transformation
+@transformation(kind="wrapper")
 def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Positive | None = 1.0):
     """Gives an optimizer gradients that are corrected by how they changed, and shortened.
 

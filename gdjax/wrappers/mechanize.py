@@ -30,7 +30,7 @@ class MechanicState(NamedTuple):
     delta: PerParam  # sum of the steps of the base, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def mechanize(
     base_optimizer: Any,
     weight_decay: NonNegative = 1e-2,

@@ -31,7 +31,7 @@ class SAMState(NamedTuple):
     cache: PerParam | None  # where the climb began; None in opaque mode
 
 
-@transformation
+@transformation(kind="wrapper")
 def sam(
     optimizer: Any,
     adv_optimizer: Any,

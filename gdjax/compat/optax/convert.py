@@ -6,7 +6,7 @@ Only `to_optax` imports optax, when it is called.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,9 @@ import numpy as np
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors, tree
+
+if TYPE_CHECKING:
+    import optax  # type: ignore
 
 __all__ = ["from_optax_state", "to_optax", "to_optax_state"]
 
@@ -43,7 +46,7 @@ CONSTANTS = {"ns_coeffs"}
 MAY_NOT_COUNT = ("ScaleByRms", "ScaleByStdDev", "ScaleByRStdDev")
 
 
-def to_optax(tx: Any) -> Any:
+def to_optax(tx: Any) -> optax.GradientTransformationExtraArgs:
     """Makes a transformation of optax's own class, a plain pair of closures.
 
     For what asks `isinstance` of optax's class, or refuses a transformation that is a tree with

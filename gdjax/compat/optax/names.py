@@ -116,7 +116,7 @@ def namespace(
             raise AttributeError(f"module {module!r} has no attribute {name!r}. {hint}".rstrip())
         if not space and importlib.util.find_spec(f"{_HERE}.{name}"):
             return importlib.import_module(f"{_HERE}.{name}")
-        for source in filter(importlib.util.find_spec, sources):
+        for source in filter(importlib.util.find_spec, (*sources, "gdjax.states")):
             if (found := getattr(importlib.import_module(source), name, None)) is not None:
                 return found
         raise AttributeError(f"gdjax has no counterpart of {module}.{name}.")

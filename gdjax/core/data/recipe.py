@@ -15,8 +15,9 @@ from typing import Any
 
 import jax
 
+from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, freeze, show
-from gdjax.core.data.factory import Factory
+from gdjax.core.data.factory import Factory, Kind
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.rule import errors
 
@@ -28,25 +29,23 @@ __all__ = [
 ]
 
 
+# All factories: those of gdjax by name, those of users and other libraries by `module:name`.
 CATALOGUE: dict[str, Factory] = {}
 
 
-def factory(function: Callable[..., Any], make: type[Recipe]) -> Callable[..., Any]:
+def factory(function: Callable[..., Any], make: type[Recipe], kind: Kind) -> Callable[..., Any]:
     """Turns a function into a factory of `make` objects, and enters it into the catalogue.
 
     A function defined twice (a notebook cell that is run again) replaces itself.
 
     Raises:
-        ValueError: Another function of the same name is in the catalogue.
+        ValueError: Two functions of gdjax have one name. Those of users may be called as ours are.
     """
-    made = Factory(function, make)
-    old = CATALOGUE.get(made.name)
+    made = Factory(function, make, kind)
+    old = CATALOGUE.get(made.key)
     if old is not None and (old.module, old.qualname) != (made.module, made.qualname):
-        errors.fail(
-            made.name,
-            f"a factory's name must be its own; {old.module}.{old.qualname} has it",
-            f"{made.module}.{made.qualname}",
-        )
+        must = f"names of factories must differ inside of gdjax; {old.module} has this one"
+        errors.fail(made.name, must, made.module, instead="Rename one of them.")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -54,14 +53,12 @@ def factory(function: Callable[..., Any], make: type[Recipe]) -> Callable[..., A
 
     made.call = call
     call.factory = made  # type: ignore[attr-defined]
-    CATALOGUE[made.name] = made
+    CATALOGUE[made.key] = made
     return call
 
 
 class Recipe(Remembers):
     """An object that remembers the call that made it. Immutable; a pytree of its numbers."""
-
-    stands_for_a_number = False  # whether a hyperparameter may be one of these
 
     name: str  # of the factory
     _factory: Factory
@@ -151,7 +148,7 @@ class Recipe(Remembers):
                 parts.append(f"{p.name}={show(value)}")
         return f"{self.name}({', '.join(parts)})"
 
-    @functools.cached_property
+    @cached
     def _key(self) -> tuple:
         return (self._factory, freeze(self.arguments))
 
@@ -173,7 +170,7 @@ class Recipe(Remembers):
 
     # The pytree: numbers given in the call, and recipes inside, are children.
 
-    @functools.cached_property
+    @cached
     def _flat(self) -> tuple[tuple, _Structure, tuple[str, ...]]:
         children: list[Any] = []
         labels: list[str] = []

@@ -23,7 +23,7 @@ class Schedule(Recipe):
     Called with a step (a number, or an array of steps of any shape) it gives the value there.
     """
 
-    stands_for_a_number = True
+    stands_for_a_number = True  # may be given for a hyperparameter
 
     def _function(self) -> Callable[[Any], Any]:
         made, given = self._factory, dict(self._arguments)
@@ -64,17 +64,17 @@ def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
     >>> halving(1.0, every=10)(25)
     Array(0.25, dtype=float32)
     """
-    return factory(function, Schedule)
+    return factory(function, Schedule, "schedule")
 
 
 class Live(Recipe):
     """A hyperparameter that lives in the state; made by `live`."""
 
-    stands_for_a_number = True
+    stands_for_a_number = True  # may be given for a hyperparameter
 
 
 def _as_live(function: Callable[P, Any]) -> Callable[P, Live]:
-    return factory(function, Live)
+    return factory(function, Live, "schedule")
 
 
 @_as_live

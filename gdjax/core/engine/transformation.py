@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, ParamSpec, overload
 
 import jax
 
-from gdjax.core.data.factory import Factory
+from gdjax.core.data.cached import cached
+from gdjax.core.data.factory import Factory, Kind
 from gdjax.core.data.hyperparams import ARRAYS, is_array
 from gdjax.core.data.recipe import Recipe, factory
 from gdjax.core.data.schedule import Live, no_scalar, value_at
@@ -23,6 +24,7 @@ from gdjax.core.engine.dispatch import compiled, is_concrete, split
 from gdjax.core.engine.extra_args import check_spelling, taken
 from gdjax.core.engine.facts import Facts, find_facts
 from gdjax.core.engine.numbers import InjectHyperparamsState, StandIn
+from gdjax.core.engine.pair import InitUpdate, Params, State
 from gdjax.core.engine.rule import Rule, merged
 from gdjax.core.rule import errors, numerics, tree
 
@@ -41,12 +43,7 @@ __all__ = [
 P = ParamSpec("P")
 
 
-class _InitUpdate(NamedTuple):
-    init: Callable[[Any], Any]
-    update: Callable[..., Any]
-
-
-class GradientTransformation(Recipe, _InitUpdate):
+class GradientTransformation(Recipe, InitUpdate):
     """A pair of pure functions `(init, update)` that remembers the call that made it.
 
     `init(params)` makes the state, `update(updates, state, params=None, **extra)` returns
@@ -88,7 +85,7 @@ class GradientTransformation(Recipe, _InitUpdate):
             self.__dict__["facts"] = _FACTS[jax.tree.structure(self)] = find_facts(self)
         return self
 
-    def step(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+    def step(self, grads: Any, state: State, params: Params, **extra: Any) -> tuple[Params, State]:
         """Updates and applies in one call: `(params, state)`.
 
         Raises:
@@ -152,7 +149,7 @@ class GradientTransformation(Recipe, _InitUpdate):
         values = {name: StandIn(ranges[name].example, given[name]) for name in names}
         return self.build(values, trying=True)
 
-    @functools.cached_property
+    @cached
     def facts(self) -> Facts:
         """What holds of it whatever its numbers are."""
         structure = jax.tree.structure(self)
@@ -162,13 +159,13 @@ class GradientTransformation(Recipe, _InitUpdate):
             known = _FACTS[structure] = find_facts(self)
         return known
 
-    @functools.cached_property
+    @cached
     def split(self) -> tuple[Any, tuple]:
         """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
         return split(self, is_array)
 
     def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
-        return _InitUpdate(self.init, self.update)._replace(**fields)
+        return InitUpdate(self.init, self.update)._replace(**fields)
 
 
 class _Now(threading.local):
@@ -294,7 +291,13 @@ def apply_updates(params: Any, updates: Any) -> Any:
     return tree.add(params, updates)
 
 
-def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransformation]:
+@overload
+def transformation(function: Callable[P, Any], /) -> Callable[P, GradientTransformation]: ...
+@overload
+def transformation(
+    *, kind: Kind
+) -> Callable[[Callable[P, Any]], Callable[P, GradientTransformation]]: ...
+def transformation(function: Any = None, /, *, kind: Kind = "transformation") -> Any:
     """Makes a factory of gradient transformations of a function that returns `(init, update)`.
 
     The function names its hyperparameters by annotation (`Hyperparam`, or `NonNegative`,
@@ -315,7 +318,15 @@ def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransforma
     >>> negate(factor=2.0)
     negate(factor=2.0)
 
-    Raises:
-        ValueError: Another factory has that name.
+    Args:
+        function: The function.
+        kind: What it is in the catalogue: `"optimizer"`, a whole one with its learning rate;
+            `"wrapper"`, which takes transformations; or `"transformation"`. Written
+            `@transformation(kind="optimizer")`.
     """
-    return factory(function, GradientTransformation)
+    if function is None:
+        return functools.partial(factory, make=GradientTransformation, kind=kind)
+    if isinstance(function, str):
+        hint = f"Write @transformation(kind={function!r})."
+        errors.fail("transformation", "kind must be given by name", function, instead=hint)
+    return factory(function, GradientTransformation, kind)

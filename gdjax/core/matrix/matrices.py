@@ -31,7 +31,7 @@ import numpy as np
 
 from gdjax.core.matrix.batching import Axes, carry
 from gdjax.core.rule import errors, numerics, tree
-from gdjax.params.rules import Rule, _matches, _names, _rule
+from gdjax.params.rules import ParamRule, _matches, _names, _rule
 
 __all__ = ["matrix_axes"]
 
@@ -139,7 +139,7 @@ def _of_numbers(said: Any, shape: tuple[int, ...]) -> Axes:
 def _said(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
     """The leaves, what is said of each, and the structure."""
     leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
-    if isinstance(axes, Rule):
+    if isinstance(axes, ParamRule):
         said = axes._of(params, where)
     elif callable(axes):
         return _said(params, axes(params), where)

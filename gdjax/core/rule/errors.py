@@ -52,9 +52,12 @@ def shorten(value: Any, width: int = 80) -> str:
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Says which of `names` the wrong `name` may have meant; all of them where there are few."""
     names = sorted(names)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=cutoff)
+    by_lower = {known.lower(): known for known in names}  # AdamW is adamw here
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=cutoff)
+    if name.lower() in by_lower:
+        close = close[:1]
     if close:
-        return f"Did you mean {' or '.join(close)}?"
+        return f"Did you mean {' or '.join(by_lower[found] for found in close)}?"
     return f"Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""
 
 

@@ -68,7 +68,7 @@ def scale_by_acprop(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def acprop(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -84,7 +84,7 @@ def scale_by_belief(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adabelief(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -79,7 +79,7 @@ def scale_by_adam(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -120,7 +120,7 @@ def adam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def adamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -110,7 +110,7 @@ def scale_by_adam_mini(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam_mini(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -58,7 +58,7 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: NonNegative = 1e-8)
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adamax(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -89,7 +89,7 @@ def adamax(
     return chain(scale_by_adamax(b1, b2, eps), scale_by_learning_rate(learning_rate))
 
 
-@transformation
+@transformation(kind="optimizer")
 def adamaxw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -133,7 +133,7 @@ def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adan(
     learning_rate: NonNegative,
     b1: Decay = 0.98,

@@ -96,7 +96,7 @@ def scale_by_ademamix(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def ademamix(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -206,7 +206,7 @@ def scale_by_simplified_ademamix(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def simplified_ademamix(
     learning_rate: NonNegative,
     b1: Decay = 0.99,

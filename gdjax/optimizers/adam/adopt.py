@@ -95,7 +95,7 @@ def scale_by_adopt(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adopt(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -94,7 +94,7 @@ def scale_by_amsgrad(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def amsgrad(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -52,7 +52,7 @@ def scale_by_laprop(b1: Decay = 0.9, b2: Decay = 0.999, eps: NonNegative = 1e-15
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def laprop(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

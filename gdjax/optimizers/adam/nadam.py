@@ -94,7 +94,7 @@ def scale_by_nadam(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def nadam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -134,7 +134,7 @@ def nadam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def nadamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -111,7 +111,7 @@ def scale_by_radam(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def radam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

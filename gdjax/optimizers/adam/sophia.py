@@ -111,7 +111,7 @@ def scale_by_sophia(
     return Rule(init, update, children=(Child("hessian", estimator, at="hessian_fn_state"),))
 
 
-@transformation
+@transformation(kind="optimizer")
 def sophia(
     learning_rate: NonNegative,
     b1: Decay = 0.965,

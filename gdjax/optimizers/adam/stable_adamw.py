@@ -93,7 +93,7 @@ def scale_by_stable_adam(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def stable_adamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

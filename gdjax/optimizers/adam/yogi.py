@@ -66,7 +66,7 @@ def scale_by_yogi(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def yogi(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -74,7 +74,7 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adadelta(
     learning_rate: NonNegative | None = None,
     rho: Decay = 0.9,

@@ -62,7 +62,7 @@ def scale_by_rss(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adagrad(
     learning_rate: NonNegative,
     initial_accumulator_value: NonNegative = 0.0,

@@ -85,7 +85,7 @@ def _cube_root(v: jax.Array) -> jax.Array:
     return jnp.where(zero, 0, jnp.cbrt(jnp.where(zero, 1, v)))
 
 
-@transformation
+@transformation(kind="optimizer")
 def madgrad(
     learning_rate: NonNegative,
     momentum: Decay = 0.9,

@@ -133,7 +133,7 @@ def scale_by_stddev(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def rmsprop(
     learning_rate: NonNegative,
     decay: Decay = 0.9,

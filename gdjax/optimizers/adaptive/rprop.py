@@ -79,7 +79,7 @@ def scale_by_rprop(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def rprop(
     learning_rate: NonNegative,
     eta_minus: NonNegative = 0.5,

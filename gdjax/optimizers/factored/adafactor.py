@@ -212,7 +212,7 @@ def scale_by_factored_rms(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adafactor(
     learning_rate: NonNegative | None = None,
     min_dim_size_to_factor: int = 128,

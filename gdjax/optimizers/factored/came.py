@@ -91,7 +91,7 @@ def scale_by_came(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def came(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

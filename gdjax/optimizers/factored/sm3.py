@@ -81,7 +81,7 @@ def scale_by_sm3(b1: Decay = 0.9, b2: Hyperparam = 1.0, eps: NonNegative = 1e-8)
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def sm3(learning_rate: NonNegative, momentum: Decay = 0.9):
     """Descends as AdaGrad does, with m + n numbers kept for a matrix of m·n in the place of sums.
 

@@ -89,7 +89,7 @@ def scale_by_novograd(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def novograd(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -122,7 +122,7 @@ def scale_by_lars(
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def lars(
     learning_rate: NonNegative,
     weight_decay: NonNegative = 0.0,
@@ -180,7 +180,7 @@ def lars(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def lamb(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

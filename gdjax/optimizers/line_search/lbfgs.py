@@ -147,7 +147,7 @@ def _cast(x: jax.Array, like: jax.Array) -> jax.Array:
     return x.astype(like.dtype)
 
 
-@transformation
+@transformation(kind="optimizer")
 def lbfgs(
     learning_rate: NonNegative | None = None,
     memory_size: int = 10,

@@ -109,7 +109,7 @@ def scale_by_dion2(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def dion2(
     learning_rate: NonNegative,
     fraction: float = 0.25,

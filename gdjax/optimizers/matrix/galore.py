@@ -62,7 +62,7 @@ def _stacks(updates: Any, numbers: Any) -> tuple[list[Any], list[Any], Any]:
     return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
 
 
-@transformation
+@transformation(kind="wrapper")
 def scale_by_galore(
     rank: int = 128,
     update_proj_gap: int = 200,
@@ -136,7 +136,7 @@ def scale_by_galore(
     return Rule(init, update, children=(Child("base_optimizer", base, at="base_optimizer_state"),))
 
 
-@transformation
+@transformation(kind="optimizer")
 def galore(
     learning_rate: NonNegative,
     rank: int = 128,

@@ -14,7 +14,7 @@ from gdjax.transforms.weight_norm import hyperball
 __all__ = ["adam_hyperball", "muon_hyperball"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam_hyperball(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -65,7 +65,7 @@ def adam_hyperball(
     return with_adamw(matrix_axes, others, hyperball=hidden)
 
 
-@transformation
+@transformation(kind="optimizer")
 def muon_hyperball(
     learning_rate: NonNegative,
     backend: Any = "standard",

@@ -200,7 +200,7 @@ def turn(S: tuple, Q: tuple, lam: tuple) -> tuple[tuple, tuple]:
     return tuple(bases), tuple(eigenvalues)
 
 
-@transformation
+@transformation(kind="optimizer")
 def kl_shampoo(
     learning_rate: NonNegative,
     b1: Decay = 0.95,

@@ -230,7 +230,7 @@ def balance(Q: tuple) -> tuple:
     return tuple(q * (both / root / root).astype(q.dtype) for q, root in zip(Q, roots))
 
 
-@transformation
+@transformation(kind="optimizer")
 def kron(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

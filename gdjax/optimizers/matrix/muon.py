@@ -181,7 +181,7 @@ def scale_by_shape(
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def muon(
     learning_rate: NonNegative,
     ns_coeffs: Any = STANDARD,

@@ -114,7 +114,7 @@ def _entry(max_logits: Any, name: str, lead: tuple[int, ...]) -> jax.Array:
     return jnp.asarray(heads)
 
 
-@transformation
+@transformation(kind="optimizer")
 def muon_clip(
     learning_rate: NonNegative,
     threshold: Positive = 100.0,

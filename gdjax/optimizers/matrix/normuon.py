@@ -86,7 +86,7 @@ def scale_by_neurons(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def normuon(
     learning_rate: NonNegative,
     b1: Decay = 0.95,

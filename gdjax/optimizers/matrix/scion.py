@@ -91,7 +91,7 @@ def scale_by_lmo(
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def scion(
     learning_rate: NonNegative,
     decay: Decay = 0.9,
@@ -147,7 +147,7 @@ def scion(
     return chain(mean, oracles, add_decayed_weights(1.0), scale_by_learning_rate(learning_rate))
 
 
-@transformation
+@transformation(kind="optimizer")
 def unconstrained_scion(
     learning_rate: NonNegative,
     decay: Decay = 0.9,

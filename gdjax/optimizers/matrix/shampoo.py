@@ -217,7 +217,7 @@ GRAFTS = {
 }
 
 
-@transformation
+@transformation(kind="optimizer")
 def shampoo(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -169,7 +169,7 @@ def scale_by_soap(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def soap(
     learning_rate: NonNegative,
     b1: Decay = 0.95,

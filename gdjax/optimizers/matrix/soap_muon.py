@@ -17,7 +17,7 @@ from gdjax.transforms.orthogonalize import orthogonalize
 __all__ = ["soap_muon"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def soap_muon(
     learning_rate: NonNegative,
     b1: Decay = 0.95,

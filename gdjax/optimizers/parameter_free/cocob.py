@@ -81,7 +81,7 @@ def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def cocob(
     learning_rate: NonNegative = 1.0,
     alpha: NonNegative = 100.0,

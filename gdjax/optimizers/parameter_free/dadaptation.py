@@ -37,7 +37,7 @@ class DAdaptAdamWState(NamedTuple):
     count: Count
 
 
-@transformation
+@transformation(kind="optimizer")
 def dadapt_adamw(
     learning_rate: NonNegative = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),

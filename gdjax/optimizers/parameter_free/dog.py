@@ -108,7 +108,7 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
     return Rule(init, update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def dog(
     learning_rate: NonNegative = 1.0,
     init_step: tuple[str, Any] = ("heuristic", 1e-6),
@@ -251,7 +251,7 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
     return Rule(init, update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def dowg(
     learning_rate: NonNegative = 1.0,
     init_estim_sq_dist: Positive | None = None,

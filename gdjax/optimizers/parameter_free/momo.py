@@ -63,7 +63,7 @@ def _step(
     return tau, bound
 
 
-@transformation
+@transformation(kind="optimizer")
 def momo(
     learning_rate: NonNegative = 1.0,
     beta: Decay = 0.9,
@@ -139,7 +139,7 @@ def momo(
     return Rule(init, update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def momo_adam(
     learning_rate: NonNegative = 1e-2,
     b1: Decay = 0.9,

@@ -60,7 +60,7 @@ def scale_by_polyak(
     return Rule(lambda params: EmptyState(), update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def polyak_sgd(
     max_learning_rate: NonNegative = 1.0,
     scaling: NonNegative = 1.0,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range, ScalarLike
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
@@ -25,8 +25,8 @@ from gdjax.transforms.decay import masked
 __all__ = ["ProdigyState", "prodigy"]
 
 # Two decays in one argument, and a number that is read once: no schedule in their place.
-Fixed = Annotated[Any, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
-Start = Annotated[Any, Range(low=0.0, open_low=True, scheduled=False)]
+Fixed = Annotated[ScalarLike, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
+Start = Annotated[ScalarLike, Range(low=0.0, open_low=True, scheduled=False)]
 
 
 class ProdigyState(NamedTuple):
@@ -41,7 +41,7 @@ class ProdigyState(NamedTuple):
     count: Count
 
 
-@transformation
+@transformation(kind="optimizer")
 def prodigy(
     learning_rate: NonNegative = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),

@@ -13,7 +13,7 @@ from gdjax.transforms.differential_privacy import differentially_private_aggrega
 __all__ = ["dpsgd"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def dpsgd(
     learning_rate: NonNegative,
     l2_norm_clip: NonNegative,

@@ -63,7 +63,7 @@ def scale_by_optimistic_gradient(alpha: NonNegative = 1.0, beta: NonNegative = 1
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_gradient_descent(
     learning_rate: NonNegative,
     alpha: NonNegative = 1.0,
@@ -100,7 +100,7 @@ def optimistic_gradient_descent(
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_adam(
     learning_rate: NonNegative,
     optimism: NonNegative | None = None,
@@ -144,7 +144,7 @@ def optimistic_adam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_adam_v2(
     learning_rate: NonNegative,
     *,

@@ -13,7 +13,7 @@ from gdjax.transforms.momentum import ema, trace
 __all__ = ["momentum", "sgd"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def sgd(
     learning_rate: NonNegative,
     momentum: Decay | None = None,
@@ -48,7 +48,7 @@ def sgd(
     return rate if momentum is None else chain(trace(momentum, nesterov, accumulator_dtype), rate)
 
 
-@transformation
+@transformation(kind="optimizer")
 def momentum(learning_rate: NonNegative, decay: Decay = 0.9, *, accumulator_dtype: Any = None):
     """Descends along the averaged gradient.
 

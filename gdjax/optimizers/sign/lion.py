@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Range
+from gdjax.core.data.hyperparams import Decay, NonNegative, Range, ScalarOrSchedule
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -18,7 +18,7 @@ from gdjax.transforms.decay import add_decayed_weights
 __all__ = ["ScaleByLionState", "lion", "scale_by_lion"]
 
 
-PositiveDecay = Annotated[Any, Range(low=0.0, high=1.0, open_low=True, open_high=True)]
+PositiveDecay = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_low=True, open_high=True)]
 
 
 class ScaleByLionState(NamedTuple):
@@ -64,7 +64,7 @@ def scale_by_lion(b1: Decay = 0.9, b2: PositiveDecay = 0.99, mu_dtype: Any = Non
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def lion(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

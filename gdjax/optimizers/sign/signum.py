@@ -37,7 +37,7 @@ def scale_by_sign():
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def sign_sgd(learning_rate: NonNegative):
     """Moves every entry by the rate, against the sign of its gradient.
 
@@ -59,7 +59,7 @@ def sign_sgd(learning_rate: NonNegative):
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
-@transformation
+@transformation(kind="optimizer")
 def signum(learning_rate: NonNegative, beta: Decay = 0.9, accumulator_dtype: Any = None):
     """Moves every entry by the rate, against the sign of its mean gradient.
 

@@ -35,7 +35,7 @@ class AverageState(NamedTuple):
         return {"steps": self.count}
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_ema(inner: Any, decay: Decay, debias: bool = True):
     """Keeps an exponential average of the parameters, and lets them move as they would without.
 
@@ -78,7 +78,7 @@ def with_ema(inner: Any, decay: Decay, debias: bool = True):
     return _averaging("with_ema", inner, share, 0.0 if debias else 1.0)
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_swa(inner: Any, start: int, every: int = 1):
     """Keeps the plain mean of the parameters after step `start` and every k steps from there.
 
@@ -121,7 +121,7 @@ def with_swa(inner: Any, start: int, every: int = 1):
     return _averaging("with_swa", inner, share, 1.0 if start == 0 else 0.0)
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
     """Keeps an average in which the parameters after step t weigh about as t^η: of the tail.
 

@@ -25,7 +25,7 @@ class LookaheadState(NamedTuple):
     slow: PerParam  # the slow weights φ, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_state: bool = False):
     """Lets an optimizer run ahead, and every k steps goes only part of its way.
 

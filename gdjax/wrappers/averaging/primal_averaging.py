@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 
-from gdjax.core.data.hyperparams import Decay, Range
+from gdjax.core.data.hyperparams import Decay, Range, ScalarOrSchedule
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
@@ -15,7 +15,7 @@ from gdjax.core.rule.roles import PerParam, Scalar
 
 __all__ = ["GeneralizedPrimalAveragingState", "generalized_primal_averaging"]
 
-Share = Annotated[Any, Range(low=0.0, high=1.0, open_low=True)]  # of the average, never nothing
+Share = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_low=True)]  # of the average
 
 
 def move(steps: Any, z: Any, y: Any, share: Any, before: jax.Array, weight: Any) -> tuple[Any, Any]:
@@ -57,7 +57,7 @@ class GeneralizedPrimalAveragingState(NamedTuple):
     z: PerParam  # where the base optimizer is, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def generalized_primal_averaging(
     base_optimizer: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
 ):

@@ -29,7 +29,7 @@ class ScheduleFreeState(NamedTuple):
     z: PerParam  # where the base optimizer is, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def schedule_free(
     base_optimizer: Any,
     learning_rate: NonNegative,

@@ -81,7 +81,7 @@ def skip_large_updates(
     return skip, {"should_skip": skip, "norm_squared": squared}
 
 
-@transformation
+@transformation(kind="wrapper")
 def accumulate(
     inner: Any,
     every: Any,

@@ -29,7 +29,7 @@ class ApplyIfFiniteState(NamedTuple):
         return {"skipped": self.total_notfinite}
 
 
-@transformation
+@transformation(kind="wrapper")
 def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name: Any = None):
     """Leaves out the steps whose gradients hold a NaN or an infinity: no update, no new state.
 

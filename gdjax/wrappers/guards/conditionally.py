@@ -35,7 +35,7 @@ class ConditionallyTransformState(NamedTuple):
     step: Count  # calls so far
 
 
-@transformation
+@transformation(kind="wrapper")
 def conditionally_mask(
     inner: Any, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ):
@@ -62,7 +62,7 @@ def conditionally_mask(
     return guarded(inner, init, judge, couples=False)
 
 
-@transformation
+@transformation(kind="wrapper")
 def conditionally_transform(
     inner: Any, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ):

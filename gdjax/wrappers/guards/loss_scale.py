@@ -34,7 +34,7 @@ class LossScaleState(NamedTuple):
         return {"loss_scale": self.scale, "skipped": self.skipped}
 
 
-@transformation
+@transformation(kind="wrapper")
 def loss_scale(
     inner: Any,
     init_scale: Positive = 2.0**15,

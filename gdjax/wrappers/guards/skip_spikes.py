@@ -39,7 +39,7 @@ class SkipSpikesState(NamedTuple):
         return {"skipped": self.skipped, "skip_reason": self.reason, **told}
 
 
-@transformation
+@transformation(kind="wrapper")
 def skip_spikes(
     inner: Any,
     loss: NonNegative | None = 6.0,

@@ -48,7 +48,7 @@ class SplitWeightsState(NamedTuple):
     inner_state: Any  # of the inner transformation, which has seen the weights
 
 
-@transformation
+@transformation(kind="wrapper")
 def compensated(inner: Any):
     """Adds to each update what the rounding of parameters of 16 bits lost before: Kahan's sum.
 
@@ -102,7 +102,7 @@ def compensated(inner: Any):
     )
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_split_weights(inner: Any, key: Any = None):
     """Trains weights that are split into a parameter of 16 bits and 8 bits of what it lost.
 

@@ -24,7 +24,7 @@ class MasterWeightsState(NamedTuple):
     inner_state: Any  # of the inner transformation, which has seen the master
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_master_weights(inner: Any):
     """Trains float32 copies of parameters of 16 bits, which are their roundings: mixed precision.
 

@@ -22,7 +22,7 @@ class OffloadState(NamedTuple):
     inner_state: Any  # of the inner transformation; its large arrays are in the host's memory
 
 
-@transformation
+@transformation(kind="wrapper")
 def offload(inner: Any, min_size: int = 4096):
     """Keeps the large arrays of a transformation's state in the pinned memory of the host.
 

@@ -26,7 +26,7 @@ class StochasticRoundingState(NamedTuple):
     inner_state: Any  # of the inner transformation
 
 
-@transformation
+@transformation(kind="wrapper")
 def stochastic_rounding(inner: Any, key: Any):
     """Moves parameters of 16 bits to one of the two numbers beside θ + u, so that this is the mean.
 

@@ -32,7 +32,7 @@ class StoreState(NamedTuple):
     inner_state: Any  # of the inner transformation, some of its arrays `Stored`
 
 
-@transformation
+@transformation(kind="wrapper")
 def store(
     inner: Any, format: str | Mapping[str, str] = "8bit", block: int = 256, min_size: int = 4096
 ):

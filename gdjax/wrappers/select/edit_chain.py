@@ -30,7 +30,7 @@ class Times(Recipe):
 
 
 def _as_times(function: Callable[P, Any]) -> Callable[P, Times]:
-    return factory(function, Times)
+    return factory(function, Times, "rule")
 
 
 @_as_times

@@ -36,7 +36,7 @@ from gdjax.wrappers.select.masked import frozen, partition, restrict
 __all__ = ["groups"]
 
 
-@transformation
+@transformation(kind="wrapper")
 def groups(base: Any, *rows: Any):
     r"""Trains with one optimizer, some parameters with other arguments, otherwise, or not at all.
 

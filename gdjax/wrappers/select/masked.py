@@ -20,8 +20,7 @@ from gdjax.core.data.compare import is_transformation
 from gdjax.core.engine.rule import Child, EmptyState, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, tree
-from gdjax.params.rules import Rule as ParamRule
-from gdjax.params.rules import by_label, label, only, select
+from gdjax.params.rules import ParamRule, by_label, label, only, select
 from gdjax.transforms.basic import set_to_zero
 
 __all__ = [
@@ -51,7 +50,7 @@ class PartitionState(NamedTuple):
 frozen = set_to_zero()
 
 
-@transformation
+@transformation(kind="wrapper")
 def masked(
     inner: Any, mask: Any, *, outside: str = "zero", mask_compatible_extra_args: bool = False
 ):
@@ -78,7 +77,7 @@ def masked(
     return restrict("masked", inner, mask, outside, mask_compatible_extra_args)
 
 
-@transformation
+@transformation(kind="wrapper")
 def selective_transform(optimizer: Any, *, freeze_mask: Any):
     """Trains all parameters but those of the mask, which have no update and no state.
 
@@ -123,7 +122,7 @@ def freeze(mask: Any):
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="wrapper")
 def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transformations: Any):
     """Applies to each part of the parameters a transformation of its own.
 
