@@ -34,7 +34,7 @@ class MechanicState(NamedTuple):
 
 @transformation
 def mechanize(
-    base_optimizer: Any,
+    inner: Any,
     weight_decay: NonNegative = 1e-2,
     eps: NonNegative = 1e-8,
     s_init: NonNegative = 1e-6,
@@ -57,7 +57,7 @@ def mechanize(
     True
 
     Args:
-        base_optimizer: The transformation, its learning rate included.
+        inner: The transformation, its learning rate included.
         weight_decay: λ ≥ 0, a pull of the factor and not of the parameters.
         eps: In the units of h, the gradient times the steps of the base.
         s_init: s₀ ≥ 0, the factor to begin with.
@@ -78,7 +78,7 @@ def mechanize(
             return tree.scalar_like(params) + jnp.zeros(num_betas, tree.scalar_like(params).dtype)
 
         return MechanicState(
-            base_optimizer.init(params),
+            inner.init(params),
             zero_count(),
             zeros(),
             zeros(),
@@ -100,9 +100,7 @@ def mechanize(
         v = numerics.norm(jnp.stack([beta * v, jnp.broadcast_to(h, v.shape)]), axis=0)
         r = jnp.maximum(beta * r - s * h, 0)
         s = safe_divide(s_init / num_betas * m + r, v + eps)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         factor = weak(jnp.sum(s))
 
         def leaf(u, delta, x0, x):
@@ -113,7 +111,7 @@ def mechanize(
         return u, MechanicState(base, increment(state.count), r, m, v, s, x0, delta)
 
     def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
+        return [("inner", inner, state.base_optimizer_state)]
 
     # What the base would evaluate at lies on its own way, not on the one that is gone.
     return Pair(init, update, parts=parts, evaluate=lambda state, params: params)

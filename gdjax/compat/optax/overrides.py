@@ -13,15 +13,15 @@ from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.engine.extra_args import call_update
 from gdjax.core.engine.transformation import EmptyState
 from gdjax.core.rule import errors
-from gdjax.optimizers.adam.adam import adam as _adam
-from gdjax.optimizers.adam.adam import adan as _adan
+from gdjax.optimizers.adam import adam as _adam
+from gdjax.optimizers.adam import adan as _adan
 from gdjax.optimizers.adaptive import adagrad as _adagrad
 from gdjax.optimizers.adaptive import rmsprop as _rmsprop
 from gdjax.optimizers.factored import adafactor as _adafactor
 from gdjax.optimizers.layerwise import novograd as _novograd
-from gdjax.optimizers.sgd.sgd import noisy_sgd as _noisy
-from gdjax.optimizers.sgd.sgd import optimistic as _optimistic
-from gdjax.optimizers.sign.signum import lion as _lion
+from gdjax.optimizers.sgd import noisy_sgd as _noisy
+from gdjax.optimizers.sgd import optimistic as _optimistic
+from gdjax.optimizers.sign import lion as _lion
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import decay as _decay
 from gdjax.transforms import momentum as _momentum
@@ -301,7 +301,7 @@ def adafactor(
     if momentum is None:
         return _adafactor.adafactor(*numbers, *more, None, *last)
     without = _adafactor.adafactor(*numbers, *more, None, None, None, eps, factored)
-    average = _momentum.ema(momentum, debias=False, accumulator_dtype=dtype_momentum)
+    average = _momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum)
     decay = (
         []
         if weight_decay_rate is None

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gdjax.core.data import renamed
 from gdjax.core.data.compare import Remembers, show
 from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_number, range_in
 from gdjax.core.rule import errors
@@ -58,12 +59,7 @@ class Factory:
         try:
             return dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
-            names = list(self.signature.parameters)
-            wrong = [k for k in kwargs if k not in names]
-            hint = (
-                errors.nearest(wrong[0], names) if wrong else f"Write {self.name}{self.signature}."
-            )
-            raise TypeError(f"{self.name}: {error}. {hint}") from None
+            raise renamed.misfit(self.name, error, kwargs, self.signature) from None
 
     def invoke(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the undecorated function with named arguments."""

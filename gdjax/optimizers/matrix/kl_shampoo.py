@@ -51,7 +51,7 @@ def scale_by_kl_shampoo(
     b1: Decay = 0.95,
     b2: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     init_factor: Positive | None = None,
     mu_dtype: Any = None,
@@ -83,22 +83,20 @@ def scale_by_kl_shampoo(
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1), of the covariances.
         eps: The least eigenvalue, as a part of the largest of its side.
-        precondition_frequency: T ≥ 1.
+        every: T ≥ 1, the steps from one decomposition to the next.
         max_precond_dim: Longer sides have a diagonal S.
         init_factor: S_a and S_b are this multiple of I at first; None for one that fits.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
         matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: precondition_frequency is less than 1; an array of more than two axes without
-            matrix_axes.
+        ValueError: `every` is less than 1; an array of more than two axes without `matrix_axes`.
 
     Reference: Lin, Lowe, Dangel, Eschenhagen, Xu and Grosse, Understanding and improving Shampoo
         and SOAP via Kullback-Leibler minimization, 2025, https://arxiv.org/abs/2509.03378
     """
-    if precondition_frequency < 1:
-        must = "precondition_frequency must be at least 1"
-        errors.fail("scale_by_kl_shampoo", must, precondition_frequency)
+    if every < 1:
+        errors.fail("scale_by_kl_shampoo", "every must be at least 1", every)
     about = {"axes": matrix_axes, "where": "scale_by_kl_shampoo"}
     at_first = 0.0 if init_factor is None else init_factor
 
@@ -127,7 +125,7 @@ def scale_by_kl_shampoo(
         )
 
     def update(updates, state, params=None, **extra):
-        due = state.count % precondition_frequency == 0
+        due = state.count % every == 0
         t = increment(state.count)
         c = debias(b1, t)
         _, mu = tree.evolve(lambda g, m: (g, ema(m, g, b1)), (updates, state.mu))
@@ -210,7 +208,7 @@ def kl_shampoo(
     eps: NonNegative = 1e-8,
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     init_factor: Positive | None = None,
     mu_dtype: Any = None,
@@ -235,7 +233,7 @@ def kl_shampoo(
         eps: The least eigenvalue, as a part of the largest.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
-        precondition_frequency: Steps from one look at the eigenvectors to the next.
+        every: Steps from one decomposition of the covariances to the next.
         max_precond_dim: Sides that are longer are whitened entry by entry.
         init_factor: What the factors are multiples of I by at first; see `scale_by_kl_shampoo`.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
@@ -252,7 +250,7 @@ def kl_shampoo(
             b1,
             b2,
             eps,
-            precondition_frequency,
+            every,
             max_precond_dim,
             init_factor,
             mu_dtype,

@@ -239,7 +239,7 @@ def kron(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
     preconditioner_update_probability: NonNegative | None = None,
     max_size_triangular: int = 8192,
     memory_save_mode: str | None = None,
@@ -270,7 +270,7 @@ def kron(
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
         weight_decay: λ ≥ 0.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         preconditioner_update_probability: How often it is fitted; see `scale_by_kron`.
         max_size_triangular: Longer sides have a diagonal factor.
         memory_save_mode: Which other factors are diagonal; see `scale_by_kron`.
@@ -305,6 +305,6 @@ def kron(
             key,
             matrix_axes=matrix_axes,
         ),
-        add_decayed_weights(weight_decay, weight_decay_mask),
+        add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

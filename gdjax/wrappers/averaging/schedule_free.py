@@ -32,7 +32,7 @@ class ScheduleFreeState(NamedTuple):
 
 @transformation
 def schedule_free(
-    base_optimizer: Any,
+    inner: Any,
     learning_rate: NonNegative,
     b1: Share = 0.9,
     weight_lr_power: NonNegative = 2.0,
@@ -55,7 +55,7 @@ def schedule_free(
     (Array([-3.5], dtype=float32), Array([-3.], dtype=float32))
 
     Args:
-        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+        inner: The transformation that moves z, its learning rate included. It sees y as
             the parameters, so its weight decay is of y.
         learning_rate: η ≥ 0, the rate of the base, for the weights of the average.
         b1: β in (0, 1], the share of the average in the parameters.
@@ -75,15 +75,13 @@ def schedule_free(
             weight_sum=tree.scalar_like(params),
             step_count=zero_count(),
             max_lr=tree.scalar_like(params),
-            base_optimizer_state=base_optimizer.init(params),
+            base_optimizer_state=inner.init(params),
             z=tree.add(tree.moment_like(params, state_dtype), params),
         )
 
     def update(updates, state, params=None, **extra):
         errors.need_params("schedule_free", params)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         most = jnp.maximum(state.max_lr, learning_rate)
         weight = most**weight_lr_power
         total = state.weight_sum + weight
@@ -92,7 +90,7 @@ def schedule_free(
         return u, ScheduleFreeState(share, total, count, most, base, z)
 
     def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
+        return [("inner", inner, state.base_optimizer_state)]
 
     return Pair(init, update, parts=parts, evaluate=schedule_free_eval_params)
 
