@@ -11,6 +11,7 @@ import pytest
 import gdjax as gd
 from gdjax.compat import optax
 from gdjax.compat.optax import contrib
+from gdjax.compat.optax.convert import from_optax_state
 from gdjax.compat.optax.spellings import SPELLINGS
 from gdjax.core.data.recipe import CATALOGUE
 from gdjax.core.data.renamed import ARGUMENTS
@@ -103,3 +104,25 @@ def test_axes_of_muon_are_said_as_in_its_siblings():
         assert {"square", "bias"} == named(labels["adam"]) and "square" not in named(labels[hidden])
         after, _ = tx.step(params, tx.init(params), params)
         assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(after))
+
+
+def test_a_value_that_was_saved_under_an_old_name_is_restored():
+    tx, params = gd.adadelta(gd.live(0.1), decay=gd.live(0.5)), jnp.ones(2)
+    state = gd.state.set_hyperparams(tx, tx.init(params), decay=0.7)
+    saved = gd.state.to_dict(tx, state)
+    before = {name.replace("hyperparams/decay", "hyperparams/rho"): x for name, x in saved.items()}
+    assert before.keys() != saved.keys()
+    for strict in (True, False):
+        back, report = gd.state.from_dict(tx, params, before, strict=strict)
+        assert float(gd.state.hyperparams(tx, back)["decay"]) == pytest.approx(0.7)
+        assert not report.new and not report.dropped
+
+
+def test_a_value_that_optax_keeps_under_its_name_is_taken_over():
+    """`inject_hyperparams` names the values as optax names the arguments."""
+    injected = optax.inject_hyperparams(optax.adadelta)(0.1, rho=0.6)
+    state = injected.init(jnp.ones(2))
+    assert set(state.hyperparams) >= {"learning_rate", "rho"}
+    tx = gd.adadelta(gd.live(0.3), decay=gd.live(0.9))
+    taken = from_optax_state(tx, jnp.ones(2), state)
+    assert float(gd.state.hyperparams(tx, taken)["decay"]) == pytest.approx(0.6)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.renamed import former
 from gdjax.core.lowbit.quantized import Stored, is_stored
 from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves
@@ -163,8 +164,9 @@ class _Source:
 
     def find(self, name: Name) -> str | None:
         """The name under which an array was saved; None if it was not."""
-        if str(name) in self.names or self.strict:
-            return str(name) if str(name) in self.names else None
+        known = next((one for one in _spellings(name) if one in self.names), None)
+        if known is not None or self.strict:
+            return known
         end = "/" + "/".join((name.owner, *name.path))
         found = [other for other in self.names if f"/{other}".endswith(end)]
         if name.moves and name.path[-1] == "count" and not found:  # of what was a number
@@ -186,6 +188,14 @@ class _Source:
             return Stored.build(self.forms[name], [jnp.asarray(x) for x in arrays])
         except (TypeError, ValueError, KeyError) as error:
             errors.fail("from_dict", f"{name!r} must be in few bits as its form says", str(error))
+
+
+def _spellings(name: Name) -> Iterator[str]:
+    """The name of an array, and those it had before: a value that moves has its argument's name."""
+    yield str(name)
+    if name.moves:
+        for old in former(name.path[-1]):
+            yield str(name._replace(path=(*name.path[:-1], old)))
 
 
 def _form(x: Any) -> dict[str, Any]:
