@@ -303,8 +303,10 @@ def test_what_every_must_be(every):
 
 
 def test_did_step_asks_for_one_state():
-    with pytest.raises(ValueError, match="did_step: state must hold one .*got 0 of them"):
+    with pytest.raises(KeyError, match="did_step: 'MultiStepsState' must be .* got none"):
         gd.did_step(gd.sgd(0.1).init(ONE))
+    twice = gd.accumulate(gd.accumulate(gd.sgd(0.1), 2), 1)  # the state that is given, of the two
+    assert gd.did_step(twice.update(ONE, twice.init(ONE))[1])
 
 
 def branches(text):

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from gdjax.core.engine.extra_args import call_update
 from gdjax.core.engine.transformation import Pair, transformation
 from gdjax.core.rule import collectives, errors, numerics, tree
+from gdjax.core.rule.find import locate
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.wrappers.guards.apply_if_finite import all_finite, on_any
 from gdjax.wrappers.guards.cond import call_step, step_over, update_over
-from gdjax.wrappers.guards.held import held
 from gdjax.wrappers.guards.named_extra import needing
 from gdjax.wrappers.select.trainable import trained
 
@@ -217,9 +217,9 @@ def did_step(state: Any) -> jax.Array:
         state: The state of `accumulate`, or of what holds it.
 
     Raises:
-        ValueError: There is no such state in it, or more than one.
+        KeyError: There is no such state in it, or more than one.
     """
-    one = held("did_step", state, MultiStepsState, "accumulate")
+    _, one = locate(state, MultiStepsState, "did_step")
     return (one.mini_step == 0) & (one.gradient_step > 0) & ~one.skip_state.last
 
 
