@@ -88,7 +88,7 @@ def test_rules_with_state():
     """A state for each matrix, numbered as they are; what a rule returns keeps its dtype."""
     params = {"stack": normal(2, 3, 4), "v": normal(5)}
     make = lambda p: (jnp.zeros((p.shape[0],) * 2), None)
-    state = matrices.like(make, params, axes="n in out", where="test")
+    state = matrices.per_matrix(make, params, axes="n in out", where="test")
     assert state["stack"][0].shape == (2, 3, 3) and state["v"][0].shape == (5, 5)
     halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), state)
 

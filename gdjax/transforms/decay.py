@@ -92,11 +92,11 @@ def _decay(name: str, weight_decay: Any, mask: Any, sign: int = 1):
         def leaf(g, p):
             return g if p is None or nothing else g + sign * weight_decay * p
 
-        return tree.map(leaf, updates, masked(params, mask, name)), state
+        return tree.map(leaf, updates, masked_params(params, mask, name)), state
 
     return Pair(lambda params: EmptyState(), update, fuses=True)
 
 
-def masked(params: Any, mask: Any, where: str) -> Any:
+def masked_params(params: Any, mask: Any, where: str) -> Any:
     """The parameters with None where the mask says False."""
     return params if mask is None else only(select(params, mask, where), params)

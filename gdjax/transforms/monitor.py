@@ -199,7 +199,7 @@ def _blank(measure: Callable[[Any], Any], params: Any) -> Any:
 
 def _take(measure: Callable[[Any], Any], updates: Any, before: Any) -> Any:
     """What is measured, in the dtypes and the places it has in the state."""
-    as_it_was = lambda x, old: distribute.put_like(numerics.like(x, old), old)
+    as_it_was = lambda x, old: distribute.reshard_like(numerics.like(x, old), old)
     return jax.tree.map(as_it_was, measure(updates), before)
 
 

@@ -205,7 +205,7 @@ def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
         return _of_all(lengths)
     groups: dict[Any, list[jax.Array]] = {}
     for x in lengths:
-        groups.setdefault(collectives.names_of(x, axis_name), []).append(x)
+        groups.setdefault(collectives.varying_axes(x, axis_name), []).append(x)
     return _of_all([_over(_of_all(group), names) for names, group in groups.items()])
 
 

@@ -20,7 +20,7 @@ from gdjax.core.rule.numerics import (
     zero_count,
 )
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 if TYPE_CHECKING:
     import chex
@@ -129,7 +129,7 @@ def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
         def leaf(g, p):
             return g if p is None else (g - weight_decay * p) / (1 + weight_decay)
 
-        return tree.map(leaf, updates, masked(params, mask, "proximal_decay")), state
+        return tree.map(leaf, updates, masked_params(params, mask, "proximal_decay")), state
 
     return Pair(lambda params: EmptyState(), update, fuses=True)
 

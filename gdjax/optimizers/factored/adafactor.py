@@ -87,7 +87,7 @@ def factors_like(
     return rows, columns, jax.tree.map(lambda p: p if axes_of(p) is None else None, squares)
 
 
-def follow(
+def update_means(
     g: jax.Array, r: Any, c: Any, v: Any, decay: Any, eps: Any, spec: Any = None
 ) -> tuple[Any, ...]:
     """Takes |g|² + ε into its means: row and column means r and c of a matrix, or v.
@@ -197,7 +197,7 @@ def scale_by_factored_rms(
         decay = numerics.weak(decay_rate_fn(step, decay_rate))
 
         def leaf(g, r, c, v):
-            roots, r, c, v = follow(g, r, c, v, decay, eps, spec)
+            roots, r, c, v = update_means(g, r, c, v, decay, eps, spec)
             if clipping_threshold is None:
                 return divide(g, roots), r, c, v
             return divide_and_clip(g, roots, clipping_threshold, spec), r, c, v

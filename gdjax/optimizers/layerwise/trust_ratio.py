@@ -13,7 +13,7 @@ from gdjax.core.engine.transformation import EmptyState, Pair, transformation
 from gdjax.core.rule import errors, tree
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import add_decayed_weights, masked
+from gdjax.transforms.decay import add_decayed_weights, masked_params
 from gdjax.transforms.momentum import trace
 from gdjax.transforms.norms import length_of
 
@@ -114,8 +114,8 @@ def scale_by_lars(
 
     def update(updates, state, params=None, **extra):
         _need_params("scale_by_lars", params)
-        decayed = masked(params, mask, "scale_by_lars")
-        scaled = masked(params, trust_ratio_mask, "scale_by_lars")
+        decayed = masked_params(params, mask, "scale_by_lars")
+        scaled = masked_params(params, trust_ratio_mask, "scale_by_lars")
         return tree.map(leaf, updates, decayed, scaled), state
 
     return Pair(lambda params: EmptyState(), update, fuses=True)

@@ -100,7 +100,7 @@ def scale_by_dion2(
 
     def init(params):
         return ScaleByDion2State(
-            matrices.like(jnp.zeros_like, params, axes=matrix_axes, where=where)
+            matrices.per_matrix(jnp.zeros_like, params, axes=matrix_axes, where=where)
         )
 
     def update(updates, state, params=None, **extra):

@@ -42,7 +42,7 @@ class _Wide(NamedTuple):
     turned: bool
 
     def stack(self, x: Any) -> Any:
-        stack = distribute.on_all(self.axes.stack(jnp.asarray(x)))
+        stack = distribute.replicate(self.axes.stack(jnp.asarray(x)))
         return stack.mT if self.turned else stack
 
     def unstack(self, stack: Any, like: Any) -> Any:
@@ -115,13 +115,15 @@ def scale_by_galore(
         project = lambda g, p: g if p is None else p.mT.conj() @ g
         projected = tree.map(project, stacks, projector)
         before = state.base_optimizer_state
-        inner = call_update(base, projected, jax.tree.map(distribute.on_all, before), None, extra)
+        inner = call_update(
+            base, projected, jax.tree.map(distribute.replicate, before), None, extra
+        )
         lead_back = lambda n, p: n if p is None else scale * (p @ n)
         out = treedef.flatten_up_to(tree.map(lead_back, inner[0], projector))
         likes = treedef.flatten_up_to(updates)
         rows = zip(ways, out, likes)
         out = [u if way is None or u is None else way.unstack(u, x) for way, u, x in rows]
-        after = jax.tree.map(distribute.put_like, inner[1], before)
+        after = jax.tree.map(distribute.reshard_like, inner[1], before)
         state = GaLoreState(increment(state.count), after, projector)
         return treedef.unflatten(out), state
 

@@ -117,11 +117,11 @@ def scale_by_kl_shampoo(
         return KLShampooState(
             zero_count(),
             tree.moment_like(params, mu_dtype),
-            matrices.like(
+            matrices.per_matrix(
                 pair(lambda n, dtype: at_first * jnp.eye(n, dtype=dtype)), params, **about
             ),
-            matrices.like(pair(lambda n, dtype: jnp.eye(n, dtype=dtype)), params, **about),
-            matrices.like(pair(real, whole=False), params, **about),
+            matrices.per_matrix(pair(lambda n, dtype: jnp.eye(n, dtype=dtype)), params, **about),
+            matrices.per_matrix(pair(real, whole=False), params, **about),
         )
 
     def update(updates, state, params=None, **extra):
@@ -137,7 +137,7 @@ def scale_by_kl_shampoo(
                 S, lam = start(S, lam, size ** (2 / sum(x is not None for x in lam)))
             S, lam = jax.tree.map(
                 lambda new, old: jnp.where(size > 0, new, old),
-                follow(g, S, Q, lam, b2, eps),
+                update_factors(g, S, Q, lam, b2, eps),
                 (S, lam),
             )
             Q, lam = lax.cond(due, lambda: turn(S, Q, lam), lambda: (Q, lam))
@@ -167,24 +167,24 @@ def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
     return x
 
 
-def follow(
+def update_factors(
     g: jax.Array, S: tuple, Q: tuple, lam: tuple, decay: Any, eps: Any
 ) -> tuple[tuple, tuple]:
     """Takes a gradient, whitened from the other side, into S and λ of each."""
     covariance, eigenvalues = list(S), list(lam)
     for side in (0, 1):
-        w = by_roots(rotate(g, only(Q, 1 - side)), only(lam, 1 - side), eps)
+        w = by_roots(rotate(g, one_side(Q, 1 - side)), one_side(lam, 1 - side), eps)
         count = g.shape[1 - side]
         if S[side] is not None:
             delta = w @ w.mT.conj() if side == 0 else w.mT @ w.conj()
             covariance[side] = ema(S[side], delta / count, decay)
         if lam[side] is not None:
-            squares = jnp.sum(abs_sq(rotate(w, only(Q, side))), 1 - side) / count
+            squares = jnp.sum(abs_sq(rotate(w, one_side(Q, side))), 1 - side) / count
             eigenvalues[side] = ema(lam[side], squares, decay)
     return tuple(covariance), tuple(eigenvalues)
 
 
-def only(pair: tuple, side: int) -> tuple[Any, Any]:
+def one_side(pair: tuple, side: int) -> tuple[Any, Any]:
     """A pair of sides without the other one."""
     return (pair[0], None) if side == 0 else (None, pair[1])
 

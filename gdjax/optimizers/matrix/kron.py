@@ -127,7 +127,7 @@ def scale_by_kron(
 
     def init(params):
         mu = tree.moment_like(params, mu_dtype)
-        Q = matrices.like(factors, params, **about)
+        Q = matrices.per_matrix(factors, params, **about)
         return KronState(zero_count(), zero_count(), key_data(key), mu, Q)
 
     def update(updates, state, params=None, **extra):
@@ -171,7 +171,7 @@ def kinds_of(shape: tuple[int, ...], longest: int, mode: str | None) -> list[str
 
 def matrix_keys(key: jax.Array, updates: Any, about: dict[str, Any]) -> Any:
     """The data of a key for each matrix: of `key`, the path of its array, and its number there."""
-    counts = matrices.like(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
+    counts = matrices.per_matrix(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
 
     def each(k: jax.Array, zeros: jax.Array | None) -> jax.Array | None:
         if zeros is None:

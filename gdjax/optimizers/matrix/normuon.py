@@ -78,7 +78,9 @@ def scale_by_neurons(
 
     def init(params):
         zeros = lambda p: jnp.zeros(p.shape[-1], jnp.finfo(p.dtype).dtype)
-        return ScaleByNeuronsState(matrices.like(zeros, params, axes=matrix_axes, where=where))
+        return ScaleByNeuronsState(
+            matrices.per_matrix(zeros, params, axes=matrix_axes, where=where)
+        )
 
     def update(updates, state, params=None, **extra):
         updates, nu = in_place(leaf, (updates, state.nu), axes=matrix_axes, where=where)

@@ -84,8 +84,8 @@ def scale_by_lmo(
     leaf = _rule(norm, polar_steps(where, "backend", backend, steps), eps)
 
     def update(updates, state, params=None, **extra):
-        carry = matrices.evolve if norm == "spectral" else in_place
-        return carry(leaf, (updates,), axes=matrix_axes, where=where)[0], state
+        evolve = matrices.evolve if norm == "spectral" else in_place
+        return evolve(leaf, (updates,), axes=matrix_axes, where=where)[0], state
 
     return lambda params: EmptyState(), update
 

@@ -160,7 +160,7 @@ def scale_by_shampoo(
             found = zip(cut.sides, sides_of(p.shape))
             return tuple(None if full is None else one(n, full) for n, full in found)
 
-        return matrices.like(of, params, **about)
+        return matrices.per_matrix(of, params, **about)
 
     def init(params):
         units = both(jnp.eye, params)
@@ -179,11 +179,11 @@ def scale_by_shampoo(
             x = cut.blocks(g)
             p = 2 * sum(s is not None for s in S) if root is None else root
 
-            def follow(side, s):
+            def updated(side, s):
                 square = second_moment(x, side, is_full(s))
                 return s + square if b2 is None else ema(s, square, b2)
 
-            after = each_side(follow, S)
+            after = each_side(updated, S)
             refreshed = lambda: each_side(lambda _, s: inverse_root(s / c, p, eps, method), after)
             now = lax.cond(due, refreshed, lambda: Y)
             for side, y in enumerate(now):

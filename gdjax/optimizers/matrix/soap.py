@@ -47,7 +47,7 @@ def rotate_back(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:
     return x if right is None else x @ right.mT.conj()
 
 
-def follow(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> tuple[Any, Any]:
+def update_statistics(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> tuple[Any, Any]:
     """Takes G·Gᵀ and Gᵀ·G into their means."""
     left, right = statistics
     left = None if left is None else ema(left, g @ g.mT.conj(), decay)
@@ -130,10 +130,10 @@ def scale_by_soap(
 
     def init(params):
         mean_square = lambda p: jnp.zeros_like(p, dtype=jnp.finfo(p.dtype).dtype)
-        nu = matrices.like(mean_square, params, **about)
+        nu = matrices.per_matrix(mean_square, params, **about)
         none = lambda n, dtype: jnp.zeros((n, n), dtype)
-        statistics = matrices.like(squares(none), params, **about)
-        basis = matrices.like(squares(jnp.eye), params, **about)
+        statistics = matrices.per_matrix(squares(none), params, **about)
+        basis = matrices.per_matrix(squares(jnp.eye), params, **about)
         return ScaleBySoapState(
             zero_count(), tree.moment_like(params, mu_dtype), nu, statistics, basis
         )
@@ -156,7 +156,7 @@ def scale_by_soap(
         def leaf(g, V, P, Q, M):
             V = unless_skipped(ema(V, abs_sq(rotate(g, Q)), b2), V)
             u = rotate_back(divide_by_root(rotate(M, Q) / c1, V / c2, eps), Q)
-            P = follow(P, g, b2 if b3 is None else b3)
+            P = update_statistics(P, g, b2 if b3 is None else b3)
             by_eigh = lambda: (jax.tree.map(inverse_roots.eigenbasis, P), V)
             refreshed = lambda: lax.cond(first, by_eigh, lambda: next_bases(P, Q, V))
             Q, V = lax.cond(due, refreshed, lambda: (Q, V))

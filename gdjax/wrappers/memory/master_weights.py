@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gdjax.core.engine.extra_args import call_update
 from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
-from gdjax.core.lowbit.rounding import carry, is_narrow, land, nearest
+from gdjax.core.lowbit.rounding import evolve_narrow, is_narrow, land, nearest
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.wrappers.select.trainable import trained
 
@@ -70,7 +70,7 @@ def with_master_weights(inner: Any):
             d, _ = land(p, w, nearest(w, dtype), dtype)
             return d, w
 
-        updates, master = carry(leaf, updates, params, state.master)
+        updates, master = evolve_narrow(leaf, updates, params, state.master)
         return updates, MasterWeightsState(master, inner_state)
 
     def evaluate(state, params):

@@ -11,7 +11,7 @@ import numpy as np
 
 from gdjax.core.engine.extra_args import call_update
 from gdjax.core.engine.transformation import Pair, transformation
-from gdjax.core.lowbit.quantized import Stored, check_format, is_stored, mix
+from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized, mix
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.wrappers.guards.cond import call_evaluate, call_step
@@ -73,7 +73,7 @@ class StoreState(NamedTuple):
     """State of `store`."""
 
     step: chex.Array  # [] int32: calls so far; what is rounded at random depends on it
-    inner_state: Any  # of the inner transformation, some of its arrays `Stored`
+    inner_state: Any  # of the inner transformation, some of its arrays `Quantized`
 
 
 @transformation
@@ -142,9 +142,9 @@ def store(
         return named[field], square
 
     def pack(x: Any, to: str, square: bool) -> Any:
-        if is_stored(x) or not _is_real(x) or np.size(x) < min_size:
+        if is_quantized(x) or not _is_real(x) or np.size(x) < min_size:
             return x
-        return Stored.of(x, to, square=square, block=block)
+        return Quantized.of(x, to, square=square, block=block)
 
     def init(params):
         found: set[str] = set()
@@ -155,7 +155,7 @@ def store(
             return (
                 None
                 if kind is None
-                else jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_stored)
+                else jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_quantized)
             )
 
         packed = _fields(inner.init(params), field)
@@ -169,8 +169,10 @@ def store(
 
     def repack(after: Any, state: Any) -> Any:
         seeds = _seeds(state.step)
-        one = lambda old, new: old.like(new, next(seeds)) if isinstance(old, Stored) else new
-        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_stored)
+        one = lambda old, new: (
+            old.requantize(new, next(seeds)) if isinstance(old, Quantized) else new
+        )
+        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_quantized)
         return StoreState(increment(state.step), packed)
 
     def update(updates, state, params=None, **extra):
@@ -209,8 +211,8 @@ def _fields(node: Any, change: Callable[[Any, str, Any], Any]) -> Any:
 
 
 def _unpack(state: Any) -> Any:
-    one = lambda x: x.value() if isinstance(x, Stored) else x
-    return jax.tree.map(one, state, is_leaf=is_stored)
+    one = lambda x: x.value() if isinstance(x, Quantized) else x
+    return jax.tree.map(one, state, is_leaf=is_quantized)
 
 
 def _seeds(step: jax.Array) -> Iterator[jax.Array]:
