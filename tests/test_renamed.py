@@ -1,6 +1,8 @@
 """One word for one idea in the arguments of factories, and what old names are answered with."""
 
 import inspect
+import json
+import pathlib
 import pickle
 
 import jax
@@ -126,3 +128,11 @@ def test_a_value_that_optax_keeps_under_its_name_is_taken_over():
     tx = gd.adadelta(gd.live(0.3), decay=gd.live(0.9))
     taken = from_optax_state(tx, jnp.ones(2), state)
     assert float(gd.state.hyperparams(tx, taken)["decay"]) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("file", ["charlm_runs", "charlm_tuning"])
+def test_recorded_runs_can_be_built(file):
+    folder = pathlib.Path(__file__).parent.parent / "colabs"
+    runs = map(json.loads, (folder / f"{file}.jsonl").read_text().splitlines())
+    made = [gd.build(run["optimizer"]) for run in runs if "optimizer" in run]
+    assert len(made) > 20
