@@ -111,11 +111,6 @@ def wave(params: Any, t: Any = 0) -> Any:
     return jax.tree.map(of, params)
 
 
-def body_of(tx: Any) -> Any:
-    """What the factory of a transformation returns: a rule, or the transformation it stands for."""
-    return tx._machine.example()
-
-
 # Meshes, and the programs that run on them.
 
 

@@ -18,7 +18,6 @@ import numpy as np
 
 import gdjax as gd
 from tests import cases
-from tests.helpers import body_of
 from tests.oracles import problem
 
 RECORDED = pathlib.Path(__file__).parent / "oracles" / "recorded"
@@ -77,7 +76,7 @@ def parts(tx: Any) -> Iterator[str]:
     """The names of a transformation and of all that it is made of."""
     yield tx.name
     inside = jax.tree.leaves(tx._arguments, is_leaf=_is_ours)
-    for part in filter(_is_ours, [*inside, body_of(tx)]):
+    for part in filter(_is_ours, [*inside, tx.example()]):
         yield from parts(part)
 
 

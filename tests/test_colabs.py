@@ -1,4 +1,4 @@
-"""The seminar: a clean notebook with a badge, and every cell of it runs, with its pictures."""
+"""Notebooks: clean, with a badge, and every cell of them runs, with its pictures."""
 
 import os
 import pathlib
@@ -20,8 +20,9 @@ def colab(request):
     return request.param, nbformat.read(request.param, as_version=4)
 
 
-def test_there_is_one():
-    assert COLABS
+def test_are_numbered_without_a_gap():
+    numbers = [int(path.name.split("_")[0]) for path in COLABS]
+    assert numbers and numbers == list(range(1, len(numbers) + 1))
 
 
 def test_is_clean(colab):

@@ -8,7 +8,6 @@ from gdjax import contract, state
 from gdjax.contract.subject import example_params
 from gdjax.core.engine.transformation import GradientTransformation
 from tests import cases
-from tests.helpers import body_of
 
 ROWS = cases.rows()
 
@@ -45,7 +44,7 @@ def test_labels_are_distinct():
 
 def composition(tx):
     """The transformations that a factory puts together; none where it is a rule of its own."""
-    body = body_of(tx)
+    body = tx.example()
     if not isinstance(body, GradientTransformation):
         return []
     return body._arguments["transformations"] if body.name == "chain" else [body]

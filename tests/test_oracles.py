@@ -8,18 +8,15 @@ transformation agrees with what stands in `AGREE` of the tests of its file.
 from __future__ import annotations
 
 import functools
-import json
 
 import numpy as np
 import pytest
 
 import gdjax as gd
 from tests import cases
-from tests.oracles import agreements
-from tests.references import RECORDED, USED, agreed, path_of, recordings
-from tests.references import agreements as all_agreements
+from tests.references import RECORDED, USED, agreed, agreements, path_of, recordings
 
-AGREE = all_agreements()
+AGREE = agreements()
 
 
 @pytest.mark.parametrize("label", AGREE)
@@ -104,8 +101,3 @@ def test_a_wrong_constant_is_caught(x64):
     expected = recordings("seminar")["adam"]
     for wrong in (gd.adam(0.05 * (1 + 1e-8)), gd.adam(0.05, eps=2e-8), gd.adam(0.05, b2=0.9990001)):
         assert np.abs(path_of(wrong) - expected).max() > 1e-10
-
-
-def test_the_catalogue_has_the_agreements():
-    found = json.loads(agreements.PATH.read_text())
-    assert found == agreements.collect(), f"write it anew: {agreements.COMMAND}"

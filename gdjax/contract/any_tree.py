@@ -146,7 +146,7 @@ def is_differentiable(subject: Subject) -> None:
 @promise
 def keeps_double_precision(subject: Subject) -> None:
     """Under x64, float64 parameters have float64 updates that float32 numbers do not narrow."""
-    with numerics.enable_x64():
+    with numerics.enable_x64(True):
         params = example_params(jnp.float64)
         updates, state = run(subject, 2, params)
         assert all(u.dtype == jnp.float64 for u in jax.tree.leaves(updates))

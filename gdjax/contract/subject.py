@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.cached import cached
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import tree
 
@@ -76,7 +76,7 @@ class Subject:
         one = lambda g: jnp.stack([g * jnp.asarray(share, g.dtype) for share in shares])
         return jax.tree.map(lambda g: one(g) if tree.differentiable(g) else g, updates)
 
-    @functools.cached_property
+    @cached
     def _compiled(self) -> Callable[..., Any]:
         return jax.jit(
             lambda tx, updates, state, params: tx.update(

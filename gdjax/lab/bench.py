@@ -280,6 +280,6 @@ def few_bits() -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table as the README has it."""
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 __all__ = [
     "Entry",
+    "describe",
     "entries",
-    "explain",
-    "label",
     "lookup",
     "markdown",
     "optimizer",
     "read",
     "reference",
+    "short_call",
 ]
 
 import ast
@@ -24,17 +24,17 @@ import inspect
 import json
 import pathlib
 import re
+import typing
 from typing import Any, NamedTuple, NoReturn
 
 import gdjax  # noqa: F401 - fills the catalogue
 from gdjax.core.data.compare import show
-from gdjax.core.data.recipe import CATALOGUE, Factory, Recipe
+from gdjax.core.data.factory import Factory, Kind
+from gdjax.core.data.recipe import CATALOGUE, Recipe
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
-from gdjax.params.rules import Rule
-from gdjax.wrappers.select.edit_chain import Times
 
-KINDS = ("optimizer", "wrapper", "transformation", "schedule", "rule")
+KINDS = typing.get_args(Kind)
 _SECTION = re.compile(r"^(Args|Returns|Raises|Reference|References|Yields):", re.MULTILINE)
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b")
 _LAST_AUTHORS = re.compile(r"(?:[\w.'’\-]+ )*(?:and (?:[\w.'’\-]+ )*[\w.'’\-]+|et al\.?)$")
@@ -56,17 +56,20 @@ class Entry(NamedTuple):
 
 def entries() -> list[Entry]:
     """All factories of the library, by kind and name."""
-    own = [made for made in CATALOGUE.values() if made.module.split(".")[0] == "gdjax"]
+    own = [made for made in list(CATALOGUE.values()) if made.is_ours]
     return sorted(map(_entry, own), key=lambda e: (KINDS.index(e.kind), e.name))
 
 
 def lookup(name: str) -> Factory:
-    """Finds a factory by name.
+    """Finds a factory by name: one of gdjax, else the one of that name that a user has defined.
 
     Raises:
         ValueError: There is none; the message says the nearest names.
     """
     if name not in CATALOGUE:
+        users = [made for made in list(CATALOGUE.values()) if made.name == name]
+        if len(users) == 1:
+            return users[0]
         hint = errors.nearest(name, CATALOGUE) or "gdjax list shows all."
         errors.fail("catalogue", "the name must be one of the catalogue", repr(name), instead=hint)
     return CATALOGUE[name]
@@ -85,12 +88,12 @@ def _entry(made: Factory) -> Entry:
     formula = re.sub(r"\n{3,}", "\n\n", formula).strip()
     return Entry(
         made.name,
-        _kind(made),
+        made.kind,
         made.module,
         sentence.group() if sentence else first,
         reference(source),
         formula,
-        _signature(made),
+        str(made),
         url,
         tuple(_oracles().get(made.name, ())),
     )
@@ -98,19 +101,8 @@ def _entry(made: Factory) -> Entry:
 
 @functools.cache
 def _oracles() -> dict[str, list[str]]:
-    """What each factory agrees with, as the tests found it: `python -m tests.oracles.told`."""
+    """What each factory agrees with: written by `python -m tests.update`."""
     return json.loads(pathlib.Path(__file__).with_name("oracles.json").read_text())
-
-
-def _kind(made: Factory) -> str:
-    if issubclass(made.make, (Rule, Times)):
-        return "rule"  # of gdjax.params.rules, which picks parameters
-    if not issubclass(made.make, GradientTransformation):
-        return "schedule"
-    if made.module.startswith("gdjax.wrappers."):
-        return "wrapper"
-    optimizer = made.module.startswith("gdjax.optimizers.") and not made.name.startswith("scale_by")
-    return "optimizer" if optimizer else "transformation"
 
 
 def _paragraph(text: str, section: str) -> str:
@@ -142,26 +134,6 @@ def reference(text: str) -> str:
     return ", ".join(parts[:count] + years[-1:])
 
 
-def _signature(made: Factory) -> str:
-    """The call with its defaults; what is given by number stands without an annotation."""
-    plain = [p.replace(annotation=p.empty) for p in made.signature.parameters.values()]
-    written = [
-        str(p.replace(default=_Shown(p.default)) if p.default is not p.empty else p) for p in plain
-    ]
-    kinds = [p.kind for p in plain]
-    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        written.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
-    return f"{made.name}({', '.join(written)})"
-
-
-class _Shown:
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return show(self.value)
-
-
 def markdown() -> str:
     """The catalogue as Markdown tables, one for each kind."""
     blocks = []
@@ -183,7 +155,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-def explain(name: str) -> str:
+def describe(name: str) -> str:
     """Everything about one factory: call, docstring, the parts it is made of, its state.
 
     Raises:
@@ -191,7 +163,7 @@ def explain(name: str) -> str:
     """
     made = lookup(name)
     text = inspect.getdoc(made.function) or ""
-    blocks = [f"{_signature(made)}\n{_kind(made)}, from {made.module}", text.strip()]
+    blocks = [f"{made}\n{made.kind}, from {made.module}", text.strip()]
     tx = _example(made)
     if isinstance(tx, GradientTransformation):
         body = made.invoke({**tx.arguments})
@@ -319,7 +291,7 @@ def optimizer(given: Any) -> GradientTransformation:
     return given
 
 
-def label(tx: GradientTransformation) -> str:
+def short_call(tx: GradientTransformation) -> str:
     """The call without its learning rate."""
     given = {k: v for k, v in tx._arguments.items() if k != "learning_rate"}
     inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())

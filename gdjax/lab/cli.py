@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(_list, "list", "all there is: name, what it does, reference", "gdjax list adam")
     words = "part of a name or of what it does, or a pattern for the name as 'scale_by_*'"
     sub.add_argument("pattern", nargs="?", metavar="PATTERN", help=words)
-    words = "all as the tables of the README"
+    words = "all as the tables of docs/catalogue.md"
     sub.add_argument("--markdown", action="store_true", help=words)
 
     text = "everything about one: formula, defaults, parts, state, reference"
@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "bytes, copies and clocks of steps beside those of optax"
     sub = command(_bench, "bench", text, "gdjax bench --markdown")
-    sub.add_argument("--markdown", action="store_true", help="as the tables of the README")
+    sub.add_argument("--markdown", action="store_true", help="as the tables of docs/benchmarks.md")
 
     text = "a picture of schedules"
     sub = command(_plot, "plot", text, "gdjax plot 'cosine_decay_schedule(1e-3, 1000)'")
@@ -241,7 +241,7 @@ def _show(arguments: argparse.Namespace) -> None:
     from gdjax.lab import catalogue
 
     with _judged():
-        print(catalogue.explain(arguments.name), end="")
+        print(catalogue.describe(arguments.name), end="")
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -124,8 +124,7 @@ def _optimizer(library: str, name: str, stacked: bool) -> Any:
     if library == "gdjax":
         made = getattr(gd, name, None)
         axes = gd.matrix_axes(_STACKED | (_ALL if name == "soap" else {}))
-        takes = {"muon": "muon_weight_dimension_numbers", "soap": "matrix_axes"}
-        about = {takes[name]: axes} if stacked and name in takes else {}
+        about = {"matrix_axes": axes} if stacked and name in ("muon", "soap") else {}
         return None if made is None else made(RATE, **about)
     import optax
 
@@ -235,7 +234,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m gdjax.lab.collectives", description=__doc__)
     names = f"of {', '.join(OPTIMIZERS)}; default: all"
     parser.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=names)
-    parser.add_argument("--markdown", action="store_true", help="as the table of the README")
+    parser.add_argument("--markdown", action="store_true", help="as the table of docs/meshes.md")
     for name, size in (("layers", 8), ("width", 256), ("words", 4096)):
         parser.add_argument(f"--{name}", type=int, default=size, help="of the transformer")
     arguments = parser.parse_args(argv)

@@ -21,13 +21,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, apply_updates
+from gdjax.core.engine.transformation import (
+    GradientTransformation,
+    apply_updates,
+    call_evaluate,
+    call_update,
+)
 from gdjax.core.rule import errors
 from gdjax.lab import catalogue
 from gdjax.lab.problems import Problem
 from gdjax.lab.problems import problem as problem_of
-from gdjax.wrappers.guards.cond import call_evaluate
 
 _MEASURES = 50  # how often a run tells how far it is and, if on batches, its full training loss
 _MOST_RATES = 1000
@@ -314,7 +317,7 @@ def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable
     for label, given in optimizers.items() if named else ((None, x) for x in optimizers):
         if not callable(given) or label is None:
             given = catalogue.optimizer(given)
-            label = catalogue.label(given) if label is None else label
+            label = catalogue.short_call(given) if label is None else label
             given = functools.partial(_with_rate, given)
         if label in makers:
             errors.fail("race", "every optimizer must be another one", f"{label} twice")

@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=text)
     sizes = {"type": float, "nargs": "+", "default": [1e9, 1e10, 1e11, 1e12]}
     parser.add_argument("--parameters", **sizes, help="default: 1e9 1e10 1e11 1e12")
-    parser.add_argument("--markdown", action="store_true", help="as the table of the README")
+    parser.add_argument("--markdown", action="store_true", help="as the table of docs/meshes.md")
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.optimizers) - set(OPTIMIZERS):
         parser.error(f"OPTIMIZER must be one of {', '.join(OPTIMIZERS)}, got {unknown.pop()!r}.")

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gdjax
-from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.lab.problem import Problem
 from gdjax.lab.race import Spread

@@ -28,7 +28,7 @@ from gdjax.core.data.recipe import Recipe, factory
 from gdjax.core.rule import errors, tree
 
 __all__ = [
-    "Rule",
+    "ParamRule",
     "by_all",
     "by_any",
     "by_function",
@@ -43,7 +43,7 @@ __all__ = [
 P = ParamSpec("P")
 
 
-class Rule(Recipe):
+class ParamRule(Recipe):
     """Picks parameters, and remembers the call that made it; a function of the parameters."""
 
     def _try(self) -> None:
@@ -56,21 +56,21 @@ class Rule(Recipe):
     def _of(self, params: Any, where: str) -> list[Any]:
         return self._factory.invoke(self._arguments)(params, where)
 
-    def __invert__(self) -> Rule:
+    def __invert__(self) -> ParamRule:
         """Those that it does not pick."""
         return by_not(self)
 
-    def __or__(self, other: Any) -> Rule:
+    def __or__(self, other: Any) -> ParamRule:
         """Those that one of the two picks."""
         return by_any(self, other)
 
-    def __and__(self, other: Any) -> Rule:
+    def __and__(self, other: Any) -> ParamRule:
         """Those that both pick."""
         return by_all(self, other)
 
 
-def _rule(function: Callable[P, Any]) -> Callable[P, Rule]:
-    return factory(function, Rule)
+def _rule(function: Callable[P, Any]) -> Callable[P, ParamRule]:
+    return factory(function, ParamRule, "rule")
 
 
 def select(params: Any, rule: Any, where: str = "select") -> Any:
@@ -111,7 +111,7 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
         where: Who asks, for messages.
     """
     leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
-    if isinstance(rule, Rule):
+    if isinstance(rule, ParamRule):
         labels = rule._of(params, where)
     elif _is_function(rule):
         return label(params, rule(params), where)
@@ -288,7 +288,7 @@ def _flags(params: Any, rule: Any, where: str) -> list[bool]:
         return [rule is None or bool(rule)] * len(_leaves(params))
     if isinstance(rule, str):
         rule = by_rank(2) if rule == "matrices" else by_path(rule)
-    if isinstance(rule, Rule):
+    if isinstance(rule, ParamRule):
         return [_as_bool(flag, where) for flag in rule._of(params, where)]
     if _is_function(rule):
         return _flags(params, rule(params), where)

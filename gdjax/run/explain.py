@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.engine.walk import Visit, trained, walk
 from gdjax.core.rule import tree
 from gdjax.params.rules import select
 from gdjax.state.find import nbytes
@@ -126,7 +127,11 @@ def explain(tx: Any, params: Any) -> Explanation:
     lines = {words(path): _line(words(path), leaf) for path, leaf in leaves}
     by_path = {words(path): leaf for path, leaf in leaves}
     state = jax.eval_shape(tx.init, params)
-    _visit(tx, state, params, (), lines)
+    for visit in walk(tx, state, params):
+        _read(visit, lines)
+    kept = jax.tree_util.tree_leaves_with_path(trained(tx, params))
+    for path, leaf in kept:
+        lines[words(path)].trained = tree.differentiable(leaf)
     for name, leaf in named_leaves(tx, state):
         owner = parameter_of(name, leaf, by_path)
         if owner is not None:
@@ -143,42 +148,31 @@ def _line(path: tuple[str, ...], leaf: Any) -> Line:
     return Line("/".join(path), jnp.shape(leaf), str(jnp.result_type(leaf)), sharding=spec)
 
 
-def _visit(tx: Any, state: Any, params: Any, group: tuple[str, ...], lines: dict) -> None:
-    """Writes down what a transformation says of the parameters that it gets."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+def _read(visit: Visit, lines: dict[tuple[str, ...], Line]) -> None:
+    """Writes down what one transformation says of the parameters that it gets."""
+    leaves = jax.tree_util.tree_leaves_with_path(visit.params)
     own = [lines[words(path)] for path, leaf in leaves if tree.differentiable(leaf)]
+    reached = visit.children[-1] if visit.children and not visit.stands_for_next else None
     for line in own:
-        line.group = "/".join(group) or line.group
-    if not isinstance(tx, GradientTransformation):
-        for line in own:
-            line.trained = True
-        return
-    _numbers(tx, params, leaves, lines)
-    body = tx._machine.example()
-    state = state.inner_state if tx._machine.moving else state
-    if isinstance(body, GradientTransformation):
-        return _visit(body, state, params, group, lines)
-    parts = body.parts(state) if body.parts else []
-    shares = body.shares(params) if body.shares else [params] * len(parts)
-    for (name, part, inner), share in zip(parts, shares):
-        _visit(part, inner, share, (*group, name) if body.shares and body.named else group, lines)
-    if not parts and tx.name != "set_to_zero":
-        for line in own:
-            line.trained = True
+        if reached is not None and reached.share is not None and reached.named:
+            line.group = f"{line.group}/{reached.name}".lstrip("/")
+    if isinstance(visit.tx, GradientTransformation):
+        _numbers(visit.tx, visit.params, leaves, lines)
 
 
 def _numbers(tx: Any, params: Any, leaves: Any, lines: dict) -> None:
-    """Rate and decay, as the outermost transformation has them that has one."""
-    given = tx.arguments
+    """Rate and decay, as the innermost transformation has them that has one."""
+    given = {name: getattr(x, "source", x) for name, x in tx.arguments.items()}
+    roles = tx.roles
     decays = [True] * len(leaves)
-    if given.get("mask") is not None and leaves:
-        decays = jax.tree.leaves(select(params, given["mask"], tx.name))
+    if "mask" in roles and given[roles["mask"]] is not None and leaves:
+        decays = jax.tree.leaves(select(params, given[roles["mask"]], tx.name))
     for (path, _), decayed in zip(leaves, decays):
         line = lines[words(path)]
-        if "learning_rate" in tx.numbers and line.learning_rate is None:
-            line.learning_rate = given["learning_rate"]
-        if "weight_decay" in tx.numbers and line.weight_decay is None:
-            line.weight_decay = given["weight_decay"] if decayed else ""
+        if "learning rate" in roles:
+            line.learning_rate = given[roles["learning rate"]]
+        if "weight decay" in roles:
+            line.weight_decay = given[roles["weight decay"]] if decayed else ""
 
 
 def _number(value: Any) -> str:

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.engine.dispatch import join, split
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import apply_updates
+from gdjax.core.engine.transformation import apply_updates, call_update
 from gdjax.core.rule import errors, tree
 
 __all__ = ["History", "MinimizeResult", "Status", "minimize"]

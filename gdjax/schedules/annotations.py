@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from gdjax.core.data.hyperparams import Number, Range
+from gdjax.core.data.hyperparams import Number, Range, ScalarLike
 
 __all__ = ["Count", "Factor", "Fraction", "Scale", "Shrink", "Steps", "Value"]
 
+_POSITIVE = Range(low=0.0, open_low=True, scheduled=False)
+_SHARE = Range(low=0.0, high=1.0, scheduled=False)
+
 Value = Number  # what a schedule gives, in the units of the hyperparameter
-Steps = Annotated[
-    Any, Range(low=0.0, open_low=True, scheduled=False)
-]  # a length that is divided by
-Count = Annotated[Any, Range(low=0.0, scheduled=False)]  # a length or a place that may be 0
-Fraction = Annotated[Any, Range(low=0.0, high=1.0, scheduled=False)]  # of a length
-Factor = Annotated[Any, Range(low=0.0, open_low=True, scheduled=False)]  # of a value, or a power
-Scale = Annotated[Any, Range(low=0.0, scheduled=False)]  # a factor that may be 0
-Shrink = Annotated[Any, Range(low=0.0, high=1.0, open_low=True, scheduled=False)]  # (0, 1]
+Steps = Annotated[ScalarLike, _POSITIVE]  # a length that is divided by
+Count = Annotated[ScalarLike, Range(low=0.0, scheduled=False)]  # a length or a place that may be 0
+Fraction = Annotated[ScalarLike, _SHARE]  # of a length
+Factor = Annotated[ScalarLike, _POSITIVE]  # of a value, or a power
+Scale = Annotated[ScalarLike, Range(low=0.0, scheduled=False)]  # a factor that may be 0
+Shrink = Annotated[ScalarLike, _SHARE._replace(open_low=True)]  # (0, 1]

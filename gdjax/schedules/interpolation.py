@@ -1,4 +1,4 @@
-"""The words schedules are written in: exact at both ends, differentiable, whatever is traced."""
+"""Interpolation for schedules: exact at both ends, differentiable, for traced numbers too."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.data.hyperparams import is_known, is_number
+from gdjax.core.data.hyperparams import is_number
 from gdjax.core.data.schedule import Live
 from gdjax.core.rule import errors
 
 __all__ = [
     "at",
-    "between",
     "cosine",
     "cycle",
     "geometric",
-    "glide",
+    "interpolate",
     "judge",
     "judge_schedule",
-    "linear",
+    "lerp",
     "power",
     "real",
     "remaining",
-    "whole",
+    "snap_to_step",
 ]
 
 Ease = Callable[[jax.Array], jax.Array]
@@ -35,7 +34,10 @@ Ease = Callable[[jax.Array], jax.Array]
 
 def judge(holds: Callable[..., Any], *values: Any) -> bool:
     """Tells whether values that are all known break what must hold; traced ones do not."""
-    return all(map(is_known, values)) and not np.all(holds(*map(np.asarray, values)))
+    for value in values:
+        if isinstance(value, jax.core.Tracer):
+            return False
+    return not np.all(holds(*map(np.asarray, values)))
 
 
 def judge_schedule(name: str, what: str, value: Any) -> None:
@@ -52,15 +54,14 @@ def at(schedule: Any, step: jax.Array) -> jax.Array:
 
 def real(x: Any) -> Any:
     """Integer arrays as floats, which strict promotion wants; Python numbers keep their float64."""
-    return x if isinstance(x, (int, float)) or jnp.iscomplexobj(x) else _floating(jnp.asarray(x))
-
-
-def _floating(x: jax.Array) -> jax.Array:
+    if isinstance(x, (int, float)) or jnp.iscomplexobj(x):
+        return x
+    x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
-def whole(x: Any) -> jax.Array:
-    """A place on the axis of steps, put on a whole step where only rounding keeps it off one.
+def snap_to_step(x: Any) -> jax.Array:
+    """Snaps a point on the axis of steps to a whole step if only rounding keeps it from one.
 
     0.29 · 100 is 28.999999999999996 in float64; the phase that begins there begins at step 29.
     """
@@ -69,22 +70,17 @@ def whole(x: Any) -> jax.Array:
     return x + jnp.where(jnp.abs(off) <= 32 * jnp.finfo(x.dtype).eps * jnp.abs(x), off, 0)
 
 
-def linear(x: jax.Array) -> jax.Array:
-    """The fraction itself."""
-    return x
-
-
 def cosine(x: jax.Array) -> jax.Array:
     """(1 − cos πx) / 2, written so that it keeps its digits near 0 and is exact at 0 and 1/2."""
     return jnp.where(x < 0.25, jnp.sin(jnp.pi / 2 * x) ** 2, (1 - jnp.sin(jnp.pi * (0.5 - x))) / 2)
 
 
-def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease = linear) -> jax.Array:
+def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease | None = None) -> jax.Array:
     """What is left of the way from `begin` to `end`: exactly 1 up to `begin`, 0 from `end` on.
 
-    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1. Each half is measured from its
-    own end: t · (1/T), which compilers make of t / T, need not be 1 at t = T. Of a way of no
-    length everything is left.
+    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1; None for the fraction itself. Each
+    half is measured from its own end: t · (1/T), which compilers make of t / T, need not be 1 at
+    t = T. Of a way of no length everything is left.
     """
     begin, end = real(begin), real(end)
     is_way = end > begin
@@ -92,21 +88,27 @@ def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease = linear) -> jax
     step = jnp.where(is_way, jnp.clip(step, begin, end), begin)
     length = end - begin
     done, left = (step - begin) / length, (end - step) / length
-    return jnp.where(done < 0.5, 1 - ease(done), ease(left))
+    early = done < 0.5
+    if ease is not None:
+        done, left = ease(done), ease(left)
+    return jnp.where(early, 1 - done, left)
 
 
-def between(end: Any, start: Any, left: jax.Array) -> jax.Array:
-    """End + (start − end)·left; exactly `end` at left = 0, `start` at left = 1, never outside."""
+def lerp(end: Any, start: Any, left: jax.Array) -> jax.Array:
+    """Linear interpolation: end + (start − end)·left, never outside of [start, end].
+
+    Exactly `end` at left = 0 and `start` at left = 1.
+    """
     end, start = real(end), real(start)
     way = start - end
     return jnp.where(left < 0.5, end + way * left, start - way * (1 - left))
 
 
-def glide(
-    step: jax.Array, begin: Any, end: Any, first: Any, last: Any, ease: Ease = linear
+def interpolate(
+    step: jax.Array, begin: Any, end: Any, first: Any, last: Any, ease: Ease | None = None
 ) -> jax.Array:
-    """Goes from the value `first` at step `begin` to the value `last` at step `end`."""
-    return between(last, first, remaining(step, begin, end, ease))
+    """Interpolates from the value `first` at step `begin` to the value `last` at step `end`."""
+    return lerp(last, first, remaining(step, begin, end, ease))
 
 
 def power(x: jax.Array, exponent: Any) -> jax.Array:

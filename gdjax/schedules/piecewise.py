@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Scale, Value
-from gdjax.schedules.interpolation import cosine, glide, linear, real
+from gdjax.schedules.interpolation import cosine, interpolate, real
 
 __all__ = ["piecewise_constant_schedule", "piecewise_interpolate_schedule"]
 
-_EASES = {"linear": linear, "cosine": cosine}
+_EASES = {"linear": None, "cosine": cosine}
 
 
 def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list[tuple[Any, Any]]:
@@ -35,7 +35,7 @@ def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list
 
 @schedule
 def piecewise_constant_schedule(
-    init_value: Value, boundaries_and_scales: dict[int, Scale] | None = None
+    init_value: Value, boundaries_and_scales: Mapping[int, Scale] | None = None
 ):
     """Factors multiplied in at given steps.
 
@@ -68,7 +68,7 @@ def piecewise_constant_schedule(
 def piecewise_interpolate_schedule(
     interpolate_type: str,
     init_value: Value,
-    boundaries_and_scales: dict[int, Scale] | None = None,
+    boundaries_and_scales: Mapping[int, Scale] | None = None,
 ):
     """Lines or half cosines between the values that factors give at given steps.
 
@@ -103,7 +103,7 @@ def piecewise_interpolate_schedule(
     def value(step):
         out = knots[-1][1]
         for (begin, first), (end, last) in reversed(list(itertools.pairwise(knots))):
-            out = jnp.where(step < end, glide(step, begin, end, first, last, ease), out)
+            out = jnp.where(step < end, interpolate(step, begin, end, first, last, ease), out)
         return out
 
     return value

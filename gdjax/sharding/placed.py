@@ -8,16 +8,15 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, get_abstract_mesh
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_step, call_update, transformation
 from gdjax.core.rule import tree
 from gdjax.sharding.placement import state_specs
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
 
 __all__ = ["placed"]
 
 
-@transformation
+@transformation(kind="wrapper")
 def placed(inner: Any, specs: Any):
     """Lets a transformation know how its parameters are placed on a mesh with Auto axes.
 
@@ -77,9 +76,7 @@ def placed(inner: Any, specs: Any):
     def step(updates, state, params, **extra):
         return told(call_step, updates, state, params, extra)
 
-    evaluate = lambda state, params: call_evaluate(inner, state, params)
-    parts = lambda state: [("inner", inner, state)]
-    return Pair(inner.init, update, step, parts, evaluate)
+    return Rule(inner.init, update, step, children=(Child("inner", inner, at=()),))
 
 
 def _full(spec: Any, ndim: int) -> tuple[Any, ...]:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gdjax.core.engine.transformation import GradientTransformation
-from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.engine.walk import walk
+from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors, tree
 from gdjax.sharding.split import OPEN, Spec, along, names_of
 from gdjax.state.names import named_leaves, parameter_of, words
@@ -100,7 +100,7 @@ def _places(
         shape, spec = np.shape(by_path[owner]), specs[owner]
         if (axis := shared.get(i)) is not None:
             spec = _slices(shape, spec, axis, mesh)
-        if is_stored(leaf):
+        if is_quantized(leaf):
             places += _of_stored(leaf, spec, mesh)
         else:
             kept = followed.axes(str(name), leaf.shape, shape)
@@ -115,24 +115,16 @@ def _places(
 
 
 def _numbered(state: Any) -> tuple[Any, range]:
-    leaves, treedef = jax.tree.flatten(state, is_leaf=is_stored)
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_quantized)
     return treedef, range(len(leaves))
 
 
 def _shared(tx: Any, state: Any) -> dict[int, str]:
-    """Which arrays of a state, by number, are split by `zero`, and over which axis."""
-    if not isinstance(tx, GradientTransformation):
-        return {}
-    if tx.name == "zero":
-        return {i: tx.arguments["axis"] for i in jax.tree.leaves(state)}
-    if tx._machine.moving:
-        state = state.inner_state
-    body = tx._machine.example()
-    if isinstance(body, GradientTransformation):  # it is an alias
-        return _shared(body, state)
+    """Which arrays of a state, by number, are split over the devices along which axis."""
     found: dict[int, str] = {}
-    for _, part, inner in body.parts(state) if body.parts else []:
-        found |= _shared(part, inner)
+    for visit in walk(tx, state):
+        for axis in (child.split for child in visit.children if child.split is not None):
+            found |= dict.fromkeys(jax.tree.leaves(visit.state), axis)
     return found
 
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import get_abstract_mesh
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.facts import facts_of
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
 from gdjax.sharding.placement import state_specs
 from gdjax.sharding.split import Split, devices, put
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
 
 __all__ = ["ZeroState", "zero"]
 
@@ -22,7 +22,7 @@ class ZeroState(NamedTuple):
     inner_state: Any  # of the inner transformation, its arrays split over the axis
 
 
-@transformation
+@transformation(kind="wrapper")
 def zero(inner: Any, axis: str = "data"):
     """Splits the state of a transformation over the devices that have the same parameters.
 
@@ -77,7 +77,7 @@ def zero(inner: Any, axis: str = "data"):
             out, after = call(inner, updates, state.inner_state, params, extra)
             return out, ZeroState(after)
         before = place(state.inner_state, like, into)
-        grads = updates if batched else into.parts(updates)
+        grads = updates if per_example else into.parts(updates)
         out, after = call(inner, grads, before, into.parts(params), extra)
         return into.whole(out), ZeroState(place(after, like, into))
 
@@ -92,6 +92,6 @@ def zero(inner: Any, axis: str = "data"):
             return call_evaluate(inner, state.inner_state, params)
         return into.whole(call_evaluate(inner, state.inner_state, into.parts(params)))
 
-    batched = getattr(inner, "batched", False)
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, step, parts, evaluate, batched=batched)
+    per_example = facts_of(inner).per_example
+    inside = Child("inner", inner, at="inner_state", split=axis)
+    return Rule(init, update, step, evaluate, children=(inside,))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from gdjax.core.engine.transformation import call_evaluate
 from gdjax.state.find import find, find_all, nbytes, replace
 from gdjax.state.hyperparams import hyperparams, set_hyperparams
 from gdjax.state.metrics import metrics
 from gdjax.state.reset import reset
 from gdjax.state.saving import Report, from_dict, to_dict
-from gdjax.wrappers.guards.cond import call_evaluate
 
 __all__ = [
     "Report",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.schedule import Live
-from gdjax.core.engine.transformation import GradientTransformation, InjectHyperparamsState
+from gdjax.core.engine.numbers import InjectHyperparamsState
+from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors
 
 __all__ = ["hyperparams", "set_hyperparams"]
@@ -34,14 +36,23 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
         A flat dict: `learning_rate`, or `opt/learning_rate` inside a chain, of scalars.
     """
     values: dict[str, jax.Array] = {}
-    for prefix, part, inner in _nested(tx, state):
-        if not isinstance(part, GradientTransformation):  # another library's may tell its own
-            own = dict(getattr(inner, "hyperparams", {}))
-        else:
-            given = {name: part.arguments[name] for name in part.numbers}
-            own = {**{k: v for k, v in given.items() if v is not None}, **part.moved(inner)}
-        values.update({prefix + name: jnp.asarray(value) for name, value in own.items()})
+    for visit in walk(tx, state):
+        if visit.given:
+            values.update({_path(visit, k): jnp.asarray(x) for k, x in _numbers(visit).items()})
     return values
+
+
+def _numbers(visit: Visit) -> dict[str, Any]:
+    """The hyperparameters of a transformation, as they are in use."""
+    if not isinstance(visit.tx, GradientTransformation):  # another library's may tell its own
+        return dict(getattr(visit.state, "hyperparams", {}))
+    given = {name: visit.tx.arguments[name] for name in visit.tx.numbers}
+    last = visit.moving.hyperparams if visit.moving is not None else {}
+    return {**{k: v for k, v in given.items() if v is not None}, **last}
+
+
+def _path(visit: Visit, name: str) -> str:
+    return "/".join((*visit.path, name))
 
 
 def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None, **named: Any):
@@ -70,14 +81,15 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
     wanted = {**(values or {}), **named}
     changed: dict[int, InjectHyperparamsState] = {}
     live: list[str] = []
-    for prefix, part, inner in _nested(tx, state):
-        if not isinstance(part, GradientTransformation):
+    for visit in walk(tx, state):
+        if visit.moving is None or not visit.given:
             continue
-        own = {n: prefix + n for n in part.moved(inner) if isinstance(part.arguments[n], Live)}
+        last, given = visit.moving.hyperparams, visit.tx.arguments
+        own = {n: _path(visit, n) for n in last if isinstance(given[n], Live)}
         live += own.values()
-        new = {n: _set(part, n, inner, wanted[path]) for n, path in own.items() if path in wanted}
+        new = {n: _set(visit.tx, n, last[n], wanted[at]) for n, at in own.items() if at in wanted}
         if new:
-            changed[id(inner)] = inner._replace(hyperparams={**inner.hyperparams, **new})
+            changed[id(visit.moving)] = visit.moving._replace(hyperparams={**last, **new})
     if unknown := [name for name in wanted if name not in live]:
         hint = errors.nearest(unknown[0], live) or "Write live(value) where the factory is called."
         raise KeyError(
@@ -86,8 +98,7 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
     return _rebuild(state, changed)
 
 
-def _set(tx: GradientTransformation, name: str, state: Any, value: Any) -> jax.Array:
-    old = state.hyperparams[name]
+def _set(tx: GradientTransformation, name: str, old: jax.Array, value: Any) -> jax.Array:
     if jnp.shape(value) != jnp.shape(old):
         must = f"{tx.name}: {name} must keep its shape {jnp.shape(old)}"
         errors.fail("set_hyperparams", must, f"shape {jnp.shape(value)}")
@@ -106,10 +117,3 @@ def _rebuild(state: Any, changed: dict[int, InjectHyperparamsState]) -> Any:
         return new._replace(inner_state=_rebuild(node.inner_state, changed))
 
     return jax.tree.map(one, state, is_leaf=is_node)
-
-
-def _nested(tx: Any, state: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    yield prefix, tx, state
-    if isinstance(tx, GradientTransformation):
-        for name, part, inner in tx.parts(state):
-            yield from _nested(part, inner, f"{prefix}{name}/")

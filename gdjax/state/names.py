@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdjax.core.engine.extra_args import called
-from gdjax.core.engine.transformation import GradientTransformation
-from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.engine.transformation import name_of
+from gdjax.core.engine.walk import walk
+from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule.tree import differentiable
 
 __all__ = ["Name", "named_leaves", "parameter_of", "words"]
@@ -51,11 +51,11 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
         tx: The transformation that made the state.
         state: Its state; the arrays may be abstract.
     """
-    leaves, treedef = jax.tree.flatten(state, is_leaf=is_stored)
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_quantized)
     places = treedef.unflatten(map(_Place, range(len(leaves))))
     names: dict[int, Name] = {}
     numbers: dict[tuple, int] = {}
-    for prefix, owner, own in _owned(tx, places, ()):
+    for prefix, owner, own in _owned(tx, places):
         number = numbers.get((prefix, owner), 0)
         for path, index, moves in own:
             names[index] = Name(prefix, owner, number, path, moves)
@@ -64,27 +64,18 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
     return [(names[i], leaf) for i, leaf in enumerate(leaves)]
 
 
-def _owned(tx: Any, state: Any, prefix: tuple[str, ...]) -> Iterator[tuple]:
+def _owned(tx: Any, state: Any) -> Iterator[tuple]:
     """Each transformation that keeps something: prefix, name, and its arrays with their paths."""
-    if not isinstance(tx, GradientTransformation):
-        yield prefix, called(tx), [(path, i, False) for path, i in _places(state)]
-        return
-    own = []
-    if tx._machine.moving:  # beside what it keeps when nothing moves
-        moving = {"hyperparams": {"count": state.count, **state.hyperparams}}
-        own = [(path, i, True) for path, i in _places(moving)]
-        state = state.inner_state
-    body = tx._machine.example()
-    if isinstance(body, GradientTransformation):  # an alias of it
-        yield prefix, tx.name, own
-        yield from _owned(body, state, prefix)
-        return
-    parts = body.parts(state) if body.parts else []
-    theirs = {i for _, _, inner in parts for _, i in _places(inner)}
-    own += [(path, i, False) for path, i in _places(state) if i not in theirs]
-    yield prefix, tx.name, own
-    for name, part, inner in parts:
-        yield from _owned(part, inner, (*prefix, name) if body.named else prefix)
+    for visit in walk(tx, state):
+        own = []
+        if visit.moving is not None:  # beside what it keeps when nothing moves
+            moving = {"count": visit.moving.count, **visit.moving.hyperparams}
+            own = [(path, i, True) for path, i in _places({"hyperparams": moving})]
+        if not visit.stands_for_next:
+            inside = visit.rule.children if visit.rule else ()
+            theirs = {i for child in inside for _, i in _places(child.state_in(visit.state))}
+            own += [(path, i, False) for path, i in _places(visit.state) if i not in theirs]
+        yield visit.prefix, name_of(visit.tx), own
 
 
 def _places(state: Any) -> list[tuple[tuple[str, ...], int]]:
@@ -113,7 +104,7 @@ def parameter_of(
             if inside[start:end] in params:
                 return inside[start:end]
     if () in params and not name.moves:  # a bare array: what has its shape is for it
-        shape = tuple(leaf.form["shape"]) if is_stored(leaf) else leaf.shape
-        real = is_stored(leaf) or differentiable(leaf)
+        shape = tuple(leaf.form["shape"]) if is_quantized(leaf) else leaf.shape
+        real = is_quantized(leaf) or differentiable(leaf)
         return () if real and shape == np.shape(params[()]) else None
     return None

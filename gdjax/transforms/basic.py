@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState, Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 
 __all__ = [
@@ -38,7 +39,7 @@ def identity():
     def update(updates, state, params=None, **extra):
         return updates, state
 
-    return Pair(_without_state, update, fuses=True)
+    return _without_state, update
 
 
 @transformation
@@ -53,7 +54,8 @@ def set_to_zero():
     def update(updates, state, params=None, **extra):
         return tree.map(jnp.zeros_like, updates), state
 
-    return Pair(_without_state, update, fuses=True)
+    nothing = lambda params: jax.tree.map(lambda p: None, params)
+    return Rule(_without_state, update, moves=nothing)
 
 
 @transformation
@@ -102,7 +104,7 @@ def scale(step_size: Hyperparam):
     def update(updates, state, params=None, **extra):
         return tree.map(lambda g: step_size * g, updates), state
 
-    return Pair(_without_state, update, fuses=True)
+    return _without_state, update
 
 
 @transformation
@@ -122,7 +124,7 @@ def scale_by_learning_rate(learning_rate: NonNegative, *, flip_sign: bool = True
         factor = -learning_rate if flip_sign else learning_rate
         return tree.map(lambda g: factor * g, updates), state
 
-    return Pair(_without_state, update, fuses=True)
+    return _without_state, update
 
 
 @transformation

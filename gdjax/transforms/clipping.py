@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState, Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
-from gdjax.core.rule.leaf import defer
 from gdjax.core.rule.numerics import like
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Scalar
 
 __all__ = ["ClipByGlobalNormState", "clip", "clip_by_global_norm", "global_norm"]
 
@@ -56,16 +54,16 @@ def clip(max_delta: NonNegative):
     def update(updates, state, params=None, **extra):
         return tree.map(leaf, updates), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
 class ClipByGlobalNormState(NamedTuple):
     """State of `clip_by_global_norm`: what the last update met and did; nothing depends on it."""
 
-    norm: chex.Array  # [] float32 or wider: length of the updates that came in
-    factor: chex.Array  # [] float32 or wider: what they were multiplied by, 1 where not clipped
+    norm: Scalar  # length of the updates that came in
+    factor: Scalar  # what they were multiplied by, 1 where not clipped
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """What the last update met and did."""
         return {"grad_norm": self.norm, "clip_factor": self.factor}
 
@@ -103,7 +101,7 @@ def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
         longer = length > max_norm
         # One scalar, made once: the leaves are read once more and only multiplied.
         factor = jnp.where(longer, max_norm / jnp.where(longer, length, 1), 1)
-        clipped = tree.map(lambda g: g * factor.astype(g.dtype), defer(updates))
+        clipped = tree.map(lambda g: g * factor.astype(g.dtype), updates)
         return clipped, ClipByGlobalNormState(like(length, state.norm), like(factor, state.factor))
 
-    return init, update
+    return Rule(init, update, couples=True)

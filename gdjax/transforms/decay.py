@@ -32,7 +32,8 @@ from __future__ import annotations
 from typing import Any
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.params.rules import only, select
 
@@ -85,18 +86,19 @@ def decay_weights(weight_decay: NonNegative = 0.0, mask: Any = None):
 
 def _decay(name: str, weight_decay: Any, mask: Any, sign: int = 1):
     def update(updates, state, params=None, **extra):
-        errors.need_params(name, params)
-
+        if params is None:
+            errors.need_params(name, params)
+        theirs = params if mask is None else masked_params(params, mask, name)
         nothing = isinstance(weight_decay, (int, float)) and weight_decay == 0  # reads no params
 
         def leaf(g, p):
             return g if p is None or nothing else g + sign * weight_decay * p
 
-        return tree.map(leaf, updates, masked(params, mask, name)), state
+        return tree.map(leaf, updates, theirs), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
-def masked(params: Any, mask: Any, where: str) -> Any:
+def masked_params(params: Any, mask: Any, where: str) -> Any:
     """The parameters with None where the mask says False."""
     return params if mask is None else only(select(params, mask, where), params)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
+from gdjax.core.rule.roles import Key
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 from gdjax.transforms.per_example import per_example_global_norm_clip
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["DifferentiallyPrivateAggregateState", "differentially_private_aggregate"]
 
@@ -22,12 +21,12 @@ __all__ = ["DifferentiallyPrivateAggregateState", "differentially_private_aggreg
 class DifferentiallyPrivateAggregateState(NamedTuple):
     """State of `differentially_private_aggregate`."""
 
-    rng_key: chex.Array  # [2] uint32: the data of the key of the next step
+    rng_key: Key  # of the next step
 
 
 @transformation
 def differentially_private_aggregate(
-    l2_norm_clip: NonNegative, noise_multiplier: NonNegative, key: Any = 0
+    max_norm: NonNegative, noise_multiplier: NonNegative, key: Any = 0
 ):
     """Averages the clipped gradients of single examples, with noise that hides each of them.
 
@@ -44,7 +43,7 @@ def differentially_private_aggregate(
     Array([0.45, 0.6 ], dtype=float32)
 
     Args:
-        l2_norm_clip: C ≥ 0, the greatest norm of the gradient of an example.
+        max_norm: C ≥ 0, the greatest norm of the gradient of an example.
         noise_multiplier: σ ≥ 0, the deviation of the noise in units of C.
         key: A seed, or a key of `jax.random`. A run is private only if nobody can guess it.
 
@@ -67,16 +66,16 @@ def differentially_private_aggregate(
         leaves = [g for g in jax.tree.leaves(updates) if tree.differentiable(g)]
         if leaves:
             count = leaves[0].shape[0]
-            sums, _ = per_example_global_norm_clip(updates, l2_norm_clip)
+            sums, _ = per_example_global_norm_clip(updates, max_norm)
 
             def leaf(g, k):
                 noise = jax.random.normal(k, g.shape, g.dtype)
-                return (g + noise_multiplier * l2_norm_clip * noise) / count
+                return (g + noise_multiplier * max_norm * noise) / count
 
             updates = tree.map(leaf, sums, leaf_keys(now, sums))
         return updates, DifferentiallyPrivateAggregateState(jax.random.key_data(after))
 
-    return Pair(init, update, batched=True)
+    return Rule(init, update, couples=True, per_example=True)
 
 
 def _of_one_example(g: Any) -> Any:

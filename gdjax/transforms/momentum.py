@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Mean
 
 __all__ = ["EmaState", "TraceState", "ema", "trace"]
 
@@ -18,11 +16,11 @@ __all__ = ["EmaState", "TraceState", "ema", "trace"]
 class TraceState(NamedTuple):
     """State of `trace`."""
 
-    trace: chex.ArrayTree  # like params, float32 or wider: decayed sum of the updates
+    trace: Mean  # decayed sum of the updates
 
 
 @transformation
-def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
+def trace(decay: Decay, nesterov: bool = False, mu_dtype: Any = None):
     """Adds up the updates under decay: heavy-ball momentum, or Nesterov's.
 
         v ← μ·v + g               u = v
@@ -35,7 +33,7 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
     Args:
         decay: μ in [0, 1).
         nesterov: Looks one step of momentum ahead.
-        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+        mu_dtype: Dtype in which v is kept; float32 or wider by default.
 
     Reference: Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
         https://doi.org/10.1016/0041-5553(64)90137-5; Sutskever et al., On the importance of
@@ -43,7 +41,7 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
     """
 
     def init(params):
-        return TraceState(tree.moment_like(params, accumulator_dtype))
+        return TraceState(tree.moment_like(params, mu_dtype))
 
     def update(updates, state, params=None, **extra):
         def leaf(g, v):
@@ -53,18 +51,18 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
         updates, v = tree.evolve(leaf, (updates, state.trace))
         return updates, TraceState(v)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 class EmaState(NamedTuple):
     """State of `ema`."""
 
-    count: chex.Array  # [] int32
-    ema: chex.ArrayTree  # like params, float32 or wider: mean of the updates
+    count: Count
+    ema: Mean  # of the updates
 
 
 @transformation
-def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
+def ema(decay: Decay, debias: bool = True, mu_dtype: Any = None):
     """Averages the updates exponentially.
 
         v ← β·v + (1 − β)·g       u = v
@@ -78,11 +76,11 @@ def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
     Args:
         decay: β in [0, 1).
         debias: Divides by what the weights add up to, so that the first u is g.
-        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+        mu_dtype: Dtype in which v is kept; float32 or wider by default.
     """
 
     def init(params):
-        return EmaState(zero_count(), tree.moment_like(params, accumulator_dtype))
+        return EmaState(zero_count(), tree.moment_like(params, mu_dtype))
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
@@ -95,4 +93,4 @@ def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
         updates, v = tree.evolve(leaf, (updates, state.ema))
         return updates, EmaState(t, v)
 
-    return Pair(init, update, fuses=True)
+    return init, update

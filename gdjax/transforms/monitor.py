@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,12 @@ import numpy as np
 
 from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import Decay
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Scalars
 
 __all__ = [
     "MeasureWithEmaState",
@@ -33,7 +31,7 @@ __all__ = [
 class SnapshotState(NamedTuple):
     """State of `snapshot`."""
 
-    measurement: dict[str, Any]  # by name: what was measured at the last step, zero before it
+    measurement: Scalars  # by name: what was measured at the last step, zero before it
 
 
 @transformation
@@ -69,14 +67,14 @@ def snapshot(measure_name: str, measure: Callable[[Any], Any]):
 class MeasureWithEmaState(NamedTuple):
     """State of `measure_with_ema`."""
 
-    count: chex.Array  # [] int32
-    ema: Any  # like what is measured, float32 or wider: its average, from zero
-    measurement: Any  # the same, unbiased where that is asked for
+    count: Count
+    ema: Scalars  # like what is measured, float32 or wider: its average, from zero
+    measurement: Scalars  # the same, unbiased where that is asked for
 
 
 @transformation
 def measure_with_ema(
-    measure: Callable[[Any], Any], decay: Decay, debias: bool = True, accumulator_dtype: Any = None
+    measure: Callable[[Any], Any], decay: Decay, debias: bool = True, mu_dtype: Any = None
 ):
     """Keeps an exponential average of a function of the updates in the state.
 
@@ -96,7 +94,7 @@ def measure_with_ema(
         measure: Takes the tree of updates as they are at this stage, returns an array or a tree.
         decay: β in [0, 1).
         debias: Divides by what the weights add up to.
-        accumulator_dtype: Dtype in which m is kept; float32 or wider by default.
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Raises:
         TypeError: `measure` is not callable.
@@ -106,7 +104,7 @@ def measure_with_ema(
     def init(params):
         real = lambda x: x if tree.differentiable(x) else x.astype(np.float32)
         zeros = jax.tree.map(real, _blank(measure, params))
-        mean = lambda: tree.moment_like(zeros, accumulator_dtype)
+        mean = lambda: tree.moment_like(zeros, mu_dtype)
         return MeasureWithEmaState(zero_count(), mean(), mean())
 
     def update(updates, state, params=None, **extra):
@@ -130,7 +128,7 @@ def measure_with_ema(
 class MonitorState(NamedTuple):
     """State of `monitor`."""
 
-    measurements: dict[str, Any]  # by name: what was measured at the last step, zero before it
+    measurements: Scalars  # by name: what was measured at the last step, zero before it
     measure_states: tuple[Any, ...]  # of those measures that have one, else ()
 
 
@@ -177,11 +175,12 @@ def monitor(measures: Mapping[str, Any]):
             after.append(inner)
         return updates, MonitorState(taken, tuple(after))
 
-    def parts(state):
-        held = zip(measures.items(), state.measure_states)
-        return [(name, measure, inner) for (name, measure), inner in held if name in stateful]
-
-    return Pair(init, update, parts=parts, named=True)
+    children = [
+        Child(name, measure, at=("measure_states", i), named=True)
+        for i, (name, measure) in enumerate(measures.items())
+        if name in stateful
+    ]
+    return Rule(init, update, children=tuple(children), moves=lambda params: params)
 
 
 def _check(where: str, measure: Any) -> None:
@@ -199,7 +198,7 @@ def _blank(measure: Callable[[Any], Any], params: Any) -> Any:
 
 def _take(measure: Callable[[Any], Any], updates: Any, before: Any) -> Any:
     """What is measured, in the dtypes and the places it has in the state."""
-    as_it_was = lambda x, old: distribute.put_like(numerics.like(x, old), old)
+    as_it_was = lambda x, old: distribute.reshard_like(numerics.like(x, old), old)
     return jax.tree.map(as_it_was, measure(updates), before)
 
 

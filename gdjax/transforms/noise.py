@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, safe_sqrt, weak, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Key
 
 __all__ = ["AddNoiseState", "add_noise"]
 
@@ -22,8 +20,8 @@ __all__ = ["AddNoiseState", "add_noise"]
 class AddNoiseState(NamedTuple):
     """State of `add_noise`."""
 
-    count: chex.Array  # [] int32
-    rng_key: chex.Array  # [2] uint32: the data of the key, which stays the same
+    count: Count
+    rng_key: Key  # stays the same
 
 
 @transformation

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState, Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import collectives, errors, numerics, tree
 from gdjax.core.rule.numerics import safe_divide
 
@@ -79,7 +80,7 @@ def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
     def update(updates, state, params=None, **extra):
         return tree.map(lambda g: shorten(g, rms(g, axis_name), threshold), updates), state
 
-    return Pair(_without_state, update, fuses=True)
+    return _without_state, update
 
 
 @transformation
@@ -139,7 +140,7 @@ def _by_size(name: str, size: Any, min_scale: Any, axis_name: Any):
         errors.need_params(name, params)
         return tree.map(leaf, updates, params), state
 
-    return Pair(_without_state, update, fuses=True)
+    return _without_state, update
 
 
 class NormalizeState(NamedTuple):
@@ -153,7 +154,7 @@ def normalize(*, axis_name: Any = None):
         u = g / ‖g‖,    0 where g is 0
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.NormalizeState())[0].round(6)
+    >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.states.NormalizeState())[0].round(6)
     Array([0.6, 0.8], dtype=float32)
 
     Args:
@@ -165,7 +166,7 @@ def normalize(*, axis_name: Any = None):
         length = tree.norm(updates, axis_name=axis_name)
         return tree.map(lambda g: safe_divide(g, length.astype(g.dtype)), updates), state
 
-    return lambda params: NormalizeState(), update
+    return Rule(lambda params: NormalizeState(), update, couples=True)
 
 
 @transformation
@@ -193,4 +194,4 @@ def normalize_by_update_norm(
         leaf = lambda g: scale_factor * safe_divide(g, length.astype(g.dtype))
         return tree.map(leaf, updates), state
 
-    return _without_state, update
+    return Rule(_without_state, update, couples=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
 from gdjax.core.matrix.polar_coefficients import polar_steps
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Scalar
 
 __all__ = ["ReduceLROnPlateauState", "reduce_on_plateau"]
 
@@ -22,12 +20,12 @@ __all__ = ["ReduceLROnPlateauState", "reduce_on_plateau"]
 class ReduceLROnPlateauState(NamedTuple):
     """State of `reduce_on_plateau`; the floating-point scalars are float32 or wider."""
 
-    scale: chex.Array  # [] factor of the updates
-    best_value: chex.Array  # [] lowest metric so far, infinite before the first
-    plateau_count: chex.Array  # [] int32: metrics since the best that were no better
-    cooldown_count: chex.Array  # [] int32: metrics to come that are not counted
-    count: chex.Array  # [] int32: values averaged so far
-    avg_value: chex.Array  # [] their mean
+    scale: Scalar  # factor of the updates
+    best_value: Scalar  # lowest metric so far, infinite before the first
+    plateau_count: Count  # metrics since the best that were no better
+    cooldown_count: Count  # metrics to come that are not counted
+    count: Count  # values averaged so far
+    avg_value: Scalar  # their mean
 
 
 @transformation
@@ -103,4 +101,4 @@ def reduce_on_plateau(
         state = jax.tree.map(lambda new, old: jnp.where(whole, new, old), after, before)
         return tree.map(lambda g: state.scale.astype(g.dtype) * g, updates), state
 
-    return Pair(init, update, fuses=True)
+    return init, update

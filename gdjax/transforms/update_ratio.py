@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.roles import Scalars
 from gdjax.params.rules import label, only
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["MeasureUpdateRatioState", "measure_update_ratio"]
 
@@ -19,7 +17,7 @@ __all__ = ["MeasureUpdateRatioState", "measure_update_ratio"]
 class MeasureUpdateRatioState(NamedTuple):
     """State of `measure_update_ratio`."""
 
-    ratio: dict[str, chex.Array]  # by group, [] float32 or wider: at the last step, 0 before it
+    ratio: Scalars  # by group: at the last step, 0 before it
 
     def metrics(self) -> dict[str, Any]:
         """The ratio of each group."""
@@ -27,7 +25,7 @@ class MeasureUpdateRatioState(NamedTuple):
 
 
 @transformation
-def measure_update_ratio(param_labels: Any = None):
+def measure_update_ratio(rules: Any = None):
     """Keeps in the state how long the updates are, measured by the parameters, group by group.
 
         r = ‖u‖ / ‖θ‖,  0 where θ is 0
@@ -43,7 +41,7 @@ def measure_update_ratio(param_labels: Any = None):
     {'update_ratio/bias': 0.1, 'update_ratio/rest': 0.1}
 
     Args:
-        param_labels: The groups, as `gdjax.label` takes them: `by_label(...)`, a tree of labels.
+        rules: The groups, as `gdjax.label` takes them: `by_label(...)`, a tree of labels.
             None for one group, `all`.
 
     Raises:
@@ -51,9 +49,9 @@ def measure_update_ratio(param_labels: Any = None):
     """
 
     def groups(params: Any) -> dict[str, Any]:
-        if param_labels is None:
+        if rules is None:
             return {"all": jax.tree.map(lambda _: True, params)}
-        labels = label(params, param_labels, "measure_update_ratio")
+        labels = label(params, rules, "measure_update_ratio")
         names = dict.fromkeys(map(str, jax.tree.leaves(labels)))
         return {n: jax.tree.map(lambda x, n=n: str(x) == n, labels) for n in sorted(names)}
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics
+from gdjax.core.rule.roles import Scalars
 from gdjax.transforms.matrix_norms import in_place, length, unit
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["HyperballState", "hyperball", "radial_brake", "update_floor"]
 
@@ -21,7 +20,7 @@ __all__ = ["HyperballState", "hyperball", "radial_brake", "update_floor"]
 class HyperballState(NamedTuple):
     """State of `hyperball`."""
 
-    radius: chex.ArrayTree  # for each matrix [], float32 or wider: its norm at the start
+    radius: Scalars  # for each matrix its norm at the start
 
 
 @transformation
@@ -63,7 +62,7 @@ def hyperball(learning_rate: NonNegative, *, matrix_axes: Any = None):
 
     def init(params):
         norm = lambda p: jnp.squeeze(length(p), (-2, -1))
-        return HyperballState(matrices.like(norm, params, axes=matrix_axes, where=where))
+        return HyperballState(matrices.per_matrix(norm, params, axes=matrix_axes, where=where))
 
     def update(updates, state, params=None, **extra):
         errors.need_params(where, params)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Scalars
 
 __all__ = [
     "NonNegativeParamsState",
@@ -26,7 +25,7 @@ __all__ = [
 class ZeroNansState(NamedTuple):
     """State of `zero_nans`."""
 
-    found_nan: chex.ArrayTree  # [] bool for each parameter: whether its last update held a NaN
+    found_nan: Scalars  # bool for each parameter: whether its last update held a NaN
 
 
 @transformation
@@ -87,7 +86,7 @@ def keep_params_nonnegative():
         errors.need_params("keep_params_nonnegative", params)
         return tree.map(leaf, updates, params), state
 
-    return Pair(lambda params: NonNegativeParamsState(), update, fuses=True)
+    return lambda params: NonNegativeParamsState(), update
 
 
 @transformation
@@ -114,4 +113,4 @@ def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
     def update(updates, state, params=None, **extra):
         return tree.map(f, updates, params), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update

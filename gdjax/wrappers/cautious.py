@@ -7,14 +7,14 @@ from typing import Any
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import tree
 
 __all__ = ["cautious"]
 
 
-@transformation
+@transformation(kind="wrapper")
 def cautious(inner: Any, xi: NonNegative = 1.0):
     """Drops what an optimizer does against the present gradient, and lengthens the rest.
 
@@ -55,4 +55,4 @@ def cautious(inner: Any, xi: NonNegative = 1.0):
         steps, state = call_update(inner, updates, state, params, extra)
         return tree.map(leaf, steps, updates), state
 
-    return Pair(inner.init, update, parts=lambda state: [("inner", inner, state)])
+    return Rule(inner.init, update, children=(Child("inner", inner, at=()),))

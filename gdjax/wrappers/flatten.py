@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import numerics, tree
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "SplitRealAndImaginaryArrays",
@@ -25,7 +22,7 @@ __all__ = [
 ]
 
 
-@transformation
+@transformation(kind="wrapper")
 def flatten(inner: Any):
     """Gives a transformation all parameters as one vector, in float32 or wider.
 
@@ -58,7 +55,9 @@ def flatten(inner: Any):
             inner.evaluate(state, _vector(params, params)), params, params, lambda x: x.dtype
         )
 
-    return Pair(init, update, None, lambda state: [("inner", inner, state)], evaluate)
+    # What the inner transformation does with one array, it does with all parameters together.
+    inside = Child("inner", inner, at=())
+    return Rule(init, update, evaluate=evaluate, children=(inside,), couples=True)
 
 
 def _vector(values: Any, like: Any) -> jax.Array:
@@ -70,15 +69,15 @@ def _vector(values: Any, like: Any) -> jax.Array:
     kinds = [numerics.wide_dtype(jnp.asarray(p if x is None else x).dtype) for x, p in pairs]
     dtype = np.result_type(np.float32, *kinds)
     flat = [
-        jnp.ravel(_on_all(jnp.zeros_like(p) if x is None else x)).astype(dtype) for x, p in pairs
+        jnp.ravel(_gathered(jnp.zeros_like(p) if x is None else x)).astype(dtype) for x, p in pairs
     ]
     return jnp.concatenate(flat) if flat else jnp.zeros(0, dtype)
 
 
-def _on_all(x: Any) -> Any:
+def _gathered(x: Any) -> Any:
     """An array on all devices, where its sharding is known: those of a vector must have one."""
-    split = distribute.place(x)
-    return x if split is None else distribute.put(x, [()] * len(split))
+    split = distribute.spec_of(x)
+    return x if split is None else distribute.reshard(x, [()] * len(split))
 
 
 def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any], Any]) -> Any:
@@ -90,7 +89,7 @@ def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any],
             out.append(x)
             continue
         part = vector[start : start + np.size(p)].reshape(np.shape(p))
-        part = distribute.put_like(part, p)
+        part = distribute.reshard_like(part, p)
         start += np.size(p)
         to = None if x is None else dtype(jnp.asarray(x))
         if to is not None and not jnp.issubdtype(to, jnp.complexfloating):
@@ -102,8 +101,8 @@ def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any],
 class SplitRealAndImaginaryArrays(NamedTuple):
     """A complex array as two real ones."""
 
-    real: chex.Array
-    imaginary: chex.Array
+    real: jax.Array
+    imaginary: jax.Array
 
 
 class SplitRealAndImaginaryState(NamedTuple):
@@ -112,7 +111,7 @@ class SplitRealAndImaginaryState(NamedTuple):
     inner_state: Any  # of the inner transformation, with two arrays for a complex parameter
 
 
-@transformation
+@transformation(kind="wrapper")
 def split_real_and_imaginary(inner: Any):
     """Gives a transformation the real and the imaginary part of complex parameters as two arrays.
 
@@ -131,23 +130,24 @@ def split_real_and_imaginary(inner: Any):
     """
 
     def init(params):
-        return SplitRealAndImaginaryState(inner.init(_split(params)))
+        return SplitRealAndImaginaryState(inner.init(_to_pairs(params)))
 
     def update(updates, state, params=None, **extra):
-        theirs = None if params is None else _split(params)
-        out, after = call_update(inner, _split(updates), state.inner_state, theirs, extra)
-        return _join(out), SplitRealAndImaginaryState(after)
+        theirs = None if params is None else _to_pairs(params)
+        out, after = call_update(inner, _to_pairs(updates), state.inner_state, theirs, extra)
+        return _to_complex(out), SplitRealAndImaginaryState(after)
 
     def evaluate(state, params):
         if not isinstance(inner, GradientTransformation):
             return params
-        return _join(inner.evaluate(state.inner_state, _split(params)))
+        return _to_complex(inner.evaluate(state.inner_state, _to_pairs(params)))
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, None, parts, evaluate)
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+    )
 
 
-def _split(values: Any) -> Any:
+def _to_pairs(values: Any) -> Any:
     def one(x: Any) -> Any:
         if not (tree.differentiable(x) and jnp.iscomplexobj(x)):
             return x
@@ -156,7 +156,7 @@ def _split(values: Any) -> Any:
     return jax.tree.map(one, values)
 
 
-def _join(values: Any) -> Any:
+def _to_complex(values: Any) -> Any:
     is_pair = lambda x: isinstance(x, SplitRealAndImaginaryArrays)
     join = lambda x: jax.lax.complex(x.real, x.imaginary) if is_pair(x) else x
     return jax.tree.map(join, values, is_leaf=is_pair)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import numerics, tree
 
@@ -21,7 +21,7 @@ class GraftState(NamedTuple):
     magnitude: Any  # of the one that gives lengths
 
 
-@transformation
+@transformation(kind="wrapper")
 def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
     """Goes where one transformation goes, as far as another does, array by array.
 
@@ -61,10 +61,8 @@ def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
             out = matrices.map(leaf, ds, ms, axes=matrix_axes, where="graft")
         return out, GraftState(first, second)
 
-    def parts(state):
-        return [
-            ("direction", direction, state.direction),
-            ("magnitude", magnitude, state.magnitude),
-        ]
-
-    return Pair(init, update, parts=parts)
+    children = (
+        Child("direction", direction, at="direction"),
+        Child("magnitude", magnitude, at="magnitude"),
+    )
+    return Rule(init, update, children=children)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, LastGradient
 
 __all__ = ["MarsState", "mars"]
 
@@ -21,12 +19,12 @@ __all__ = ["MarsState", "mars"]
 class MarsState(NamedTuple):
     """State of `mars`."""
 
-    count: chex.Array  # [] int32
-    last_grad: chex.ArrayTree  # like params, float32 or wider: the gradient of the step before
+    count: Count
+    last_grad: LastGradient
     inner_state: Any
 
 
-@transformation
+@transformation(kind="wrapper")
 def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Positive | None = 1.0):
     """Gives an optimizer gradients that are corrected by how they changed, and shortened.
 
@@ -71,4 +69,4 @@ def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Pos
         updates, inner_state = call_update(inner, corrected, state.inner_state, params, extra)
         return updates, MarsState(increment(state.count), last, inner_state)
 
-    return Pair(init, update, parts=lambda state: [("inner", inner, state.inner_state)])
+    return Rule(init, update, children=(Child("inner", inner, at="inner_state"),))

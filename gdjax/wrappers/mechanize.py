@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, weak, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam, Scalars
 
 __all__ = ["MechanicState", "mechanize"]
 
@@ -23,18 +21,18 @@ class MechanicState(NamedTuple):
     """State of `mechanize`; the arrays [n] are as wide as the widest leaf."""
 
     base_optimizer_state: Any
-    count: chex.Array  # [] int32
-    r: chex.Array  # [n]: reward
-    m: chex.Array  # [n]: decayed maximum of |h|
-    v: chex.Array  # [n]: root of the decayed sum of h², which float32 could not hold
-    s: chex.Array  # [n]: the factors, which are added up
-    x0: chex.ArrayTree  # like params: where the run began
-    delta: chex.ArrayTree  # like params, float32 or wider: sum of the steps of the base
+    count: Count
+    r: Scalars  # [n]: reward
+    m: Scalars  # [n]: decayed maximum of |h|
+    v: Scalars  # [n]: root of the decayed sum of h², which float32 could not hold
+    s: Scalars  # [n]: the factors, which are added up
+    x0: PerParam  # where the run began
+    delta: PerParam  # sum of the steps of the base, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def mechanize(
-    base_optimizer: Any,
+    inner: Any,
     weight_decay: NonNegative = 1e-2,
     eps: NonNegative = 1e-8,
     s_init: NonNegative = 1e-6,
@@ -57,7 +55,7 @@ def mechanize(
     True
 
     Args:
-        base_optimizer: The transformation, its learning rate included.
+        inner: The transformation, its learning rate included.
         weight_decay: λ ≥ 0, a pull of the factor and not of the parameters.
         eps: In the units of h, the gradient times the steps of the base.
         s_init: s₀ ≥ 0, the factor to begin with.
@@ -78,7 +76,7 @@ def mechanize(
             return tree.scalar_like(params) + jnp.zeros(num_betas, tree.scalar_like(params).dtype)
 
         return MechanicState(
-            base_optimizer.init(params),
+            inner.init(params),
             zero_count(),
             zeros(),
             zeros(),
@@ -100,9 +98,7 @@ def mechanize(
         v = numerics.norm(jnp.stack([beta * v, jnp.broadcast_to(h, v.shape)]), axis=0)
         r = jnp.maximum(beta * r - s * h, 0)
         s = safe_divide(s_init / num_betas * m + r, v + eps)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         factor = weak(jnp.sum(s))
 
         def leaf(u, delta, x0, x):
@@ -112,8 +108,11 @@ def mechanize(
         u, delta = tree.evolve(leaf, (steps, delta), x0, params)
         return u, MechanicState(base, increment(state.count), r, m, v, s, x0, delta)
 
-    def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
-
     # What the base would evaluate at lies on its own way, not on the one that is gone.
-    return Pair(init, update, parts=parts, evaluate=lambda state, params: params)
+    return Rule(
+        init,
+        update,
+        evaluate=lambda state, params: params,
+        couples=True,
+        children=(Child("inner", inner, at="base_optimizer_state"),),
+    )

@@ -1,18 +1,14 @@
 """What each factory agrees with, for `gdjax list`: read off `AGREE`, so it is what is tested.
 
-python -m tests.oracles.agreements     writes gdjax/lab/oracles.json anew
+`python -m tests.update gdjax/lab/oracles.json` writes it anew.
 """
 
 import json
-import pathlib
 
-import gdjax as gd
 from tests.references import agreements, parts, recordings
 
-__all__ = ["COMMAND", "PATH", "collect", "oracles_json"]
+__all__ = ["collect", "oracles_json"]
 
-COMMAND = "python -m tests.oracles.agreements"
-PATH = pathlib.Path(gd.__file__).parent / "lab" / "oracles.json"
 VERSIONS = {
     "torch": "2.13.0",
     "pytorch_optimizer": "4.1.0",
@@ -70,11 +66,6 @@ def collect():
     return {name: sorted(found[name], key=order) for name in sorted(found)}
 
 
-def oracles_json(text=""):
-    """The text of `gdjax/lab/oracles.json` as it should be, whatever it is now."""
+def oracles_json():
+    """The text of `gdjax/lab/oracles.json` as it should be."""
     return json.dumps(collect(), indent=1) + "\n"
-
-
-if __name__ == "__main__":
-    PATH.write_text(oracles_json())
-    print(f"Wrote {PATH.name}: {len(collect())} factories")

@@ -62,7 +62,7 @@ def test_select(rule, expected):
     assert picked(rule) == (expected or picked(rule) if expected is None else expected)
     if isinstance(rule, dict):
         assert picked(rule) == {"dense/kernel", "norm/scale", "norm/steps"}
-    if isinstance(rule, gd.Rule):
+    if isinstance(rule, gd.ParamRule):
         assert rule(PARAMS) == gd.select(PARAMS, rule)
 
 

@@ -22,8 +22,8 @@ class TestFind:
             ("trace", lambda s: s["after"][0].trace),
             ("weight_decay", lambda s: s["opt"].hyperparams["weight_decay"]),
             ("hyperparams", lambda s: s["opt"].hyperparams),
-            (gd.ScaleByAdamState, lambda s: s["opt"].inner_state[0]),  # a type
-            (gd.InjectHyperparamsState, lambda s: s["opt"]),
+            (gd.states.ScaleByAdamState, lambda s: s["opt"].inner_state[0]),  # a type
+            (gd.states.InjectHyperparamsState, lambda s: s["opt"]),
             (dict, None),
             ("ScaleByAdamState", lambda s: s["opt"].inner_state[0]),  # the name of a type
             ("TraceState", lambda s: s["after"][0]),
@@ -42,7 +42,7 @@ class TestFind:
 
     def test_the_root(self):
         state = gd.scale_by_adam().init(PARAMS)
-        assert gd.state.find(state, gd.ScaleByAdamState) is state
+        assert gd.state.find(state, gd.states.ScaleByAdamState) is state
         assert gd.state.find_all(state, "ScaleByAdamState") == {"": state}
         assert gd.state.find(state, "nu") is state.nu
 
@@ -57,7 +57,7 @@ class TestFind:
         two = gd.chain(gd.adam(0.1), gd.adam(0.1)).init(PARAMS)
         with pytest.raises(KeyError, match="got 0/0/mu, 1/0/mu"):
             gd.state.find(two, "mu")
-        assert list(gd.state.find_all(two, gd.ScaleByAdamState)) == ["0/0", "1/0"]
+        assert list(gd.state.find_all(two, gd.states.ScaleByAdamState)) == ["0/0", "1/0"]
 
     @pytest.mark.parametrize(
         "wanted, hint",
@@ -65,7 +65,7 @@ class TestFind:
             ("m", "Did you mean mu"),
             ("weight_deca", "Did you mean weight_decay"),
             ("ScaleByAdamsState", "Did you mean ScaleByAdamState"),
-            (gd.ScaleByRssState, "ScaleBy"),
+            (gd.states.ScaleByRssState, "ScaleBy"),
             ("opts", "Did you mean opt"),
         ],
     )
@@ -81,7 +81,7 @@ class TestFind:
         mixed = gd.chain(ours=gd.trace(0.9), theirs=optax.adam(0.1)).init(PARAMS)
         assert list(gd.state.find_all(mixed, "count")) == ["theirs/0/count"]
         multi = optax.MultiSteps(gd.adam(0.1), 2).init(PARAMS)
-        assert gd.state.find(multi, gd.ScaleByAdamState) is multi.inner_opt_state[0]
+        assert gd.state.find(multi, gd.states.ScaleByAdamState) is multi.inner_opt_state[0]
 
     def test_inside_of_jit(self):
         found = jax.jit(lambda state: gd.state.find(state, "mu"))(self.STATE)

@@ -123,7 +123,7 @@ def test_sam_tells_where_it_trains():
     down, state = tx.step(up, state, up)
     np.testing.assert_allclose(down, [2.67, 3.56], rtol=1e-6)
     np.testing.assert_array_equal(gd.state.eval_params(tx, state, down), down)
-    names = {"optimizer/learning_rate", "adv_optimizer/sgd/learning_rate"}
+    names = {"inner/learning_rate", "adv_optimizer/sgd/learning_rate"}
     assert set(gd.state.hyperparams(tx, state)) == names
 
 
@@ -141,7 +141,7 @@ def test_sam_averages_over_devices():
 
 
 def test_what_sam_refuses():
-    with pytest.raises(ValueError, match="sync_period must be an integer of 2 or more, got 1"):
+    with pytest.raises(ValueError, match="every must be an integer of 2 or more, got 1"):
         gd.sam(gd.sgd(0.1), gd.sgd(0.1), 1)
     tx = gd.sam(gd.sgd(0.1), gd.sgd(0.1))
     with pytest.raises(ValueError, match="sam: update needs the parameters"):

@@ -6,15 +6,19 @@ Only `to_optax` imports optax, when it is called.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
-from gdjax.core.engine.extra_args import call_update
+from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors, tree
+
+if TYPE_CHECKING:
+    import optax  # type: ignore
 
 __all__ = ["from_optax_state", "to_optax", "to_optax_state"]
 
@@ -43,7 +47,7 @@ CONSTANTS = {"ns_coeffs"}
 MAY_NOT_COUNT = ("ScaleByRms", "ScaleByStdDev", "ScaleByRStdDev")
 
 
-def to_optax(tx: Any) -> Any:
+def to_optax(tx: Any) -> optax.GradientTransformationExtraArgs:
     """Makes a transformation of optax's own class, a plain pair of closures.
 
     For what asks `isinstance` of optax's class, or refuses a transformation that is a tree with
@@ -65,7 +69,7 @@ def to_optax(tx: Any) -> Any:
         return tx.init(params)
 
     def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> Any:
-        return call_update(tx, updates, state, params, extra_args)
+        return tx.update(updates, state, params, **extra_args)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -95,7 +99,8 @@ def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> 
         ValueError: Something does not fit; the message names the first path.
     """
     template = tx.init(params)
-    rules = {id(inner): _schedules(part, inner) for part, inner in _parts(tx, template)}
+    moving = [visit for visit in walk(tx, template) if visit.given and visit.moving is not None]
+    rules = {id(visit.moving): _schedules(visit) for visit in moving}
     return _Filling("from_optax_state", state, count, rules).fill(template)
 
 
@@ -114,16 +119,9 @@ def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -
     return _Filling("to_optax_state", state, count, {}).fill(theirs.init(params))
 
 
-def _parts(tx: Any, state: Any) -> Iterator[tuple[Any, Any]]:
-    if hasattr(tx, "parts"):
-        yield tx, state
-        for _, part, inner in tx.parts(state):
-            yield from _parts(part, inner)
-
-
-def _schedules(tx: Any, state: Any) -> dict[str, Any]:
-    moved = {name: tx.arguments[name] for name in tx.moved(state)}
-    return {name: rule for name, rule in moved.items() if not isinstance(rule, Live)}
+def _schedules(visit: Visit) -> dict[str, Any]:
+    given = visit.tx.arguments
+    return {k: given[k] for k in visit.moving.hyperparams if not isinstance(given[k], Live)}
 
 
 class Stage(NamedTuple):
@@ -252,7 +250,8 @@ class _Filling:
         last = jnp.maximum(jnp.asarray(count) - 1, 0)
         rules = self.rules.get(id(a.state), {})
         for name, old in getattr(a.state, "hyperparams", {}).items():
-            value = held[name] if name in held else rules[name](last) if name in rules else old
+            theirs = next((n for n in (name, *former(name)) if n in held), None)
+            value = rules[name](last) if theirs is None and name in rules else held.get(theirs, old)
             numbers = new.setdefault("hyperparams", {})
             numbers[name] = self.like(old, value, _join(a.path, f"hyperparams/{name}"))
         for name, old in getattr(a.state, "hyperparams_states", {}).items():

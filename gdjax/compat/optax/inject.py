@@ -11,15 +11,16 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-import jax
 import jax.numpy as jnp
 
 from gdjax.compat.namespacing import named
 from gdjax.core.data.hyperparams import is_number
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair
+from gdjax.core.engine.numbers import StandIn
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Scalars
 
 __all__ = [
     "InjectStatefulHyperparamsState",
@@ -34,8 +35,8 @@ __all__ = [
 class InjectStatefulHyperparamsState(NamedTuple):
     """State of `inject_hyperparams`."""
 
-    count: jax.Array  # [] int32
-    hyperparams: dict[str, Any]  # the values used last; those without a schedule can be set
+    count: Count
+    hyperparams: Scalars  # the values used last; those without a schedule can be set
     hyperparams_states: dict[str, Any]  # of the schedules
     inner_state: Any
 
@@ -59,7 +60,7 @@ class StatefulSchedule(Protocol):
 class WrappedScheduleState(NamedTuple):
     """State of `WrappedSchedule`."""
 
-    count: jax.Array  # [] int32
+    count: Count
 
 
 class WrappedSchedule:
@@ -134,10 +135,10 @@ def injected(
         state = InjectStatefulHyperparamsState(increment(state.count), given, states, inner)
         return updates, state
 
-    def parts(state: Any) -> list[tuple[str, Any, Any]]:
-        return [("inner", inner_factory(**fixed, **state.hyperparams), state.inner_state)]
-
-    return Pair(init, update, parts=parts)
+    examples = {name: numbers.get(name, StandIn(0.5, moving.get(name))) for name in arguments}
+    examples = {name: x for name, x in examples.items() if name in numbers or name in moving}
+    inner = inner_factory(**fixed, **examples)
+    return Rule(init, update, children=(Child("inner", inner, at="inner_state"),))
 
 
 def inject_hyperparams(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,10 @@ from gdjax.compat.optax.types import (
     GradientTransformationExtraArgs,
     LookaheadParams,
 )
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import apply_updates
+from gdjax.core.engine.transformation import apply_updates, call_update
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count
 
 __all__ = ["LookaheadState", "TwoTrees", "both", "lookahead"]
 
@@ -32,7 +29,7 @@ class LookaheadState(NamedTuple):
     """State of `lookahead`."""
 
     fast_state: Any
-    steps_since_sync: chex.Array  # [] int32
+    steps_since_sync: Count
 
 
 def both(params: Any) -> LookaheadParams:

@@ -12,8 +12,8 @@ import jax
 
 from gdjax.compat.namespacing import named
 from gdjax.compat.optax.types import MaskedNode
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.transforms.basic import set_to_zero
 
@@ -121,7 +121,12 @@ def masked(inner: Any, mask: Any, *, mask_compatible_extra_args: bool = False):
         at = flags(updates)
         return _update(inner, at, updates, state, params, extra, mask_compatible_extra_args)
 
-    return Pair(init, update, parts=lambda state: [("inner", inner, state.inner_state)])
+    return Rule(
+        init,
+        update,
+        children=(Child("inner", inner, at="inner_state"),),
+        moves=lambda params: params,
+    )
 
 
 @named("optax")
@@ -172,11 +177,10 @@ def partition(
             )
         return updates, PartitionState(states)
 
-    def parts(state: PartitionState) -> list[tuple[str, Any, Any]]:
-        inner = state.inner_states
-        return [(str(k), tx, inner[k].inner_state) for k, tx in transforms.items()]
-
-    return Pair(init, update, parts=parts)
+    children = [
+        Child(str(k), tx, at=("inner_states", k, "inner_state")) for k, tx in transforms.items()
+    ]
+    return Rule(init, update, children=tuple(children), moves=lambda params: params)
 
 
 multi_transform = partition

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.compat.namespacing import named
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalars
 from gdjax.wrappers.guards.accumulate import skip_large_updates, skip_not_finite
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "MultiSteps",
@@ -30,11 +28,11 @@ __all__ = [
 class MultiStepsState(NamedTuple):
     """State of `MultiSteps`."""
 
-    mini_step: chex.Array  # [] int32: gradients added up so far
-    gradient_step: chex.Array  # [] int32: steps of the inner optimizer
+    mini_step: Count  # gradients added up so far
+    gradient_step: Count  # steps of the inner optimizer
     inner_opt_state: Any
-    acc_grads: Any  # like params: mean or sum of the gradients so far
-    skip_state: Any = ()  # what the function that skips has said last
+    acc_grads: PerParam  # mean or sum of the gradients so far
+    skip_state: Scalars = ()  # what the function that skips has said last
 
 
 class ShouldSkipUpdateFunction(Protocol):
@@ -107,7 +105,7 @@ def multi_steps(
             return taken(acc)
         return jax.lax.cond(skip, skipped, taken, acc)
 
-    return Pair(init, update, parts=lambda state: [("inner", opt, state.inner_opt_state)])
+    return Rule(init, update, children=(Child("inner", opt, at="inner_opt_state"),), skips=True)
 
 
 class MultiSteps:

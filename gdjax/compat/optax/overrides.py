@@ -10,8 +10,8 @@ import jax
 from gdjax.compat.namespacing import named
 from gdjax.compat.optax.lookahead import TwoTrees, both
 from gdjax.core.engine.chain import chain as _chain
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import EmptyState
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
 from gdjax.optimizers.adam import adam as _adam
 from gdjax.optimizers.adam import adan as _adan
@@ -301,7 +301,7 @@ def adafactor(
     if momentum is None:
         return _adafactor.adafactor(*numbers, *more, None, *last)
     without = _adafactor.adafactor(*numbers, *more, None, None, None, eps, factored)
-    average = _momentum.ema(momentum, debias=False, accumulator_dtype=dtype_momentum)
+    average = _momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum)
     decay = (
         []
         if weight_decay_rate is None

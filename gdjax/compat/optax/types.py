@@ -9,9 +9,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import EmptyState
+from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import GradientTransformation as Recipe
+from gdjax.core.engine.transformation import call_update
+from gdjax.core.rule.roles import Count
 
 __all__ = [
     "AdaptiveGradClipState",
@@ -150,7 +151,7 @@ class LookaheadParams(NamedTuple):
 class ScaleByScheduleState(NamedTuple):
     """State of optax's `scale_by_schedule`; ours is `InjectHyperparamsState`."""
 
-    count: chex.Array  # [] int32
+    count: Count
 
 
 # What has no state has that of every such transformation.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,7 @@ from gdjax.compat.namespacing import named
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import abs_sq, ema, increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Factor, MeanSquare
 
 __all__ = ["AdafactorState", "factored_descent"]
 
@@ -21,10 +19,10 @@ __all__ = ["AdafactorState", "factored_descent"]
 class AdafactorState(NamedTuple):
     """State of `factored_descent`."""
 
-    count: chex.Array  # [] int32
-    row_var: chex.ArrayTree  # [..., m, 1] for a leaf [..., m, n], None for a vector
-    col_var: chex.ArrayTree  # [..., 1, n], None for a vector
-    variance: chex.ArrayTree  # like a vector or a scalar, None for a matrix
+    count: Count
+    row_var: Annotated[Any, Factor(-1)]  # [..., m, 1] for a leaf [..., m, n], None for a vector
+    col_var: Annotated[Any, Factor(-2)]  # [..., 1, n], None for a vector
+    variance: MeanSquare  # of vectors and scalars, None for a matrix
 
 
 @named("torch")

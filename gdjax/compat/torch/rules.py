@@ -7,7 +7,7 @@ ASGD     steps that shrink, and an average from step t₀ on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,10 @@ import jax.numpy as jnp
 from gdjax.compat.namespacing import named
 from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
 from gdjax.core.data.schedule import schedule
-from gdjax.core.engine.transformation import EmptyState, Pair
+from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import debias, increment, zero_count
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Mean, PerParam
 
 __all__ = [
     "AsgdState",
@@ -35,8 +33,8 @@ __all__ = [
 class DampenedTraceState(NamedTuple):
     """State of `dampened_trace`."""
 
-    count: chex.Array  # [] int32
-    trace: chex.ArrayTree  # like params
+    count: Count
+    trace: Mean  # of the gradients
 
 
 @named("torch")
@@ -71,8 +69,8 @@ def beside_uncorrected_root(eps: NonNegative, b2: Decay):
 class AsgdState(NamedTuple):
     """State of `averaged_descent`."""
 
-    count: chex.Array  # [] int32
-    ax: chex.ArrayTree  # like params: their average, the parameters to evaluate at
+    count: Count
+    ax: PerParam  # mean of the parameters, at which a model is evaluated
 
 
 @named("torch")
@@ -114,7 +112,7 @@ def averaged_descent(
         updates, ax = tree.evolve(leaf, (updates, state.ax), params)
         return updates, AsgdState(increment(state.count), ax)
 
-    return Pair(init, update, evaluate=lambda state, params: state.ax)
+    return Rule(init, update, evaluate=lambda state, params: state.ax)
 
 
 @named("torch")

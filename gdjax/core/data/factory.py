@@ -1,39 +1,63 @@
 """A function whose calls are remembered: its name, its signature, and what its numbers must be."""
 
 from __future__ import annotations
+import __future__
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
+from gdjax.core.data import renamed
+from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, show
-from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_number, range_in
+from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_mask, is_number, range_in
 from gdjax.core.rule import errors
 
-__all__ = ["Factory"]
+__all__ = ["Factory", "Kind"]
+
+Kind = Literal["optimizer", "wrapper", "transformation", "schedule", "rule"]
 
 
 class Factory:
     """A decorated function: its name, its signature, and which of its arguments are numbers."""
 
-    def __init__(self, function: Callable[..., Any], make: type) -> None:
-        """Remembers `function`; `make` is the class of the objects that calls of it give."""
-        self.function, self.make = function, make
+    def __init__(self, function: Callable[..., Any], make: type, kind: Kind) -> None:
+        """Remembers `function`.
+
+        Args:
+            function: The function that was decorated.
+            make: The class of the objects that calls of it give.
+            kind: What it is in the catalogue.
+
+        Raises:
+            ValueError: There is no such kind.
+        """
+        if kind not in get_args(Kind):
+            must = f"kind must be one of {', '.join(map(repr, get_args(Kind)))}"
+            errors.fail(getattr(function, "__name__", "factory"), must, repr(kind))
+        self.function, self.make, self.kind = function, make, kind
         self.name, self.module, self.qualname = (
             function.__name__,
             function.__module__,
             function.__qualname__,
         )
+        # How configuration files and the catalogue call it.
+        self.key = self.name if self.is_ours else f"{self.module}:{self.qualname}"
         self.call: Callable[..., Any] = function  # the decorated function, set by `factory`
+        _unquote(function)
 
-    @functools.cached_property
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is one of gdjax, not of a user's or of another library."""
+        return self.module.split(".")[0] == "gdjax"
+
+    @cached
     def signature(self) -> inspect.Signature:
         """Parameters and defaults."""
         return inspect.signature(self.function)
 
-    @functools.cached_property
+    @cached
     def hints(self) -> dict[str, Any]:
         """The annotations, looked up."""
         try:
@@ -42,13 +66,26 @@ class Factory:
             must = "annotations must be names that the module of the function knows"
             errors.fail(self.name, must, str(error), instead="Import them at its top.")
 
-    @functools.cached_property
+    @cached
     def ranges(self) -> dict[str, Range]:
         """The arguments that hold numbers, and where these must lie."""
         found = {name: range_in(self.hints.get(name)) for name in self.signature.parameters}
         return {name: r for name, r in found.items() if r is not None}
 
-    @functools.cached_property
+    @cached
+    def variadic(self) -> bool:
+        """Whether it takes any number of arguments: `*args` or `**kwargs`."""
+        kinds = {p.kind for p in self.signature.parameters.values()}
+        return bool(kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
+
+    @cached
+    def roles(self) -> dict[str, str]:
+        """The arguments whose annotation says what they do, by what that is."""
+        named = {within.role: name for name, within in self.ranges.items() if within.role}
+        masks = [name for name, hint in self.hints.items() if is_mask(hint)]
+        return named | ({"mask": masks[0]} if masks else {})
+
+    @cached
     def containers(self) -> set[str]:
         """Those of them that hold several numbers, in lists or dicts."""
         return {name for name in self.ranges if holds_many(self.hints[name])}
@@ -59,14 +96,21 @@ class Factory:
             return dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
             names = list(self.signature.parameters)
-            wrong = [k for k in kwargs if k not in names]
-            hint = (
-                errors.nearest(wrong[0], names) if wrong else f"Write {self.name}{self.signature}."
-            )
-            raise TypeError(f"{self.name}: {error}. {hint}") from None
+            raise renamed.misfit(self.name, str(self), error, kwargs, names) from None
+
+    def __str__(self) -> str:
+        """The call with its defaults, as one would type it: no annotations."""
+        parameters = self.signature.parameters.values()
+        bare = [
+            p.replace(annotation=p.empty, default=p.default if p.default is p.empty else _Shown(p))
+            for p in parameters
+        ]
+        return f"{self.name}{inspect.Signature(bare)}"
 
     def invoke(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the undecorated function with named arguments."""
+        if not self.variadic:
+            return self.function(**arguments)
         bound = inspect.BoundArguments(self.signature, dict(arguments))  # type: ignore[arg-type]
         return self.function(*bound.args, **bound.kwargs)
 
@@ -108,3 +152,28 @@ class Factory:
     def _may_be_none(self, name: str) -> bool:
         parameter = self.signature.parameters[name]
         return parameter.default is None or type(None) in typing.get_args(self.hints.get(name))
+
+
+class _Shown:
+    """A default as it prints in a call."""
+
+    def __init__(self, parameter: inspect.Parameter) -> None:
+        self.text = show(parameter.default)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class _Unquoted(str):
+    """An annotation that prints without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _unquote(function: Callable[..., Any]) -> None:
+    """Lets `help` print `b1: Decay` where `from __future__ import annotations` left 'Decay'."""
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & __future__.annotations.compiler_flag:
+        hints = function.__annotations__
+        hints.update({name: _Unquoted(text) for name, text in hints.items()})

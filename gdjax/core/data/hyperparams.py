@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
 
 __all__ = [
+    "ARRAYS",
     "Decay",
     "Hyperparam",
+    "LearningRate",
+    "Mask",
+    "MaskRole",
     "NonNegative",
     "Number",
     "Positive",
     "Range",
+    "ScalarLike",
+    "ScalarOrSchedule",
+    "WeightDecay",
     "holds_many",
     "is_array",
     "is_known",
+    "is_mask",
     "is_number",
     "range_in",
 ]
@@ -33,6 +41,7 @@ class Range(NamedTuple):
     open_low: bool = False
     open_high: bool = False
     scheduled: bool = True
+    role: str = ""  # what it does, where others ask: "learning rate", "weight decay"
 
     def __str__(self) -> str:
         """Writes the interval as mathematics does."""
@@ -55,18 +64,61 @@ class Range(NamedTuple):
         return 0.5 if self.holds(0.5) else 1.0 if self.holds(1.0) else self.low
 
 
-# Annotations of the numbers of a factory. `Any` inside: a body sees the number that a schedule
-# gave, a caller may give a number, an array or a schedule.
-Hyperparam = Annotated[Any, Range()]
-NonNegative = Annotated[Any, Range(low=0.0)]
-Positive = Annotated[Any, Range(low=0.0, open_low=True)]
-Decay = Annotated[Any, Range(low=0.0, high=1.0, open_high=True)]
-Number = Annotated[Any, Range(scheduled=False)]  # a number of a schedule: no schedule in its place
+if TYPE_CHECKING:
+    # What may be given, as type checkers see it. The bases are for the body of a factory, which
+    # computes with the number that holds now: a protocol is matched by its members alone, and what
+    # derives from Any has every operator.
+    from typing import Protocol
+
+    class AnyArray(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
+        """An array of JAX or NumPy, or a traced value."""
+
+        @property
+        def dtype(self) -> Any: ...
+        @property
+        def shape(self) -> Any: ...
+
+    class ScheduleFunction(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
+        """A function of the step count."""
+
+        def __call__(self, count: Any, /) -> Any: ...
+
+    class LiveNumber(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
+        """A number that lives in the state, made by `live`."""
+
+        @property
+        def stands_for_a_number(self) -> bool: ...
+
+else:
+    AnyArray = jax.Array | np.ndarray | np.generic
+    ScheduleFunction, LiveNumber = Callable[[Any], Any], Any
+
+ScalarLike = float | AnyArray
+ScalarOrSchedule = ScalarLike | ScheduleFunction | LiveNumber
+
+# Annotations of the numbers of a factory.
+Hyperparam = Annotated[ScalarOrSchedule, Range()]
+NonNegative = Annotated[ScalarOrSchedule, Range(low=0.0)]
+Positive = Annotated[ScalarOrSchedule, Range(low=0.0, open_low=True)]
+Decay = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_high=True)]
+Number = Annotated[ScalarLike, Range(scheduled=False)]  # of a schedule: none stands in its place
+LearningRate = Annotated[ScalarOrSchedule, Range(low=0.0, role="learning rate")]
+WeightDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay")]
+
+
+class MaskRole(NamedTuple):
+    """Marks the argument that picks the parameters which decay."""
+
+
+Mask = Annotated[Any, MaskRole()]  # which parameters decay: any rule of `gdjax.params`
+
+
+ARRAYS = (jax.Array, np.ndarray, np.generic)  # arrays and traced values
 
 
 def is_array(value: Any) -> bool:
     """Tells whether a value is an array or a traced value."""
-    return isinstance(value, (jax.Array, np.ndarray, np.generic))
+    return isinstance(value, ARRAYS)
 
 
 def is_number(value: Any) -> bool:
@@ -74,6 +126,11 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool) or (is_array(value) and value.dtype == bool):
         return False
     return isinstance(value, (int, float, complex)) or is_array(value)
+
+
+def is_mask(hint: Any) -> bool:
+    """Tells whether an annotation is `Mask`."""
+    return any(isinstance(extra, MaskRole) for extra in getattr(hint, "__metadata__", ()))
 
 
 def is_known(value: Any) -> bool:

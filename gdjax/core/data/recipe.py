@@ -15,8 +15,10 @@ from typing import Any
 
 import jax
 
+from gdjax.core.data import renamed
+from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, freeze, show
-from gdjax.core.data.factory import Factory
+from gdjax.core.data.factory import Factory, Kind
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.rule import errors
 
@@ -28,45 +30,38 @@ __all__ = [
 ]
 
 
+# All factories: those of gdjax by name, those of users and other libraries by `module:name`.
 CATALOGUE: dict[str, Factory] = {}
 
 
-def factory(function: Callable[..., Any], make: type[Recipe]) -> Callable[..., Any]:
+def factory(function: Callable[..., Any], make: type[Recipe], kind: Kind) -> Callable[..., Any]:
     """Turns a function into a factory of `make` objects, and enters it into the catalogue.
 
     A function defined twice (a notebook cell that is run again) replaces itself.
 
     Raises:
-        ValueError: Another function of the same name is in the catalogue.
+        ValueError: Two functions of gdjax have one name. Those of users may be called as ours are.
     """
-    made = Factory(function, make)
-    old = CATALOGUE.get(made.name)
+    made = Factory(function, make, kind)
+    old = CATALOGUE.get(made.key)
     if old is not None and (old.module, old.qualname) != (made.module, made.qualname):
-        errors.fail(
-            made.name,
-            f"a factory's name must be its own; {old.module}.{old.qualname} has it",
-            f"{made.module}.{made.qualname}",
-        )
+        must = f"names of factories must differ inside of gdjax; {old.module} has this one"
+        errors.fail(made.name, must, made.module, instead="Rename one of them.")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        arguments = made.bind(args, kwargs)
-        made.check(arguments)
-        instance = make._from_arguments(made, arguments)
-        instance._try()
-        return instance
+        return make._made(made, made.bind(args, kwargs))
 
     made.call = call
     call.factory = made  # type: ignore[attr-defined]
-    CATALOGUE[made.name] = made
+    CATALOGUE[made.key] = made
     return call
 
 
 class Recipe(Remembers):
     """An object that remembers the call that made it. Immutable; a pytree of its numbers."""
 
-    stands_for_a_number = False  # whether a hyperparameter may be one of these
-
+    name: str  # of the factory
     _factory: Factory
     _arguments: dict[str, Any]
 
@@ -80,22 +75,30 @@ class Recipe(Remembers):
     @classmethod
     def _from_arguments(cls, made: Factory, arguments: dict[str, Any]) -> Any:
         self = cls.__new__(cls)
-        self._factory, self._arguments = made, arguments
+        self._factory, self._arguments, self.name = made, arguments, made.name
+        return self
+
+    @classmethod
+    def _made(cls, made: Factory, arguments: dict[str, Any]) -> Any:
+        """What a call of the factory gives: judged, and tried where that is possible."""
+        made.check(arguments)
+        self = cls._from_arguments(made, arguments)
+        self._try()
         return self
 
     def _try(self) -> None:
         """Builds once what the call describes, so that what is wrong raises while making it."""
 
     @property
-    def name(self) -> str:
-        """The name of the factory."""
-        return self._factory.name
-
-    @property
     def arguments(self) -> dict[str, Any]:
         """All arguments by name, defaults filled in."""
         given = {**self._factory.defaults(), **self._arguments}
         return {name: given[name] for name in self._factory.signature.parameters if name in given}
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Those arguments whose role is known, by role: "learning rate", "weight decay", "mask"."""
+        return self._factory.roles
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -120,7 +123,8 @@ class Recipe(Remembers):
             named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
             names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
             names = [*(n for stages in named for n in stages), *names]
-            hint = errors.nearest(next(iter(changes)), names)
+            wrong = next(iter(changes))
+            hint = renamed.argument(wrong, names) or errors.nearest(wrong, names)
             must = f"replace takes {', '.join(names) or 'nothing'}"
             errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
         bound = inspect.BoundArguments(self._factory.signature, arguments)  # type: ignore[arg-type]
@@ -146,7 +150,7 @@ class Recipe(Remembers):
                 parts.append(f"{p.name}={show(value)}")
         return f"{self.name}({', '.join(parts)})"
 
-    @functools.cached_property
+    @cached
     def _key(self) -> tuple:
         return (self._factory, freeze(self.arguments))
 
@@ -168,7 +172,7 @@ class Recipe(Remembers):
 
     # The pytree: numbers given in the call, and recipes inside, are children.
 
-    @functools.cached_property
+    @cached
     def _flat(self) -> tuple[tuple, _Structure, tuple[str, ...]]:
         children: list[Any] = []
         labels: list[str] = []

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Number, is_number
 from gdjax.core.data.recipe import Recipe, factory
-from gdjax.core.rule import numerics
+from gdjax.core.rule import errors, numerics
 
-__all__ = ["Live", "Schedule", "live", "schedule"]
+__all__ = ["Live", "Schedule", "live", "no_scalar", "schedule", "value_at"]
 
 P = ParamSpec("P")
 
@@ -23,20 +23,14 @@ class Schedule(Recipe):
     Called with a step (a number, or an array of steps of any shape) it gives the value there.
     """
 
-    stands_for_a_number = True
+    stands_for_a_number = True  # may be given for a hyperparameter
 
     def _function(self) -> Callable[[Any], Any]:
-        made = self._factory
-        numbers = {
-            name: jax.tree.map(
-                lambda x: numerics.weak(x) if is_number(x) else x,
-                value,
-                is_leaf=lambda x: isinstance(x, Recipe),
-            )
-            for name, value in self._arguments.items()
-            if name in made.ranges
-        }
-        return made.invoke({**self._arguments, **numbers})
+        made, given = self._factory, dict(self._arguments)
+        for name in made.ranges:
+            if not isinstance(value := given.get(name), (int, float, type(None))):
+                given[name] = jax.tree.map(_weakened, value, is_leaf=_is_recipe)
+        return made.invoke(given)
 
     def _try(self) -> None:
         self._function()
@@ -46,6 +40,14 @@ class Schedule(Recipe):
         step = jnp.asarray(count).astype(float)
         value = jnp.asarray(self._function()(step)).astype(float)
         return jnp.broadcast_to(value, jnp.shape(step)) if jnp.ndim(value) == 0 else value
+
+
+def _weakened(x: Any) -> Any:
+    return numerics.weak(x) if is_number(x) else x
+
+
+def _is_recipe(x: Any) -> bool:
+    return isinstance(x, Recipe)
 
 
 def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
@@ -62,17 +64,17 @@ def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
     >>> halving(1.0, every=10)(25)
     Array(0.25, dtype=float32)
     """
-    return factory(function, Schedule)
+    return factory(function, Schedule, "schedule")
 
 
 class Live(Recipe):
     """A hyperparameter that lives in the state; made by `live`."""
 
-    stands_for_a_number = True
+    stands_for_a_number = True  # may be given for a hyperparameter
 
 
 def _as_live(function: Callable[P, Any]) -> Callable[P, Live]:
-    return factory(function, Live)
+    return factory(function, Live, "schedule")
 
 
 @_as_live
@@ -89,3 +91,25 @@ def live(value: Number) -> Any:
     Args:
         value: The value until another is set, [].
     """
+
+
+def no_scalar(where: str, name: str, value: Any) -> NoReturn:
+    """Raises where a number that is used is several."""
+    must = f"{name} must be a scalar when it is used"
+    errors.fail(where, must, f"shape {jnp.shape(value)}", instead="Sweep it with jax.vmap.")
+
+
+def value_at(rule: Any, count: jax.Array, last: jax.Array | None) -> jax.Array:
+    """The value that holds at a step: a strongly typed scalar, as it is kept in the state."""
+    if isinstance(rule, Live):
+        value = rule.arguments["value"] if last is None else last
+    else:
+        value = rule(count)
+    value = jnp.asarray(value)
+    if jnp.shape(value) != ():
+        errors.fail("schedule", f"{rule!r} must return a scalar", f"shape {jnp.shape(value)}")
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        return value.astype(complex)
+    return value.astype(
+        int if last is not None and jnp.issubdtype(last.dtype, jnp.integer) else float
+    )

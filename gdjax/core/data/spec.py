@@ -1,7 +1,8 @@
 """Recipes as plain data for configuration files: `spec` writes it, `build` reads it.
 
 A call is a dict of one key, the factory's name: `{"adamw": {"learning_rate": 0.001}}`, or with a
-list in place of the dict where the arguments have no names: `{"chain": [...]}`.
+list in place of the dict where the arguments have no names: `{"chain": [...]}`. A factory that is
+not of gdjax stands with its module, `{"mylib:adamw": ...}`: a name alone means one of gdjax.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from gdjax.core.data.compare import as_dtype, show
+from gdjax.core.data.factory import Factory
 from gdjax.core.data.hyperparams import is_array, is_known
 from gdjax.core.data.recipe import CATALOGUE, Recipe
 from gdjax.core.rule import errors
@@ -37,7 +39,7 @@ def spec(value: Any) -> Any:
         TypeError: An argument cannot be written: a lambda, or another library's transformation.
     """
     if isinstance(value, Recipe):
-        return {value.name: _arguments(value)}
+        return {value._factory.key: _arguments(value)}
     if value is None or isinstance(value, (bool, int, float, str)) and not is_array(value):
         return value
     if isinstance(value, complex):
@@ -105,6 +107,8 @@ def build(data: Any) -> Any:
     >>> gd.build({"chain": [{"clip": {"max_delta": 1.0}}, {"sgd": {"learning_rate": 0.1}}]})
     chain(clip(max_delta=1.0), sgd(learning_rate=0.1))
 
+    Nothing is imported: the modules of factories that are not of gdjax must be already.
+
     Raises:
         ValueError: No factory has that name, or an argument is wrong; the message says the nearest.
     """
@@ -120,21 +124,36 @@ def build(data: Any) -> Any:
     ((name, given),) = data.items()
     if name in _TAGS:
         return _tagged(name, given)
-    if name not in CATALOGUE:
-        hint = errors.nearest(str(name), CATALOGUE)
-        errors.fail("build", "the key must be a factory of the catalogue", str(name), instead=hint)
-    make = CATALOGUE[name].call
+    made = _factory(str(name))
     if isinstance(given, list):
-        return make(*map(build, given))
+        return made.call(*map(build, given))
     if not isinstance(given, dict):
         errors.fail("build", f"the arguments of {name} must be a dict or a list", given)
     args = [build(v) for k, values in given.items() if k.startswith("*") for v in values]
     lead = []
     if args:  # what stands before *args has to be given by position
-        parameters = CATALOGUE[name].signature.parameters.values()
+        parameters = made.signature.parameters.values()
         lead = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in given]
     named = {k: build(v) for k, v in given.items() if not k.startswith("*") and k not in lead}
-    return make(*(build(given[k]) for k in lead), *args, **named)
+    return made.call(*(build(given[k]) for k in lead), *args, **named)
+
+
+def _factory(key: str) -> Factory:
+    """Looks a factory up by its name, or by `module:name` where it is not of gdjax."""
+    if key in CATALOGUE:
+        return CATALOGUE[key]
+    known, (module, colon, name) = list(CATALOGUE), key.partition(":")
+    if not colon:
+        others = [k for k in known if k.endswith(f":{key}")]
+        must = "the key must be a factory of gdjax, or module:name of another"
+        hint = f"Write {others[0]!r}." if others else errors.nearest(key, known)
+    elif module not in sys.modules:
+        must, hint = "the module of a factory must be imported", f"Write import {module} first."
+    else:
+        must = f"the factory must be defined in {module}"
+        names = [k.partition(":")[2] for k in known if k.startswith(f"{module}:")]
+        hint = errors.nearest(name, names) or "No factory is defined there."
+    errors.fail("build", must, key, instead=hint)
 
 
 def _tagged(name: str, given: Any) -> Any:

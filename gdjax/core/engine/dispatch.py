@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["can_compile", "compiled", "join", "split"]
+__all__ = ["compiled", "is_concrete", "join", "split"]
 
 
 _HOLE = object()
@@ -33,21 +33,13 @@ def join(static: Any, arguments: tuple) -> Any:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def compiled(
-    which: str, static: Any, arrays: tuple, updates: Any, state: Any, params: Any, extra: Any
-):
-    """Calls `update` or `step` (`which`) of a transformation taken apart by `split`."""
-    tx = join(static, arrays)
-    return tx._machine.run(which, updates, state, params, extra)
-
-
-def can_compile(tx: Any, arguments: Any) -> bool:
-    """Tells whether all arguments are concrete arrays or numbers, so that `jit` can take them."""
-    kinds = set(map(type, jax.tree.leaves((arguments, tx._split[1]))))
-    return all(map(_is_concrete, kinds))
+def compiled(call: Callable[..., Any], static: Any, arrays: tuple, *arguments: Any) -> Any:
+    """Calls `call(value, *arguments)` with a value that `split` has taken apart."""
+    return call(join(static, arrays), *arguments)
 
 
 @functools.cache
-def _is_concrete(kind: type) -> bool:
+def is_concrete(kind: type) -> bool:
+    """Tells whether values of a type are numbers or arrays that `jit` can take as arguments."""
     numbers = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
     return issubclass(kind, numbers) and not issubclass(kind, jax.core.Tracer)

@@ -9,38 +9,7 @@ from typing import Any
 
 from gdjax.core.rule import errors
 
-__all__ = ["call_update", "called", "check_extra", "extra_names", "signature_of", "taken_extra"]
-
-
-def call_update(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
-    """Calls `update` of a transformation of any origin with the extra arguments that it takes."""
-    if hasattr(tx, "extra_args"):  # one of ours, which judges for itself
-        return tx.update(updates, state, params, **extra)
-    taken = taken_extra(called(tx), tx.update, {}, extra)
-    return tx.update(updates, state, params, **taken)
-
-
-def taken_extra(
-    where: str, update: Callable[..., Any], inside: dict[str, bool], extra: dict[str, Any]
-) -> dict[str, Any]:
-    """Judges extra arguments, and gives those that an `update` takes; see `check_extra`.
-
-    Args:
-        where: The transformation that judges.
-        update: What is to be called.
-        inside: The names that transformations inside of it take.
-        extra: What was given.
-    """
-    own, takes_all = signature_of(update)
-    check_extra(where, own, {**inside, **own}, extra)
-    return extra if takes_all else {k: v for k, v in extra.items() if k in own}
-
-
-def called(tx: Any) -> str:
-    """The name of a transformation of any origin: its factory's."""
-    if hasattr(tx, "extra_args"):
-        return tx.name
-    return getattr(tx.update, "__qualname__", type(tx).__name__).split(".")[0]
+__all__ = ["check_spelling", "extra_names", "taken"]
 
 
 def signature_of(update: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
@@ -50,22 +19,38 @@ def signature_of(update: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
     return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def extra_names(tx: Any) -> dict[str, bool]:
-    """The extra arguments that a transformation of any origin names; True for those it needs."""
-    known = getattr(tx, "extra_args", None)
-    return signature_of(tx.update)[0] if known is None else known
+def extra_names(rule: Any) -> dict[str, bool]:
+    """The extra arguments that a rule, or another library's transformation, names: is it needed?"""
+    return signature_of(rule.update)[0] | dict.fromkeys(getattr(rule, "needs", ()), True)
 
 
-def check_extra(
-    where: str, own: dict[str, bool], known: dict[str, bool], extra: dict[str, Any]
-) -> None:
-    """Misspelt extra arguments raise, and missing ones where they are used.
+def taken(where: str, rule: Any, extra: dict[str, Any]) -> dict[str, Any]:
+    """Those extra arguments that the `update` of a rule takes.
 
     Args:
-        where: The transformation that judges.
-        own: Names that its `update` takes, True for those that it needs.
-        known: These, and the names that the transformations inside of it take.
-        extra: What was given. Names that nobody knows and that are like none are let pass.
+        where: The transformation, for messages.
+        rule: What is to be called, or another library's transformation.
+        extra: What was given.
+
+    Raises:
+        TypeError: One that it needs was not given.
+    """
+    for name, needed in extra_names(rule).items():
+        if needed and name not in extra:
+            must = f"update needs the extra argument {name!r}"
+            hint = f"Write update(..., {name}=...)."
+            errors.fail(where, must, ", ".join(extra) or "none", instead=hint, kind=TypeError)
+    own, takes_all = signature_of(rule.update)
+    return extra if takes_all else {k: v for k, v in extra.items() if k in own}
+
+
+def check_spelling(where: str, known: dict[str, bool], extra: dict[str, Any]) -> None:
+    """Misspelt extra arguments raise; names that nobody knows and that are like none pass.
+
+    Args:
+        where: The transformation, for messages.
+        known: The names that it and the transformations inside of it take.
+        extra: What was given.
     """
     absent = [name for name in known if name not in extra]
     for name in extra:
@@ -73,8 +58,3 @@ def check_extra(
             must = "extra arguments of update must be ones that it knows"
             hint = f"Did you mean {close[0]}?"
             errors.fail(where, must, name, instead=hint, kind=TypeError)
-    for name, needed in own.items():
-        if needed and name not in extra:
-            must = f"update needs the extra argument {name!r}"
-            got = ", ".join(extra) or "none"
-            errors.fail(where, must, got, instead=f"Write update(..., {name}=...).", kind=TypeError)

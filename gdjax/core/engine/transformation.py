@@ -1,59 +1,278 @@
-"""The pair of pure functions that remembers its call, and how its numbers move."""
+"""The pair of pure functions that remembers its call, and how its numbers move.
+
+The way of a gradient: `tx.step` or `tx.update`, which checks what was given and compiles calls
+outside of `jit`; `run`, which builds the rule for the numbers that hold now; `chain.update`, stage
+by stage; `tree.evolve` in the rule, and there `leaf`.
+"""
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, ParamSpec, overload
 
 import jax
-import jax.numpy as jnp
 
-from gdjax.core.data.compare import is_transformation
-from gdjax.core.data.hyperparams import is_array, is_number
+from gdjax.core.data.cached import cached
+from gdjax.core.data.factory import Factory, Kind
+from gdjax.core.data.hyperparams import ARRAYS, is_array
 from gdjax.core.data.recipe import Recipe, factory
-from gdjax.core.data.schedule import Live
-from gdjax.core.engine.dispatch import can_compile, compiled, split
-from gdjax.core.engine.extra_args import extra_names, signature_of, taken_extra
+from gdjax.core.data.schedule import Live, no_scalar, value_at
+from gdjax.core.engine.checks import as_rule, check_origin, no_pair, not_injected
+from gdjax.core.engine.dispatch import compiled, is_concrete, split
+from gdjax.core.engine.extra_args import check_spelling, taken
+from gdjax.core.engine.facts import Facts, find_facts
+from gdjax.core.engine.numbers import InjectHyperparamsState, StandIn
+from gdjax.core.engine.pair import InitUpdate, Params, State
+from gdjax.core.engine.rule import Rule, merged
 from gdjax.core.rule import errors, numerics, tree
-from gdjax.core.rule.leaf import defer, force
 
 __all__ = [
-    "EmptyState",
     "GradientTransformation",
-    "InjectHyperparamsState",
-    "Pair",
     "apply_updates",
+    "call",
+    "call_evaluate",
+    "call_step",
+    "call_update",
+    "name_of",
+    "run",
     "transformation",
 ]
 
 P = ParamSpec("P")
 
 
-class EmptyState(NamedTuple):
-    """State of a transformation that has none."""
+class GradientTransformation(Recipe, InitUpdate):
+    """A pair of pure functions `(init, update)` that remembers the call that made it.
+
+    `init(params)` makes the state, `update(updates, state, params=None, **extra)` returns
+    `(updates, state)`, and `step(grads, state, params, **extra)` returns `(params, state)`.
+    The pair prints as its call, compares, hashes, pickles, is edited with `replace`, goes through
+    JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the numbers given.
+
+    Outside of `jit`, `update` and `step` compile themselves once, Python numbers compiled in and
+    arrays as arguments; inside of a trace nothing is added.
+    """
+
+    scheduled: dict[str, Any]  # hyperparameters that follow the step, or live in the state
+
+    @classmethod
+    def _from_arguments(cls, made: Factory, arguments: dict[str, Any]) -> GradientTransformation:
+        def init(params):
+            return _init(self, params)
+
+        def update(updates, state, params=None, **extra):
+            return _enter("update", self, updates, state, params, extra)
+
+        self = tuple.__new__(cls, (init, update))
+        self._factory, self._arguments, self.name = made, arguments, made.name
+        self.scheduled = {}
+        for name, within in made.ranges.items():
+            given = arguments.get(name)
+            if within.scheduled and (callable(given) or isinstance(given, Live)):
+                self.scheduled[name] = given
+        return self
+
+    @classmethod
+    def _made(cls, made: Factory, arguments: dict[str, Any]) -> GradientTransformation:
+        """What a call of the factory gives. What a body makes while it runs was tried before."""
+        if _NOW.running:
+            return cls._from_arguments(made, arguments)
+        made.check(arguments)
+        self = cls._from_arguments(made, arguments)
+        if not _NOW.trying:
+            self.__dict__["facts"] = _FACTS[jax.tree.structure(self)] = find_facts(self)
+        return self
+
+    def step(self, grads: Any, state: State, params: Params, **extra: Any) -> tuple[Params, State]:
+        """Updates and applies in one call: `(params, state)`.
+
+        Raises:
+            ValueError: Gradients and parameters differ in structure or shape.
+        """
+        return _enter("step", self, grads, state, params, extra)
+
+    def evaluate(self, state: Any, params: Any) -> Any:
+        """The parameters to evaluate a model at, where they are others than those trained."""
+        body, inner = self.build(self.last_values(state)), self.peeled(state)
+        if isinstance(body, GradientTransformation):  # this one is an alias of it
+            return body.evaluate(inner, params)
+        if body.evaluate is not None:
+            return body.evaluate(inner, params)
+        for child in body.children:
+            if isinstance(child.tx, GradientTransformation):
+                own = child.params_of(params)
+                params = merged(child.tx.evaluate(child.state_in(inner), own), params)
+        return params
+
+    @property
+    def extra_args(self) -> dict[str, bool]:
+        """Names of the extra arguments of `update` that are used inside; True for those needed."""
+        return self.facts.extra_args
+
+    # The numbers that move, and the rule for those that hold now: for the engine.
+
+    def peeled(self, state: Any) -> Any:
+        """The state without the numbers that move."""
+        return state.inner_state if self.scheduled else state
+
+    def last_values(self, state: Any) -> dict[str, jax.Array]:
+        """The values last used of those hyperparameters that move from step to step."""
+        return state.hyperparams if self.scheduled else {}
+
+    def build(self, values: dict[str, Any], *, trying: bool = False) -> Any:
+        """Calls the factory's body with the numbers that hold now: a rule, or what it stands for.
+
+        Nothing traced is kept, so an object made inside or outside of a trace may be used in both.
+        """
+        made, given = self._factory, {**self._arguments, **values}
+        for name in made.ranges:
+            if isinstance(given.get(name), ARRAYS):
+                if given[name].ndim:
+                    no_scalar(self.name, name, given[name])
+                given[name] = numerics.weak(given[name])
+        before = _NOW.trying, _NOW.running
+        _NOW.trying, _NOW.running = trying, not trying
+        try:
+            body = made.invoke(given)
+        finally:
+            _NOW.trying, _NOW.running = before
+        if type(body) is tuple and len(body) == 2 and callable(body[0]) and callable(body[1]):
+            body = Rule(*body)
+        return body if isinstance(body, (Rule, GradientTransformation)) else as_rule(made, body)
+
+    def example(self) -> Any:
+        """The body with examples in the place of schedules and arrays; computes nothing."""
+        given, ranges = self._arguments, self._factory.ranges
+        names = [*self.scheduled, *(n for n in ranges if isinstance(given.get(n), ARRAYS))]
+        values = {name: StandIn(ranges[name].example, given[name]) for name in names}
+        return self.build(values, trying=True)
+
+    @cached
+    def facts(self) -> Facts:
+        """What holds of it whatever its numbers are."""
+        structure = jax.tree.structure(self)
+        if (known := _FACTS.get(structure)) is None:
+            if len(_FACTS) >= 1000:
+                _FACTS.clear()
+            known = _FACTS[structure] = find_facts(self)
+        return known
+
+    @cached
+    def split(self) -> tuple[Any, tuple]:
+        """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
+        return split(self, is_array)
+
+    def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
+        return InitUpdate(self.init, self.update)._replace(**fields)
 
 
-class InjectHyperparamsState(NamedTuple):
-    """State of a transformation some of whose hyperparameters move from step to step."""
+class _Now(threading.local):
+    """What this thread is doing when a factory is called."""
 
-    count: jax.Array  # [] int32: steps taken
-    hyperparams: dict[str, jax.Array]  # the values last used, by argument name
-    inner_state: Any  # the state that the transformation has when nothing moves
+    trying = False  # a body is called to see what it makes
+    running = False  # a body is called for a step
 
 
-class Pair(NamedTuple):
-    """What the body of a factory returns: `init`, `update` and, where they differ, the others."""
+_NOW = _Now()
+_FACTS: dict[Any, Facts] = {}  # by structure: what jit rebuilds need not be looked at again
 
-    init: Callable[..., Any]
-    update: Callable[..., Any]
-    step: Callable[..., Any] | None = None  # update and apply in one, see `GradientTransformation`
-    parts: Callable[[Any], list[tuple[str, Any, Any]]] | None = None  # (name, part, its state)
-    evaluate: Callable[[Any, Any], Any] | None = None  # (state, params) -> params to evaluate at
-    fuses: bool = False  # updates go nowhere but through `tree.evolve` and `tree.map`
-    batched: bool = False  # updates come with a leading axis of examples
-    named: bool = False  # the names of `parts` are the user's, and stand in paths of the state
-    shares: Callable[[Any], list[Any]] | None = None  # params -> those that each of `parts` gets
+
+def _init(tx: GradientTransformation, params: Any) -> Any:
+    """Makes the state before the first step, for arrays or abstract values of parameters."""
+    count, values = numerics.zero_count(), {}
+    for name, rule in tx.scheduled.items():
+        values[name] = value_at(rule, count, None)
+    body = tx.build(values)
+    try:
+        state = body.init(params)
+    except Exception as error:
+        if isinstance(body, GradientTransformation):
+            errors.rename(error, tx.name)
+        raise
+    return InjectHyperparamsState(count, values, state) if tx.scheduled else state
+
+
+def _enter(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict) -> Any:
+    """Where a call of the user's comes in: compiled for itself, or a part of a program."""
+    for x in (leaves := jax.tree.leaves((updates, state, params, extra))):
+        if isinstance(x, jax.core.Tracer):
+            return _checked(which, tx, updates, state, params, extra)
+    static, arrays = tx.split
+    if all(map(is_concrete, set(map(type, (*leaves, *arrays))))):
+        return compiled(_CHECKED[which], static, arrays, updates, state, params, extra)
+    return _checked(which, tx, updates, state, params, extra)
+
+
+def _checked(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict) -> Any:
+    """Checks what was given, once, and runs."""
+    if params is not None and not tx.facts.per_example:
+        tree.check_like(updates, params, tx.name)
+    if extra:
+        check_spelling(tx.name, tx.facts.extra_args, extra)
+    try:
+        return run(which, tx, updates, state, params, extra)
+    except Exception as error:
+        check_origin(tx, state, updates if params is None else params, error)
+        raise
+
+
+_CHECKED = {which: functools.partial(_checked, which) for which in ("update", "step")}
+
+
+def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict) -> Any:
+    """Updates or steps (`which`) with the rule built for the numbers that hold now."""
+    values, inner = {}, state
+    if tx.scheduled:
+        if not isinstance(state, InjectHyperparamsState):
+            not_injected(tx, state)
+        inner = state.inner_state
+        for name, rule in tx.scheduled.items():
+            values[name] = value_at(rule, state.count, state.hyperparams[name])
+    body = tx.build(values)
+    if isinstance(body, GradientTransformation):  # this one is an alias of it
+        try:
+            out, inner = run(which, body, updates, inner, params, extra)
+        except Exception as error:
+            errors.rename(error, tx.name)
+            raise
+    else:
+        code = getattr(body.update, "__code__", None)
+        if extra or body.needs or code is None or code.co_kwonlyargcount:
+            extra = taken(tx.name, body, extra)
+        call = body.update if which == "update" or body.step is None else body.step
+        pair = call(updates, inner, params, **extra)
+        out, inner = pair if isinstance(pair, tuple) and len(pair) == 2 else no_pair(tx, pair)
+        if which == "step" and body.step is None:
+            out = tree.add(params, out)
+    if tx.scheduled:
+        inner = InjectHyperparamsState(numerics.increment(state.count), values, inner)
+    return out, inner
+
+
+def name_of(tx: Any) -> str:
+    """The name of a transformation of any origin: its factory's."""
+    if isinstance(tx, GradientTransformation):
+        return tx.name
+    return getattr(tx.update, "__qualname__", type(tx).__name__).split(".")[0]
+
+
+def call(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+    """Calls `update` or `step` (`which`) of a transformation of any origin."""
+    if isinstance(tx, GradientTransformation):
+        return run(which, tx, updates, state, params, extra)
+    updates, state = tx.update(updates, state, params, **taken(name_of(tx), tx, extra))
+    return (updates if which == "update" else tree.add(params, updates)), state
+
+
+call_update = functools.partial(call, "update")
+call_step = functools.partial(call, "step")
+
+
+def call_evaluate(tx: Any, state: Any, params: Any) -> Any:
+    """The parameters to evaluate at; often params."""
+    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
@@ -72,221 +291,19 @@ def apply_updates(params: Any, updates: Any) -> Any:
     return tree.add(params, updates)
 
 
-class _Machine:
-    """The functions that a recipe stands for. They are built anew whenever they are traced.
-
-    Nothing traced is kept, so an object made inside or outside of a trace may be used in both.
-    """
-
-    def __init__(self) -> None:
-        self.tx: GradientTransformation  # set when the recipe is known
-
-    @property
-    def moving(self) -> dict[str, Any]:
-        """The hyperparameters that are schedules, functions of the step, or live in the state."""
-        made, given = self.tx._factory, self.tx._arguments
-        return {
-            name: given[name]
-            for name, within in made.ranges.items()
-            if within.scheduled and (callable(given.get(name)) or isinstance(given.get(name), Live))
-        }
-
-    def build(self, values: dict[str, Any]) -> Any:
-        """Calls the factory's body with the numbers that hold now."""
-        made, given = self.tx._factory, {**self.tx._arguments, **values}
-        numbers = {
-            name: _weaken(self.tx.name, name, given[name]) for name in made.ranges if name in given
-        }
-        body = made.invoke({**given, **numbers})
-        return body if isinstance(body, GradientTransformation) else Pair(*body)
-
-    def example(self) -> Any:
-        """The body with examples in the place of schedules and arrays; computes nothing."""
-        made, given = self.tx._factory, self.tx._arguments
-        names = [*self.moving, *(name for name in made.ranges if is_array(given.get(name)))]
-        return self.build({name: made.ranges[name].example for name in names})
-
-    def init(self, params: Any) -> Any:
-        """Makes the state before the first step, for arrays or abstract values of parameters."""
-        if not (moving := self.moving):
-            return self.build({}).init(params)
-        count = numerics.zero_count()
-        values = {name: _value(rule, count, None) for name, rule in moving.items()}
-        inner = self.build(values).init(params)
-        return InjectHyperparamsState(count, values, inner)
-
-    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        """Turns gradients into updates: `(updates, state)`."""
-        if can_compile(self.tx, (updates, state, params, extra)):
-            return compiled("update", *self.tx._split, updates, state, params, extra)
-        return self.run("update", updates, state, params, extra)
-
-    def run(self, which: str, updates: Any, state: Any, params: Any, extra: dict) -> Any:
-        """Updates or steps (`which`) with the functions built for the numbers that hold now."""
-        if params is not None and not self.tx.batched:
-            tree.check_like(updates, params, self.tx.name)
-        return force(self.lazily(which, defer(updates), state, params, extra))
-
-    def lazily(self, which: str, updates: Any, state: Any, params: Any, extra: dict) -> Any:
-        """As `run`, with updates that may be deferred, and leave so."""
-        moving = self.moving
-        if not moving:
-            return self.call(self.build({}), which, updates, state, params, extra)
-        if not isinstance(state, InjectHyperparamsState):
-            errors.fail(
-                self.tx.name,
-                f"state must come from init of this transformation, whose {', '.join(moving)} "
-                "move from step to step (InjectHyperparamsState)",
-                type(state).__name__,
-            )
-        values = {
-            name: _value(rule, state.count, state.hyperparams[name])
-            for name, rule in moving.items()
-        }
-        out, inner = self.call(self.build(values), which, updates, state.inner_state, params, extra)
-        return out, InjectHyperparamsState(numerics.increment(state.count), values, inner)
-
-    def call(
-        self, pair: Any, which: str, updates: Any, state: Any, params: Any, extra: dict
-    ) -> Any:
-        """Calls `update` or `step` of what was built."""
-        if isinstance(pair, GradientTransformation):  # this one is an alias of it
-            return pair._machine.lazily(which, updates, state, params, extra)
-        if not pair.fuses:
-            updates = force(updates, whole=True)
-        taken = taken_extra(self.tx.name, pair.update, self.tx._extra_inside(), extra)
-        if which == "step" and pair.step is not None:
-            return pair.step(force(updates), state, params, **taken)
-        updates, state = pair.update(updates, state, params, **taken)
-        return (updates if which == "update" else tree.add(params, updates)), state
-
-
-class _InitUpdate(NamedTuple):
-    init: Callable[[Any], Any]
-    update: Callable[..., Any]
-
-
-class GradientTransformation(Recipe, _InitUpdate):
-    """A pair of pure functions `(init, update)` that remembers the call that made it.
-
-    `init(params)` makes the state, `update(updates, state, params=None, **extra)` returns
-    `(updates, state)`, and `step(grads, state, params, **extra)` returns `(params, state)`.
-    The pair prints as its call, compares, hashes, pickles, is edited with `replace`, goes through
-    JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the numbers given.
-
-    Outside of `jit`, `update` and `step` compile themselves once, Python numbers compiled in and
-    arrays as arguments; inside of a trace nothing is added.
-    """
-
-    _machine: _Machine
-
-    def __new__(cls) -> GradientTransformation:
-        """Makes a pair without a recipe; factories made by `transformation` give it one."""
-        machine = _Machine()
-        self = _InitUpdate.__new__(cls, machine.init, machine.update)
-        self._machine = machine
-        machine.tx = self
-        return self
-
-    def step(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
-        """Updates and applies in one call: `(params, state)`.
-
-        Raises:
-            ValueError: Gradients and parameters differ in structure or shape.
-        """
-        if can_compile(self, (grads, state, params, extra)):
-            return compiled("step", *self._split, grads, state, params, extra)
-        return self._machine.run("step", grads, state, params, extra)
-
-    @functools.cached_property
-    def extra_args(self) -> dict[str, bool]:
-        """Names of the extra arguments of `update` that are used inside; True for those needed."""
-        body = self._machine.example()
-        if isinstance(body, GradientTransformation):
-            return body.extra_args
-        return {**self._extra_inside(), **signature_of(body.update)[0]}
-
-    @functools.cached_property
-    def batched(self) -> bool:
-        """Whether the updates that come in have a leading axis of examples."""
-        return self._machine.example().batched
-
-    def _extra_inside(self) -> dict[str, bool]:
-        """The names that the transformations given to this one take."""
-        names: dict[str, bool] = {}
-        inside = jax.tree.leaves(self._arguments, is_leaf=is_transformation)
-        for part in filter(is_transformation, inside):
-            for name, needed in extra_names(part).items():
-                names[name] = needed or names.get(name, False)
-        return names
-
-    def parts(self, state: Any) -> list[tuple[str, Any, Any]]:
-        """The transformations that were given to this one: `(name, transformation, its state)`."""
-        if self._machine.moving:
-            state = state.inner_state
-        body = self._machine.example()
-        return body.parts(state) if isinstance(body, Pair) and body.parts else []
-
-    def evaluate(self, state: Any, params: Any) -> Any:
-        """The parameters to evaluate a model at, where they are others than those trained."""
-        body = self._machine.build(self.moved(state))
-        if self._machine.moving:
-            state = state.inner_state
-        if body.evaluate is not None:  # its own, or that of the transformation it is an alias of
-            return body.evaluate(state, params)
-        for _, part, inner in body.parts(state) if body.parts else []:
-            if isinstance(part, GradientTransformation):
-                params = part.evaluate(inner, params)
-        return params
-
-    def moved(self, state: Any) -> dict[str, jax.Array]:
-        """The values last used of those hyperparameters that move from step to step."""
-        return state.hyperparams if self._machine.moving else {}
-
-    def _try(self) -> None:
-        self.extra_args  # noqa: B018 - builds the body, which judges what it was given
-
-    @functools.cached_property
-    def _split(self) -> tuple[Any, tuple]:
-        """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
-        return split(self, is_array)
-
-    def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
-        return _InitUpdate(self.init, self.update)._replace(**fields)
-
-
-def _weaken(where: str, name: str, value: Any) -> Any:
-    if not is_array(value) or not is_number(value):
-        return value
-    if jnp.ndim(value) != 0:
-        must = f"{name} must be a scalar when it is used"
-        errors.fail(where, must, f"shape {jnp.shape(value)}", instead="Sweep it with jax.vmap.")
-    return numerics.weak(value)
-
-
-def _value(rule: Any, count: jax.Array, last: jax.Array | None) -> jax.Array:
-    """The value that holds at a step: a strongly typed scalar, as it is kept in the state."""
-    if isinstance(rule, Live):
-        value = rule.arguments["value"] if last is None else last
-    else:
-        value = rule(count)
-    value = jnp.asarray(value)
-    if jnp.shape(value) != ():
-        errors.fail("schedule", f"{rule!r} must return a scalar", f"shape {jnp.shape(value)}")
-    if jnp.issubdtype(value.dtype, jnp.complexfloating):
-        return value.astype(complex)
-    return value.astype(
-        int if last is not None and jnp.issubdtype(last.dtype, jnp.integer) else float
-    )
-
-
-def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransformation]:
+@overload
+def transformation(function: Callable[P, Any], /) -> Callable[P, GradientTransformation]: ...
+@overload
+def transformation(
+    *, kind: Kind
+) -> Callable[[Callable[P, Any]], Callable[P, GradientTransformation]]: ...
+def transformation(function: Any = None, /, *, kind: Kind = "transformation") -> Any:
     """Makes a factory of gradient transformations of a function that returns `(init, update)`.
 
     The function names its hyperparameters by annotation (`Hyperparam`, or `NonNegative`,
     `Positive`, `Decay` where their range is known); each may then be a number, an array, a
     schedule or `live(value)`, and the function sees the number of the step it is at. It may also
-    return another transformation, of which it is then an alias, or a third function `step`.
+    return a `Rule`, which says more, or another transformation, of which it is then an alias.
 
     >>> import gdjax as gd
     >>> from gdjax.core.rule import tree
@@ -301,7 +318,15 @@ def transformation(function: Callable[P, Any]) -> Callable[P, GradientTransforma
     >>> negate(factor=2.0)
     negate(factor=2.0)
 
-    Raises:
-        ValueError: Another factory has that name.
+    Args:
+        function: The function.
+        kind: What it is in the catalogue: `"optimizer"`, a whole one with its learning rate;
+            `"wrapper"`, which takes transformations; or `"transformation"`. Written
+            `@transformation(kind="optimizer")`.
     """
-    return factory(function, GradientTransformation)
+    if function is None:
+        return functools.partial(factory, make=GradientTransformation, kind=kind)
+    if isinstance(function, str):
+        hint = f"Write @transformation(kind={function!r})."
+        errors.fail("transformation", "kind must be given by name", function, instead=hint)
+    return factory(function, GradientTransformation, kind)

@@ -29,10 +29,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.matrix.batching import Axes, carry
+from gdjax.core.matrix.batching import Axes, evolve_stacks
 from gdjax.core.rule import errors, numerics, tree
-from gdjax.core.rule.leaf import force
-from gdjax.params.rules import Rule, _matches, _names, _rule
+from gdjax.params.rules import ParamRule, _matches, _names, _rule
 
 __all__ = ["matrix_axes"]
 
@@ -140,7 +139,7 @@ def _of_numbers(said: Any, shape: tuple[int, ...]) -> Axes:
 def _said(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
     """The leaves, what is said of each, and the structure."""
     leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
-    if isinstance(axes, Rule):
+    if isinstance(axes, ParamRule):
         said = axes._of(params, where)
     elif callable(axes):
         return _said(params, axes(params), where)
@@ -213,7 +212,7 @@ def evolve(
 
     `leaf` takes one matrix [m, n] of each of `trees` and of `read` and returns one for each of
     `trees`: the updates first, then state, which leaves in the dtype it had. A state holds what
-    `like` made. Matrices of one shape go together, see `gdjax.core.matrix.batching`.
+    `per_matrix` made. Matrices of one shape go together, see `gdjax.core.matrix.batching`.
 
     Args:
         leaf: The rule.
@@ -225,11 +224,11 @@ def evolve(
     Raises:
         ValueError: An array of more than one axis has no axes; see also `axes_of`.
     """
-    updates, *states = force(trees)
+    updates, *states = trees
     leaves, found, treedef = _stacks(updates, axes, where)
     kept = len(trees)
     others = [treedef.flatten_up_to(state) for state in states]
-    beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in force(read)]
+    beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in read]
     rows, members = [], []
     for i, (x, a) in enumerate(zip(leaves, found)):
         if a is None or (states and all(state[i] is None for state in others)):
@@ -238,7 +237,7 @@ def evolve(
         rows.append((a.stack(jnp.asarray(x)), *(state[i] for state in others), *arrays))
         members.append(i)
     columns = [list(leaves), *(list(state) for state in others)]
-    for i, out in zip(members, carry(leaf, rows, kept)):
+    for i, out in zip(members, evolve_stacks(leaf, rows, kept)):
         columns[0][i] = found[i].unstack(out[0], leaves[i])
         for column, state in zip(columns[1:], out[1:]):
             column[i] = state
@@ -250,7 +249,7 @@ def map(leaf: Callable[..., Any], updates: Any, *read: Any, axes: Any, where: st
     return evolve(leaf, (updates,), *read, axes=axes, where=where)[0]
 
 
-def like(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:
+def per_matrix(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:
     """State for `evolve`: what `make` returns for each matrix, with the axes that number them.
 
     `make` gets a matrix [m, n] in float32 or wider, and makes an array, a tree of them, or None.

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-__all__ = ["fail", "nearest", "need_params", "shorten"]
+__all__ = ["fail", "nearest", "need_params", "rename", "shorten"]
 
 
 def fail(
@@ -22,7 +22,24 @@ def fail(
         kind: The built-in exception to raise.
     """
     message = f"{where}: {must}, got {shorten(got)}."
-    raise kind(f"{message} {instead}".rstrip())
+    error = kind(f"{message} {instead}".rstrip())
+    error.where = where
+    raise error
+
+
+def rename(error: Exception, name: str) -> None:
+    """Lets an error name what the user called, where it was raised by what that is made of.
+
+    Args:
+        error: Of `fail`; others stay as they are.
+        name: The factory that the user called.
+    """
+    where = getattr(error, "where", None)
+    if where is not None and where != name:
+        message = str(error.args[0]).removeprefix(f"{where}:")
+        error.args = (f"{name}:{message}",)
+        error.__notes__ = [f"in {where}, which is a part of {name}"]
+        error.where = name  # type: ignore[attr-defined]
 
 
 def shorten(value: Any, width: int = 80) -> str:
@@ -35,9 +52,12 @@ def shorten(value: Any, width: int = 80) -> str:
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Says which of `names` the wrong `name` may have meant; all of them where there are few."""
     names = sorted(names)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=cutoff)
+    by_lower = {known.lower(): known for known in names}  # AdamW is adamw here
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=cutoff)
+    if name.lower() in by_lower:
+        close = close[:1]
     if close:
-        return f"Did you mean {' or '.join(close)}?"
+        return f"Did you mean {' or '.join(by_lower[found] for found in close)}?"
     return f"Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""
 
 

@@ -29,6 +29,12 @@ __all__ = [
 ]
 
 
+if hasattr(jax, "enable_x64"):
+    enable_x64 = jax.enable_x64  # a context: `enable_x64(True)`
+else:  # before jax 0.8
+    from jax.experimental import enable_x64
+
+
 def wide_dtype(dtype: Any) -> np.dtype:
     """The dtype in which arithmetic on `dtype` is done: float32 or wider."""
     dtype = jnp.dtype(dtype)
@@ -136,9 +142,11 @@ def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool
     configured to: they cannot leave its range, so one reading of `x` is enough. Elsewhere they are
     formed of x divided by its largest entry. The result is float32 or wider.
     """
-    x = wide(x)
+    x = x if x.dtype == np.float32 else wide(x)
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    length = _norm(x, tuple(k % x.ndim for k in axes))
+    if axis is not None:
+        axes = tuple(k % x.ndim for k in axes)
+    length = _norm(x, axes)
     return length if keepdims else jnp.squeeze(length, axes)
 
 
@@ -149,10 +157,14 @@ def _norm(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
         top = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
         top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
         return top * jnp.sqrt(jnp.sum(abs_sq(x / top.astype(x.dtype)), axis=axes, keepdims=True))
-    with enable_x64():
-        parts = [jax.lax.real(x), jax.lax.imag(x)] if jnp.iscomplexobj(x) else [x]
-        doubles = [jax.lax.convert_element_type(part, np.float64) for part in parts]
-        squares = functools.reduce(jax.lax.add, [jax.lax.mul(d, d) for d in doubles])
+    with enable_x64(True):
+        if jnp.iscomplexobj(x):
+            a, b = jax.lax.real(x), jax.lax.imag(x)
+            a, b = (jax.lax.convert_element_type(part, np.float64) for part in (a, b))
+            squares = jax.lax.add(jax.lax.mul(a, a), jax.lax.mul(b, b))
+        else:
+            a = jax.lax.convert_element_type(x, np.float64)
+            squares = jax.lax.mul(a, a)
         total = jax.lax.reduce(squares, np.float64(0), jax.lax.add, axes)
         length = jax.lax.convert_element_type(jax.lax.sqrt(total), np.float32)
     return jnp.expand_dims(length, axes)
@@ -165,15 +177,6 @@ def _norm_jvp(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
     root = safe_sqrt(length).astype(x.dtype)  # divided by twice: 1 / length may leave the range
     unit = safe_divide(safe_divide(x, root), root)
     return length, jnp.sum(jnp.real(jnp.conj(unit) * dx), axis=axes, keepdims=True)
-
-
-def enable_x64() -> Any:
-    """A context in which float64 is float64."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax import experimental  # before jax 0.8
-
-    return getattr(experimental, "enable_x64")()  # noqa: B009 - newer ones do not have it
 
 
 def divide_by_root(g: jax.Array, v: jax.Array, eps: Any, eps_in_sqrt: bool = False) -> jax.Array:

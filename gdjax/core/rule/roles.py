@@ -1,13 +1,12 @@
-"""Roles of the arrays in a state, said in the annotation of the field.
+"""Roles of the arrays in a state, declared by the annotations of its fields.
 
     class ScaleByAdamState(NamedTuple):
         count: Count
         mu: Mean  # of the gradients
         nu: MeanSquare  # of the gradients
 
-Storage in few bits, offloading, placement on a mesh, saving and documentation read them, of states
-that users write as of ours. A field without a role holds the state of another transformation, or
-what nothing is known of.
+Storage in few bits, placement on a mesh and documentation read the roles of users' states as they
+read ours. A field that holds the state of another transformation has no role: its class has them.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 import functools
 import sys
 import typing
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -23,46 +23,76 @@ __all__ = [
     "Count",
     "Factor",
     "Key",
+    "LastGradient",
+    "MatrixMean",
+    "MatrixMeanSquare",
     "Mean",
     "MeanSquare",
+    "Memory",
     "PerMatrix",
     "PerParam",
     "Role",
     "Scalar",
+    "Scalars",
     "SlowMean",
     "SumOfSquares",
+    "map_fields",
     "roles_of",
+    "undeclared",
 ]
+
+Axis = int | Callable[[tuple[int, ...]], int]
 
 
 class Role(NamedTuple):
     """What the arrays of a field are, and what may be done with them between steps."""
 
     name: str
-    like_params: bool = False  # one array for each parameter, in its shape
-    square: bool = False  # never negative, and divided by
-    fades: bool = False  # an average that forgets: it may be kept in few bits
-    axis: int | None = None  # of a factor: the axis of the parameter that it follows
+    small: bool = False  # of the whole tree, or one number for each parameter
+    like_params: bool = False  # one array for each parameter, of its shape
+    square: bool = False  # never negative
+    moment: bool = False  # a mean or a sum over steps: 8-bit codes suit its numbers
+    bits: int = 32  # how few a number may be kept in, if nobody names the field
+    over: Axis | None = None  # of a factor: the axis of the parameter that is averaged over
 
 
 Array = jax.Array
 Tree = Any  # a tree of arrays, None where a leaf does not take part
 
-Count = Annotated[Array, Role("count")]  # [] int32
-Scalar = Annotated[Array, Role("scalar")]  # []
-Key = Annotated[Array, Role("key")]  # a random key
-Mean = Annotated[Tree, Role("mean", like_params=True, fades=True)]
-MeanSquare = Annotated[Tree, Role("mean square", like_params=True, square=True, fades=True)]
-# A step adds less to these than a code of few bits can tell: stored only where they are named.
-SlowMean = Annotated[Tree, Role("slow mean", like_params=True)]
-SumOfSquares = Annotated[Tree, Role("sum of squares", like_params=True, square=True)]
-PerParam = Annotated[Tree, Role("per parameter", like_params=True)]  # none of the above
-PerMatrix = Annotated[Tree, Role("per matrix")]  # bases, factors, statistics of whole matrices
+# Of the whole tree.
+Count = Annotated[Array, Role("count", small=True)]  # [] int32
+Scalar = Annotated[Array, Role("scalar", small=True)]  # []
+Scalars = Annotated[Any, Role("scalars", small=True)]  # one for each parameter, several losses
+Key = Annotated[Array, Role("key", small=True)]  # [2] uint32: the data of a random key
+
+# Like the parameters; means and sums are float32 or wider unless an argument asks for less, squares
+# are real. A mean that forgets forgets its rounding too. To a slow mean or a sum a step adds less
+# than 8-bit codes can tell; a sum of squares is right on average in bfloat16, rounded at random.
+Mean = Annotated[Tree, Role("mean", like_params=True, moment=True, bits=8)]
+_SQUARE = Role("mean square", like_params=True, square=True, moment=True, bits=8)
+MeanSquare = Annotated[Tree, _SQUARE]
+SlowMean = Annotated[Tree, Role("slow mean", like_params=True, moment=True)]
+SumOfSquares = Annotated[Tree, _SQUARE._replace(name="sum of squares", bits=16)]
+LastGradient = Annotated[Tree, Role("last gradient", like_params=True, bits=16)]
+PerParam = Annotated[Tree, Role("per parameter", like_params=True)]  # any other: exact
+Memory = Annotated[Tree, Role("memory")]  # each [steps, ...]: of several steps, exact
+
+# For the matrices of a parameter, as `core.matrix.matrices.like` makes them; means [..., m, n].
+MatrixMean = Annotated[Tree, Role("mean of matrices", moment=True, bits=8)]
+MatrixMeanSquare = Annotated[Tree, _SQUARE._replace(name="squares of matrices", like_params=False)]
+PerMatrix = Annotated[Tree, Role("per matrix")]  # bases, statistics, numbers for rows: exact
 
 
-def Factor(axis: int) -> Any:  # noqa: N802 - an annotation, spelt as the others are
-    """A factor of second moments that follows one axis of its parameter, -2 rows, -1 columns."""
-    return Annotated[Tree, Role("factor", square=True, axis=axis)]
+def Factor(over: Axis) -> Role:  # noqa: N802 - stands in annotations, as the others do
+    """The role of squares averaged over one axis of a parameter.
+
+    It stands in an annotation: `v_row: Annotated[Any, Factor(-1)]`.
+
+    Args:
+        over: The axis that is averaged over, or a function that gives it for a shape. The array has
+            the other axes of the parameter; or all, and this one is 1 long.
+    """
+    return Role("factor", square=True, over=over)
 
 
 @functools.cache
@@ -77,16 +107,75 @@ def roles_of(kind: type) -> dict[str, Role]:
     >>> {name: role.name for name, role in roles_of(State).items()}
     {'count': 'count', 'mu': 'mean'}
     """
-    found = {name: _role(_known(kind, hint)) for name, hint in kind.__annotations__.items()}
+    found = {
+        name: _role(_known(base, hint))
+        for base in reversed(kind.__mro__)
+        for name, hint in getattr(base, "__annotations__", {}).items()
+    }
     return {name: role for name, role in found.items() if role is not None}
 
 
+def map_fields(change: Callable[[Any, str, Role | None, Any], Any], state: Any) -> Any:
+    """A state with its fields changed, those of the states inside of it too.
+
+    Args:
+        change: Called with a NamedTuple, the name, the role and the value of a field. What it
+            returns is the new value; of None, a field with a role stays, and one without is
+            entered.
+        state: Of any transformation.
+    """
+    if hasattr(state, "_fields"):
+        roles, changed = roles_of(type(state)), {}
+        for name, value in zip(state._fields, state):
+            role = roles.get(name)
+            new = change(state, name, role, value)
+            if new is None:
+                new = value if role is not None else map_fields(change, value)
+            changed[name] = new
+        return state._replace(**changed)
+    if isinstance(state, dict):
+        return {name: map_fields(change, value) for name, value in state.items()}
+    if isinstance(state, (tuple, list)):
+        return type(state)([map_fields(change, value) for value in state])
+    return state
+
+
+def undeclared(state: Any) -> list[tuple[str, str]]:
+    """The fields of a state that hold arrays and declare no role: class and field.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> from gdjax.core.rule.roles import undeclared
+    >>> class State(NamedTuple):
+    ...     momentum: Any
+    ...     inner_state: Any
+    >>> undeclared(State({"w": jnp.zeros(3)}, gd.adam(0.1).init(jnp.zeros(3))))
+    [('State', 'momentum')]
+    """
+    found: dict[tuple[str, str], None] = {}
+
+    def look(node: Any, owner: tuple[str, str]) -> None:
+        if hasattr(node, "_fields"):
+            kind = type(node)
+            for name in set(node._fields) - set(roles_of(kind)):
+                look(getattr(node, name), (kind.__name__, name))
+        elif isinstance(node, (dict, tuple, list)):
+            for value in node.values() if isinstance(node, dict) else node:
+                look(value, owner)
+        elif jax.tree.leaves(node):
+            found[owner] = None
+
+    look(state, (type(state).__name__, ""))
+    return sorted(found)
+
+
 def _known(kind: type, hint: Any) -> Any:
-    """An annotation looked up where it is written as a string; None where no module knows it."""
+    """An annotation; one that is written as a string is looked up, None if nothing is found."""
     hint = hint.__forward_arg__ if isinstance(hint, typing.ForwardRef) else hint
+    if not isinstance(hint, str):
+        return hint
     try:
-        return eval(hint, vars(sys.modules[kind.__module__])) if isinstance(hint, str) else hint
-    except NameError:
+        return eval(hint, vars(sys.modules[kind.__module__]))
+    except (NameError, AttributeError, KeyError):  # imported for type checkers alone
         return None
 
 

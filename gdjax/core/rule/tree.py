@@ -5,7 +5,9 @@ What is not differentiable (None, float0, integer, key leaves) is passed over ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.rule import collectives, errors, numerics
-from gdjax.core.rule.leaf import Call, Deferred, differentiable, force
+from gdjax.core.rule.leaf import differentiable, sharing
 
 __all__ = [
     "absolute_sum",
@@ -36,19 +38,14 @@ __all__ = [
 _map = map
 
 
-def is_none(x: Any) -> bool:
-    """For `is_leaf`, where trees have None in places and that is to be seen."""
-    return x is None
+# For `is_leaf`, where trees have None in places and that is to be seen.
+is_none = functools.partial(operator.is_, None)
 
 
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
     """Names the leaves: `dense/kernel`, `layers/0/bias`; the empty string for a bare array."""
     keys = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
     return [jax.tree_util.keystr(key, simple=True, separator="/") for key, _ in keys]
-
-
-def _flatten(tree: Any) -> tuple[list[Any], Any]:
-    return jax.tree.flatten(tree, is_leaf=is_none)
 
 
 def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = False) -> list[Any]:
@@ -58,7 +55,7 @@ def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = F
     """
     if tree is None:
         return [None] * treedef.num_leaves
-    leaves, other = _flatten(tree)
+    leaves, other = jax.tree.flatten(tree, is_leaf=is_none)
     if other == treedef:
         return leaves
     if deeper:
@@ -84,7 +81,7 @@ def check_like(updates: Any, params: Any, where: str = "update") -> None:
     Raises:
         ValueError: They differ; the message names the first path where they do.
     """
-    gs, treedef = _flatten(updates)
+    gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where))):
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
@@ -109,32 +106,28 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
         ValueError: The trees differ in structure, or `leaf` changed the shape of a state.
     """
     updates, *states = trees
-    gs, treedef = _flatten(updates)
-    others = (
-        _align(treedef, tree, updates, "updates and state", deeper=True)
-        for tree in (*states, *read)
-    )
-    kept = len(trees)
-    results = []
-    for i, row in enumerate(zip(gs, *others)):
+    gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    columns = [gs]
+    for tree in (*states, *read):
+        columns.append(_align(treedef, tree, updates, "updates and state", deeper=True))
+    kept, apply = len(trees), sharing(leaf, len(trees))
+    rows = list(zip(*columns))
+    for i, row in enumerate(rows):
         if _takes_part(row[:kept]):
-            call = Call(leaf, kept, row, lambda i=i: paths(updates, is_none)[i])
-            results.append(call.deferred())
-        else:
-            passed = row[0] if not differentiable(row[0]) else None
-            results.append((passed, *row[1:kept]))
-    columns = list(zip(*results)) if results else ((),) * kept
-    if not any(isinstance(g, Deferred) for g in gs):
-        columns = force(columns)
-    return tuple(treedef.unflatten(column) for column in columns)
+            rows[i] = apply(row, lambda i=i: paths(updates, is_none)[i])
+        elif differentiable(row[0]):
+            rows[i] = (None, *row[1:])
+    columns = list(zip(*rows)) or [()] * kept
+    return tuple(_map(treedef.unflatten, columns[:kept]))
 
 
 def _takes_part(row: tuple[Any, ...]) -> bool:
     """Tells whether a leaf is changed: its update is differentiable, and so is its state."""
-    if len(row) == 1 or not differentiable(row[0]):
-        return differentiable(row[0])
-    state = jax.tree.leaves(row[1:])
-    return bool(state) and all(_map(differentiable, state))
+    leaves = jax.tree.leaves(row)
+    for x in leaves:
+        if getattr(x, "dtype", None) != np.float32 and not differentiable(x):
+            return False
+    return row[0] is not None and len(leaves) >= min(2, len(row))
 
 
 def map(leaf: Callable[..., Any], updates: Any, *read: Any) -> Any:
@@ -182,11 +175,6 @@ def scalar_like(params: Any, fill: float = 0.0) -> jax.Array:
     return jnp.full([], fill, np.result_type(np.float32, *kinds))
 
 
-def _wide_leaves(tree: Any) -> list[jax.Array]:
-    leaves = [numerics.wide(x) for x in jax.tree.leaves(tree) if differentiable(x)]
-    return [x for x in leaves if x.size]
-
-
 def _real(dtype: Any) -> np.dtype:
     return jnp.finfo(dtype).dtype
 
@@ -200,18 +188,20 @@ def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
         tree: Arrays of any shapes and dtypes.
         axis_name: Axes of `shard_map` or `pmap` over which the leaves are split.
     """
-    lengths = [numerics.norm(x) for x in _wide_leaves(force(tree))]
-    if axis_name is None:
-        return _of_all(lengths)
-    groups: dict[Any, list[jax.Array]] = {}
-    for x in lengths:
-        groups.setdefault(collectives.names_of(x, axis_name), []).append(x)
-    return _of_all([_over(_of_all(group), names) for names, group in groups.items()])
-
-
-def _of_all(lengths: Sequence[jax.Array]) -> jax.Array:
-    dtype = np.result_type(np.float32, *(x.dtype for x in lengths))
-    return numerics.norm(jnp.stack([x.astype(dtype) for x in lengths] or [jnp.zeros([], dtype)]))
+    lengths, dtypes = [], {np.dtype(np.float32)}
+    for x in jax.tree.leaves(tree):
+        if differentiable(x) and np.size(x):
+            lengths.append(numerics.norm(x))
+            dtypes.add(lengths[-1].dtype)
+    if axis_name is not None:
+        groups: dict[Any, list[jax.Array]] = {}
+        for x in lengths:
+            groups.setdefault(collectives.varying_axes(x, axis_name), []).append(x)
+        lengths = [_over(norm(group), names) for names, group in groups.items()]
+    dtype = np.result_type(*dtypes)
+    for i, x in enumerate(lengths):
+        lengths[i] = x.astype(dtype)
+    return numerics.norm(jnp.stack(lengths or [jnp.zeros([], dtype)]))
 
 
 def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
@@ -235,7 +225,7 @@ def absolute_sum(tree: Any) -> jax.Array:
 
 def total(scalars: Any) -> jax.Array:
     """Sum of a tree of scalars, [] float32 or wider."""
-    found = [numerics.wide(x) for x in jax.tree.leaves(force(scalars)) if differentiable(x)]
+    found = [numerics.wide(x) for x in jax.tree.leaves(scalars) if differentiable(x)]
     dtype = np.result_type(np.float32, *(x.dtype for x in found))
     return sum((x.astype(dtype) for x in found), jnp.zeros([], dtype))
 
@@ -247,19 +237,21 @@ def copy(params: Any) -> Any:
 
 def add(params: Any, updates: Any) -> Any:
     """Params + updates, formed wide and rounded once to the dtype of the parameters."""
-    ps, treedef = _flatten(params)
+    ps, treedef = jax.tree.flatten(params, is_leaf=is_none)
     us = _align(treedef, updates, params, "apply_updates")
-    if any(isinstance(u, Deferred) for u in us):
-        return evolve(lambda u, p: (u, p + u), (treedef.unflatten(us), params))[1]
-    traced = any(isinstance(x, jax.core.Tracer) for x in (*ps, *us))
-    one = _add if traced else _add_compiled  # in a program one addition is less than a call of it
-    moves = [differentiable(p) and differentiable(u) for p, u in zip(ps, us)]
-    return treedef.unflatten([one(p, u) if m else p for m, p, u in zip(moves, ps, us)])
+    for i, (p, u) in enumerate(zip(ps, us)):
+        if not differentiable(p) or not differentiable(u):
+            continue
+        if not isinstance(p, jax.core.Tracer) and not isinstance(u, jax.core.Tracer):
+            ps[i] = _add_compiled(p, u)  # in a program one addition is less than a call of it
+        elif getattr(p, "dtype", None) == np.float32 == getattr(u, "dtype", None):
+            ps[i] = jax.lax.add(p, u)
+        else:
+            ps[i] = _add(p, u)
+    return treedef.unflatten(ps)
 
 
 def _add(p: jax.Array, u: jax.Array) -> jax.Array:
-    if getattr(p, "dtype", None) == np.float32 == getattr(u, "dtype", None):
-        return jax.lax.add(p, u)
     total = numerics.wide(p)
     return numerics.like(total + numerics.like(u, total), p)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
 from gdjax.optimizers.adam.adabelief import ScaleByBeliefState
@@ -65,10 +65,10 @@ def scale_by_acprop(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByBeliefState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def acprop(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

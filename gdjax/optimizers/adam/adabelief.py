@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -17,11 +17,9 @@ from gdjax.core.rule.numerics import (
     increment,
     zero_count,
 )
-from gdjax.optimizers.adam.adam import unbiased_mean
+from gdjax.core.rule.roles import Count, Mean, MeanSquare
+from gdjax.optimizers.adam.adam import one_ahead
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByBeliefState", "adabelief", "scale_by_belief"]
 
@@ -29,9 +27,9 @@ __all__ = ["ScaleByBeliefState", "adabelief", "scale_by_belief"]
 class ScaleByBeliefState(NamedTuple):
     """State of `scale_by_belief`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squared deviations
+    count: Count
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of what the gradients differ from their mean by
 
 
 @transformation
@@ -72,20 +70,21 @@ def scale_by_belief(
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
-        m_hat, c = unbiased_mean(b1, t, nesterov), debias(b2, t)
+        of_m, of_v = debias(b1, t), debias(b2, t)
 
         def leaf(g, m, s):
             m = ema(m, g, b1)
             s = after(ema(s, abs_sq(g - m), b2) + eps_root, m)
-            return divide_by_root(m_hat(m, g), s / c, eps), m, s
+            m_hat = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            return divide_by_root(m_hat, s / of_v, eps), m, s
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByBeliefState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adabelief(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAdamState", "adam", "adamw", "scale_by_adam"]
 
@@ -22,18 +19,14 @@ __all__ = ["ScaleByAdamState", "adam", "adamw", "scale_by_adam"]
 class ScaleByAdamState(NamedTuple):
     """State of `scale_by_adam`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    count: Count
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of the gradients
 
 
-def unbiased_mean(b1: Any, t: Any, nesterov: bool) -> Callable[[Any, Any], Any]:
-    """Makes the function m̂ of m and g: m over what its weights add up to, or one step ahead."""
-    c = debias(b1, t)
-    if not nesterov:
-        return lambda m, g: m / c
-    ahead = debias(b1, increment(t))
-    return lambda m, g: b1 * m / ahead + (1 - b1) * g / c
+def one_ahead(m: Any, g: Any, b1: Any, t: Any) -> Any:
+    """Nesterov's m̂: m as it would be one step ahead with the same g, one_ahead."""
+    return b1 * m / debias(b1, increment(t)) + (1 - b1) * g / debias(b1, t)
 
 
 @transformation
@@ -72,20 +65,21 @@ def scale_by_adam(
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
-        m_hat, c = unbiased_mean(b1, t, nesterov), debias(b2, t)
+        of_m, of_v = debias(b1, t), debias(b2, t)
 
         def leaf(g, m, v):
             m = ema(m, g, b1)
             v = ema(v, abs_sq(g), b2)
-            return divide_by_root(m_hat(m, g), v / c + eps_root, eps), m, v
+            m_hat = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            return divide_by_root(m_hat, v / of_v + eps_root, eps), m, v
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByAdamState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -126,7 +120,7 @@ def adam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def adamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpy as np
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -21,11 +21,9 @@ from gdjax.core.rule.numerics import (
     wide_dtype,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, PerMatrix
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAdamMiniState", "adam_mini", "scale_by_adam_mini"]
 
@@ -33,9 +31,9 @@ __all__ = ["ScaleByAdamMiniState", "adam_mini", "scale_by_adam_mini"]
 class ScaleByAdamMiniState(NamedTuple):
     """State of `scale_by_adam_mini`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # [blocks] or [], real, float32 or wider: mean of the squares in a block
+    count: Count
+    mu: Mean  # of the gradients
+    nu: PerMatrix  # [blocks] or [], real, float32 or wider: mean squares of the gradients
 
 
 @transformation
@@ -109,10 +107,10 @@ def scale_by_adam_mini(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByAdamMiniState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adam_mini(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

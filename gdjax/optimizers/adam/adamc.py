@@ -14,7 +14,7 @@ from gdjax.transforms.decay import add_decayed_weights
 __all__ = ["adamc"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def adamc(
     learning_rate: NonNegative,
     max_learning_rate: Positive,

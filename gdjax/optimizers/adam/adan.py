@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -19,11 +20,9 @@ from gdjax.core.rule.numerics import (
     increment,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, LastGradient, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["ScaleByAdanState", "adan", "proximal_decay", "scale_by_adan"]
 
@@ -31,11 +30,11 @@ __all__ = ["ScaleByAdanState", "adan", "proximal_decay", "scale_by_adan"]
 class ScaleByAdanState(NamedTuple):
     """State of `scale_by_adan`."""
 
-    m: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    v: chex.ArrayTree  # like params, float32 or wider: mean of their differences
-    n: chex.ArrayTree  # like params, real, float32 or wider: mean of squares one step ahead
-    g: chex.ArrayTree  # like params, float32 or wider: the last gradient
-    t: chex.Array  # [] int32
+    m: Mean  # of the gradients
+    v: Mean  # of their differences
+    n: MeanSquare  # of the gradients one step ahead
+    g: LastGradient
+    t: Count
 
 
 @transformation
@@ -96,7 +95,7 @@ def scale_by_adan(
         updates, m, v, n, before = tree.evolve(leaf, trees)
         return updates, ScaleByAdanState(m, v, n, before, t)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation
@@ -129,12 +128,12 @@ def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
         def leaf(g, p):
             return g if p is None else (g - weight_decay * p) / (1 + weight_decay)
 
-        return tree.map(leaf, updates, masked(params, mask, "proximal_decay")), state
+        return tree.map(leaf, updates, masked_params(params, mask, "proximal_decay")), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adan(
     learning_rate: NonNegative,
     b1: Decay = 0.98,

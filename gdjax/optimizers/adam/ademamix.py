@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, SlowMean
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "ScaleByAdemamixState",
@@ -28,11 +26,11 @@ __all__ = [
 class ScaleByAdemamixState(NamedTuple):
     """State of `scale_by_ademamix`."""
 
-    count: chex.Array  # [] int32
-    count_m2: chex.Array  # [] int32: steps that m2 has seen, as many
-    m1: chex.ArrayTree  # like params, float32 or wider: fast mean of the gradients
-    m2: chex.ArrayTree  # like params, float32 or wider: slow mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    count: Count
+    count_m2: Count  # steps that m2 has seen, as many
+    m1: Mean  # of the gradients
+    m2: SlowMean  # of the gradients
+    nu: MeanSquare  # of the gradients
 
 
 @transformation
@@ -95,10 +93,10 @@ def scale_by_ademamix(
         updates, m1, m2, nu = tree.evolve(leaf, (updates, state.m1, state.m2, state.nu))
         return updates, ScaleByAdemamixState(t, increment(state.count_m2), m1, m2, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def ademamix(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -151,9 +149,9 @@ def ademamix(
 class ScaleBySimplifiedAdEMAMixState(NamedTuple):
     """State of `scale_by_simplified_ademamix`."""
 
-    t: chex.Array  # [] int32
-    m: chex.ArrayTree  # like params, float32 or wider: decayed sum of the gradients
-    n: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    t: Count
+    m: Mean  # decayed sum of the gradients
+    n: MeanSquare  # of the gradients
 
 
 @transformation
@@ -205,10 +203,10 @@ def scale_by_simplified_ademamix(
         updates, m, n = tree.evolve(leaf, (updates, state.m, state.n))
         return updates, ScaleBySimplifiedAdEMAMixState(t, m, n)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def simplified_ademamix(
     learning_rate: NonNegative,
     b1: Decay = 0.99,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByAmsgradState", "amsgrad", "scale_by_amsgrad"]
 
@@ -22,10 +20,10 @@ __all__ = ["ScaleByAmsgradState", "amsgrad", "scale_by_amsgrad"]
 class ScaleByAmsgradState(NamedTuple):
     """State of `scale_by_amsgrad`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
-    nu_max: chex.ArrayTree  # like params, real, float32 or wider: the largest of these
+    count: Count
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of the gradients
+    nu_max: MeanSquare  # the largest of these
 
 
 @transformation
@@ -93,10 +91,10 @@ def scale_by_amsgrad(
         updates, *moments = tree.evolve(leaf, trees)
         return updates, ScaleByAmsgradState(t, *moments)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def amsgrad(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

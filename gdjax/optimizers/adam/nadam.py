@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -17,12 +17,10 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, Scalar
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByNadamState", "nadam", "nadamw", "scale_by_nadam"]
 
@@ -30,10 +28,10 @@ __all__ = ["ScaleByNadamState", "nadam", "nadamw", "scale_by_nadam"]
 class ScaleByNadamState(NamedTuple):
     """State of `scale_by_nadam`."""
 
-    count: chex.Array  # [] int32
-    mu_product: chex.Array  # [] float32 or wider: μ₁·…·μₜ
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    count: Count
+    mu_product: Scalar  # μ₁·…·μₜ
+    mu: Mean  # of the gradients
+    nu: MeanSquare  # of the gradients
 
 
 @transformation
@@ -93,10 +91,10 @@ def scale_by_nadam(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByNadamState(t, product, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def nadam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
@@ -136,7 +134,7 @@ def nadam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def nadamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

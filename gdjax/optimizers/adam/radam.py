@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -23,7 +23,7 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
-from gdjax.optimizers.adam.adam import ScaleByAdamState, unbiased_mean
+from gdjax.optimizers.adam.adam import ScaleByAdamState, one_ahead
 from gdjax.transforms.basic import scale_by_learning_rate
 
 __all__ = ["radam", "scale_by_radam"]
@@ -93,7 +93,7 @@ def scale_by_radam(
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
-        m_hat, c = unbiased_mean(b1, t, nesterov), debias(b2, t)
+        of_m, of_v = debias(b1, t), debias(b2, t)
         rho, final = _length(b2, t)
         ratio = safe_divide((rho - 4) * (rho - 2) * final, (final - 4) * (final - 2) * rho)
         r = weak(safe_sqrt(jnp.maximum(ratio, 0)))
@@ -102,16 +102,16 @@ def scale_by_radam(
         def leaf(g, m, v):
             m = ema(m, g, b1)
             v = ema(v, abs_sq(g), b2)
-            u = m_hat(m, g)
-            return jnp.where(rectified, r * divide_by_root(u, v / c + eps_root, eps), u), m, v
+            u = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            return jnp.where(rectified, r * divide_by_root(u, v / of_v + eps_root, eps), u), m, v
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByAdamState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def radam(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import (
     abs_sq,
@@ -22,7 +22,7 @@ from gdjax.core.rule.numerics import (
 )
 from gdjax.optimizers.adam.adam import ScaleByAdamState
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["scale_by_stable_adam", "stable_adamw"]
 
@@ -73,7 +73,7 @@ def scale_by_stable_adam(
         decayed = None
         if weight_decay is not None:
             errors.need_params("scale_by_stable_adam", params)
-            decayed = masked(params, mask, "scale_by_stable_adam")
+            decayed = masked_params(params, mask, "scale_by_stable_adam")
         t = increment(state.count)
         c1, c2 = debias(b1, t), debias(b2, t)
 
@@ -90,10 +90,10 @@ def scale_by_stable_adam(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), decayed)
         return updates, ScaleByAdamState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def stable_adamw(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

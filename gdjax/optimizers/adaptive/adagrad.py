@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root
+from gdjax.core.rule.roles import SumOfSquares
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByRssState", "adagrad", "scale_by_rss"]
 
@@ -20,7 +18,7 @@ __all__ = ["ScaleByRssState", "adagrad", "scale_by_rss"]
 class ScaleByRssState(NamedTuple):
     """State of `scale_by_rss`."""
 
-    sum_of_squares: chex.ArrayTree  # like params, real, float32 or wider
+    sum_of_squares: SumOfSquares  # of the gradients
 
 
 @transformation
@@ -34,6 +32,12 @@ def scale_by_rss(
 
         G ← G + |g|²              u = g / (√G + ε)
         with eps_in_sqrt:         u = g / √(G + ε)
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([3.0, -0.5])
+    >>> tx = gd.scale_by_rss()
+    >>> tx.update(g, tx.init(g))[0]
+    Array([ 1., -1.], dtype=float32)
 
     Args:
         initial_accumulator_value: G before the first step; 0 in the paper, 0.1 in optax.
@@ -55,10 +59,10 @@ def scale_by_rss(
         updates, sums = tree.evolve(leaf, (updates, state.sum_of_squares))
         return updates, ScaleByRssState(sums)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def adagrad(
     learning_rate: NonNegative,
     initial_accumulator_value: NonNegative = 0.0,

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, increment, safe_divide, weak, zero_count
+from gdjax.core.rule.roles import Count, PerParam, SlowMean, SumOfSquares
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["MadgradState", "madgrad", "scale_by_madgrad"]
 
@@ -23,10 +21,10 @@ __all__ = ["MadgradState", "madgrad", "scale_by_madgrad"]
 class MadgradState(NamedTuple):
     """State of `scale_by_madgrad`."""
 
-    count: chex.Array  # [] int32
-    grad_sum_sq: chex.ArrayTree  # like params, real, float32 or wider: weighted sum of squares
-    s: chex.ArrayTree  # like params, float32 or wider: weighted sum of the gradients
-    x0: chex.ArrayTree  # a copy of the first params
+    count: Count
+    grad_sum_sq: SumOfSquares  # of the gradients, weighted
+    s: SlowMean  # weighted sum of the gradients
+    x0: PerParam  # the first parameters
 
 
 @transformation
@@ -78,7 +76,7 @@ def scale_by_madgrad(learning_rate: NonNegative, momentum: Decay = 0.9, eps: Non
         updates, v, s = tree.evolve(leaf, moments, state.x0, params)
         return updates, MadgradState(t, v, s, state.x0)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 def _cube_root(v: jax.Array) -> jax.Array:
@@ -87,7 +85,7 @@ def _cube_root(v: jax.Array) -> jax.Array:
     return jnp.where(zero, 0, jnp.cbrt(jnp.where(zero, 1, v)))
 
 
-@transformation
+@transformation(kind="optimizer")
 def madgrad(
     learning_rate: NonNegative,
     momentum: Decay = 0.9,

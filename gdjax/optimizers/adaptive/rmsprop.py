@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, MeanSquare, PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.momentum import trace
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByRmsState", "ScaleByStdDevState", "rmsprop", "scale_by_rms", "scale_by_stddev"]
 
@@ -23,8 +21,8 @@ __all__ = ["ScaleByRmsState", "ScaleByStdDevState", "rmsprop", "scale_by_rms", "
 class ScaleByRmsState(NamedTuple):
     """State of `scale_by_rms`."""
 
-    count: chex.Array  # [] int32
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of the squared gradients
+    count: Count
+    nu: MeanSquare  # of the gradients
 
 
 @transformation
@@ -40,6 +38,12 @@ def scale_by_rms(
         G ← α·G + (1 − α)·|g|²    u = g / (√G + ε)
         with eps_in_sqrt:         u = g / √(G + ε)
         with bias_correction:     G / (1 − αᵗ) in the place of G in u
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([3.0, -0.5])
+    >>> tx = gd.scale_by_rms(0.75)
+    >>> tx.update(g, tx.init(g))[0]
+    Array([ 2., -2.], dtype=float32)
 
     Args:
         decay: α in [0, 1).
@@ -66,15 +70,15 @@ def scale_by_rms(
         updates, nu = tree.evolve(leaf, (updates, state.nu))
         return updates, ScaleByRmsState(t, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 class ScaleByStdDevState(NamedTuple):
     """State of `scale_by_stddev`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    nu: chex.ArrayTree  # like params, real, float32 or wider: mean of their squares
+    count: Count
+    mu: PerParam  # mean of the gradients, exact: |mu|² is taken off nu
+    nu: PerParam  # mean of their squares
 
 
 @transformation
@@ -91,6 +95,12 @@ def scale_by_stddev(
         u = g / (√(G − |m|²) + ε)
 
     The variance is held at 0 where rounding would make it negative.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([3.0, -0.5])
+    >>> tx = gd.scale_by_stddev(0.5)
+    >>> tx.update(g, tx.init(g))[0]
+    Array([ 2., -2.], dtype=float32)
 
     Args:
         decay: α in [0, 1), for both averages.
@@ -120,10 +130,10 @@ def scale_by_stddev(
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleByStdDevState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def rmsprop(
     learning_rate: NonNegative,
     decay: Decay = 0.9,

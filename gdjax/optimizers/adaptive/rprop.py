@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import after, like
+from gdjax.core.rule.roles import LastGradient, PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByRpropState", "rprop", "scale_by_rprop"]
 
@@ -22,8 +20,8 @@ __all__ = ["ScaleByRpropState", "rprop", "scale_by_rprop"]
 class ScaleByRpropState(NamedTuple):
     """State of `scale_by_rprop`."""
 
-    step_sizes: chex.ArrayTree  # like params, real, float32 or wider
-    prev_updates: chex.ArrayTree  # like params, float32 or wider: gradients, 0 after a turn
+    step_sizes: PerParam  # real
+    prev_updates: LastGradient  # 0 after a turn
 
 
 @transformation
@@ -78,10 +76,10 @@ def scale_by_rprop(
         updates, sizes, before = tree.evolve(leaf, trees)
         return updates, ScaleByRpropState(sizes, before)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def rprop(
     learning_rate: NonNegative,
     eta_minus: NonNegative = 0.5,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import ema
-from gdjax.optimizers.factored.adafactor import divide, divide_and_clip, factors_like, follow
+from gdjax.core.rule.roles import Mean, MeanSquare
+from gdjax.optimizers.factored.adafactor import (
+    ColumnMeans,
+    RowMeans,
+    divide,
+    divide_and_clip,
+    factors_like,
+    update_means,
+)
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByCameState", "came", "scale_by_came"]
 
@@ -22,12 +27,12 @@ __all__ = ["ScaleByCameState", "came", "scale_by_came"]
 class ScaleByCameState(NamedTuple):
     """State of `scale_by_came`; None for what is not kept of a leaf."""
 
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the clipped updates
-    v_row: chex.ArrayTree  # params without their longest axis: mean squares of the gradients
-    v_col: chex.ArrayTree  # params without their second longest axis: the same
-    v: chex.ArrayTree  # like params, real: mean squares of what is not factored
-    res_row: chex.ArrayTree  # like v_row: mean squares of what the updates are off their mean
-    res_col: chex.ArrayTree  # like v_col: the same
+    mu: Mean  # of the clipped updates
+    v_row: RowMeans  # of the squared gradients
+    v_col: ColumnMeans
+    v: MeanSquare  # of what is not factored
+    res_row: RowMeans  # of the squares of what the updates differ from their mean by
+    res_col: ColumnMeans
 
 
 @transformation
@@ -72,21 +77,21 @@ def scale_by_came(
 
     def update(updates, state, params=None, **extra):
         def leaf(g, m, r, c, v, res_r, res_c):
-            roots, r, c, v = follow(g, r, c, v, b2, eps)
+            roots, r, c, v = update_means(g, r, c, v, b2, eps)
             u = divide_and_clip(g, roots, clipping_threshold)
             m = ema(m, u, b1)
             if v is not None:
                 return m, m, r, c, v, None, None
-            roots, res_r, res_c, _ = follow(u - m, res_r, res_c, None, b3, eps_instability)
+            roots, res_r, res_c, _ = update_means(u - m, res_r, res_c, None, b3, eps_instability)
             return divide(m, roots), m, r, c, None, res_r, res_c
 
         updates, *means = tree.evolve(leaf, (updates, *state))
         return updates, ScaleByCameState(*means)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def came(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

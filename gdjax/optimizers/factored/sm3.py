@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema
+from gdjax.core.rule.roles import Mean, PerMatrix
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleBySM3State", "scale_by_sm3", "sm3"]
 
@@ -24,8 +22,8 @@ __all__ = ["ScaleBySM3State", "scale_by_sm3", "sm3"]
 class ScaleBySM3State(NamedTuple):
     """State of `scale_by_sm3`."""
 
-    mu: chex.ArrayTree  # for each leaf a tuple, [n] for an axis of length n; [] for a scalar
-    nu: chex.ArrayTree  # like params, float32 or wider: mean of the scaled gradients
+    mu: PerMatrix  # for each leaf a tuple, [n] for an axis of length n; [] for a scalar
+    nu: Mean  # of the scaled gradients
 
 
 def _spread(mu: tuple[jax.Array, ...], ndim: int) -> list[jax.Array]:
@@ -80,10 +78,10 @@ def scale_by_sm3(b1: Decay = 0.9, b2: Hyperparam = 1.0, eps: NonNegative = 1e-8)
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
         return updates, ScaleBySM3State(mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def sm3(learning_rate: NonNegative, momentum: Decay = 0.9):
     """Descends as AdaGrad does, with m + n numbers kept for a matrix of m·n in the place of sums.
 

@@ -14,7 +14,7 @@ from gdjax.transforms.decay import decay_weights
 __all__ = ["fromage"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def fromage(learning_rate: NonNegative, min_norm: NonNegative = 1e-6, *, axis_name: Any = None):
     """Moves each layer by one fraction of its length, and takes back what that lengthens it.
 

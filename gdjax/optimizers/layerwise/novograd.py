@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean, Scalars
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["ScaleByNovogradState", "novograd", "scale_by_novograd"]
 
@@ -24,9 +22,9 @@ __all__ = ["ScaleByNovogradState", "novograd", "scale_by_novograd"]
 class ScaleByNovogradState(NamedTuple):
     """State of `scale_by_novograd`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: decayed sum of the scaled gradients
-    nu: chex.ArrayTree  # [] for each array, real, float32 or wider: mean of ‖g‖²
+    count: Count
+    mu: Mean  # decayed sum of the scaled gradients
+    nu: Scalars  # for each array the mean of ‖g‖²
 
 
 @transformation
@@ -84,14 +82,14 @@ def scale_by_novograd(
             m = b1 * m + divide_by_root(g, v + eps_root, eps) + decay
             return m, m, v
 
-        decayed = masked(params, mask, "scale_by_novograd")
+        decayed = masked_params(params, mask, "scale_by_novograd")
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), decayed)
         return updates, ScaleByNovogradState(t, mu, nu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def novograd(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.optimizers.line_search.value_and_grad import Line, start
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "BacktrackingLinesearchInfo",
@@ -27,16 +26,16 @@ __all__ = [
 class BacktrackingLinesearchInfo(NamedTuple):
     """What `scale_by_backtracking_linesearch` did in its last search."""
 
-    num_linesearch_steps: chex.Array  # [] int32: values of the loss that were computed
-    decrease_error: chex.Array  # [] float32 or wider: what the loss was too large by, 0 if found
+    num_linesearch_steps: Count  # values of the loss that were computed
+    decrease_error: Scalar  # what the loss was too large by, 0 if found
 
 
 class ScaleByBacktrackingLinesearchState(NamedTuple):
     """State of `scale_by_backtracking_linesearch`."""
 
-    learning_rate: chex.Array  # [] float32 or wider: the last length tried
-    value: chex.Array  # [] float32 or wider: the loss after the step; infinite before the first
-    grad: chex.ArrayTree | None  # like params, float32 or wider: gradient there, if it is stored
+    learning_rate: Scalar  # the last length tried
+    value: Scalar  # the loss after the step; infinite before the first
+    grad: PerParam | None  # gradient there, if it is stored
     info: BacktrackingLinesearchInfo
 
 
@@ -152,4 +151,4 @@ def scale_by_backtracking_linesearch(
         )
         return tree.map(lambda u: factor * u, updates), state
 
-    return init, update
+    return Rule(init, update, couples=True)

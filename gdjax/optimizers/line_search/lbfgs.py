@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Memory, PerParam, Scalars
 from gdjax.optimizers.line_search.zoom_linesearch import scale_by_zoom_linesearch
 from gdjax.transforms.basic import scale, scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByLBFGSState", "lbfgs", "scale_by_lbfgs"]
 
@@ -24,12 +23,12 @@ __all__ = ["ScaleByLBFGSState", "lbfgs", "scale_by_lbfgs"]
 class ScaleByLBFGSState(NamedTuple):
     """State of `scale_by_lbfgs`; the step from count = k to k + 1 is kept at k mod memory_size."""
 
-    count: chex.Array  # [] int32
-    params: chex.ArrayTree  # like params, float32 or wider: those of the last update
-    updates: chex.ArrayTree  # the same: the gradients of the last update
-    diff_params_memory: chex.ArrayTree  # each [memory_size, ...]: s, by which params have moved
-    diff_updates_memory: chex.ArrayTree  # each [memory_size, ...]: y, by which gradients have
-    weights_memory: chex.Array  # [memory_size] float32 or wider: ρ = 1 / ⟨s, y⟩; 0 is not used
+    count: Count
+    params: PerParam  # those of the last update
+    updates: PerParam  # the gradients of the last update, exact: differences are formed with them
+    diff_params_memory: Memory  # s, by which params have moved
+    diff_updates_memory: Memory  # y, by which gradients have
+    weights_memory: Scalars  # [memory_size] ρ = 1 / ⟨s, y⟩; 0 is not used
 
 
 @transformation
@@ -98,7 +97,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True):
         u = _multiply(state, newest, scale_init_precond)
         return tree.map(lambda g, u: jnp.zeros_like(g) if u is None else u, updates, u), state
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 def _at(memory: Any, i: jax.Array) -> Any:
@@ -148,7 +147,7 @@ def _cast(x: jax.Array, like: jax.Array) -> jax.Array:
     return x.astype(like.dtype)
 
 
-@transformation
+@transformation(kind="optimizer")
 def lbfgs(
     learning_rate: NonNegative | None = None,
     memory_size: int = 10,

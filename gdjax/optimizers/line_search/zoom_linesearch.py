@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.optimizers.line_search.value_and_grad import Line, start
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByZoomLinesearchState", "ZoomLinesearchInfo", "scale_by_zoom_linesearch"]
 
@@ -23,17 +22,17 @@ __all__ = ["ScaleByZoomLinesearchState", "ZoomLinesearchInfo", "scale_by_zoom_li
 class ZoomLinesearchInfo(NamedTuple):
     """What `scale_by_zoom_linesearch` did in its last search."""
 
-    num_linesearch_steps: chex.Array  # [] int32: values and gradients that were computed
-    decrease_error: chex.Array  # [] float32 or wider: what the loss was too large by, 0 if found
-    curvature_error: chex.Array  # [] float32 or wider: what the slope was too steep by
+    num_linesearch_steps: Count  # values and gradients that were computed
+    decrease_error: Scalar  # what the loss was too large by, 0 if found
+    curvature_error: Scalar  # what the slope was too steep by
 
 
 class ScaleByZoomLinesearchState(NamedTuple):
     """State of `scale_by_zoom_linesearch`."""
 
-    learning_rate: chex.Array  # [] float32 or wider: length of the step, or the last one tried
-    value: chex.Array  # [] float32 or wider: the loss after the step; infinite before the first
-    grad: chex.ArrayTree  # like params, float32 or wider: gradient there
+    learning_rate: Scalar  # length of the step, or the last one tried
+    value: Scalar  # the loss after the step; infinite before the first
+    grad: PerParam  # gradient there
     info: ZoomLinesearchInfo
 
 
@@ -212,7 +211,7 @@ def scale_by_zoom_linesearch(
         state = ScaleByZoomLinesearchState(rate, end.low.value, end.grad, info)
         return tree.map(lambda u: factor * u, updates), jax.lax.stop_gradient(state)
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
 def _choose(condition: jax.Array, a: _Point, b: _Point) -> _Point:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +16,12 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import abs_sq, debias, ema, increment, safe_divide, zero_count
+from gdjax.core.rule.roles import Count, Key, Mean, PerMatrix
 from gdjax.schedules.decays import exponential_decay
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 from gdjax.transforms.norms import shorten
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["KronState", "kron", "scale_by_kron"]
 
@@ -36,13 +34,11 @@ PROBABILITY = exponential_decay(1.0, 1000, math.exp(-1), 500, end_value=0.03)
 class KronState(NamedTuple):
     """State of `scale_by_kron`."""
 
-    count: chex.Array  # [] int32
-    since: chex.Array  # [] int32: steps since the preconditioner was fitted
-    rng_key: chex.Array  # [2] uint32: the data of the key, which stays the same
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
-    factors: (
-        chex.ArrayTree
-    )  # for a matrix [m, n] a pair of [m, m] or [m] and [n, n] or [n], or None
+    count: Count
+    since: Count  # steps since the preconditioner was fitted
+    rng_key: Key  # stays the same
+    mu: Mean  # of the gradients
+    factors: PerMatrix  # for [m, n] a pair of [m, m] or [m] and [n, n] or [n], or None
 
 
 @transformation
@@ -127,7 +123,7 @@ def scale_by_kron(
 
     def init(params):
         mu = tree.moment_like(params, mu_dtype)
-        Q = matrices.like(factors, params, **about)
+        Q = matrices.per_matrix(factors, params, **about)
         return KronState(zero_count(), zero_count(), key_data(key), mu, Q)
 
     def update(updates, state, params=None, **extra):
@@ -171,7 +167,7 @@ def kinds_of(shape: tuple[int, ...], longest: int, mode: str | None) -> list[str
 
 def matrix_keys(key: jax.Array, updates: Any, about: dict[str, Any]) -> Any:
     """The data of a key for each matrix: of `key`, the path of its array, and its number there."""
-    counts = matrices.like(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
+    counts = matrices.per_matrix(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
 
     def each(k: jax.Array, zeros: jax.Array | None) -> jax.Array | None:
         if zeros is None:
@@ -234,12 +230,12 @@ def balance(Q: tuple) -> tuple:
     return tuple(q * (both / root / root).astype(q.dtype) for q, root in zip(Q, roots))
 
 
-@transformation
+@transformation(kind="optimizer")
 def kron(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
     preconditioner_update_probability: NonNegative | None = None,
     max_size_triangular: int = 8192,
     memory_save_mode: str | None = None,
@@ -270,7 +266,7 @@ def kron(
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
         weight_decay: λ ≥ 0.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         preconditioner_update_probability: How often it is fitted; see `scale_by_kron`.
         max_size_triangular: Longer sides have a diagonal factor.
         memory_save_mode: Which other factors are diagonal; see `scale_by_kron`.
@@ -305,6 +301,6 @@ def kron(
             key,
             matrix_axes=matrix_axes,
         ),
-        add_decayed_weights(weight_decay, weight_decay_mask),
+        add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,16 +11,13 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema
-from gdjax.optimizers.adam.adam import adamw
-from gdjax.optimizers.matrix.muon import with_adamw
+from gdjax.core.rule.roles import PerMatrix
+from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
 from gdjax.transforms import momentum
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 from gdjax.transforms.matrix_norms import in_place, length, unit
 from gdjax.transforms.orthogonalize import orthogonalize
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByNeuronsState", "normuon", "scale_by_neurons"]
 
@@ -28,7 +25,7 @@ __all__ = ["ScaleByNeuronsState", "normuon", "scale_by_neurons"]
 class ScaleByNeuronsState(NamedTuple):
     """State of `scale_by_neurons`."""
 
-    nu: chex.ArrayTree  # [out] for each matrix [in, out], float32 or wider: mean squares
+    nu: PerMatrix  # [out] for each matrix [in, out], float32 or wider: mean squares
 
 
 @transformation
@@ -79,7 +76,9 @@ def scale_by_neurons(
 
     def init(params):
         zeros = lambda p: jnp.zeros(p.shape[-1], jnp.finfo(p.dtype).dtype)
-        return ScaleByNeuronsState(matrices.like(zeros, params, axes=matrix_axes, where=where))
+        return ScaleByNeuronsState(
+            matrices.per_matrix(zeros, params, axes=matrix_axes, where=where)
+        )
 
     def update(updates, state, params=None, **extra):
         updates, nu = in_place(leaf, (updates, state.nu), axes=matrix_axes, where=where)
@@ -88,7 +87,7 @@ def scale_by_neurons(
     return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def normuon(
     learning_rate: NonNegative,
     b1: Decay = 0.95,
@@ -146,12 +145,11 @@ def normuon(
         https://arxiv.org/abs/2510.05491
     """
     hidden = chain(
-        momentum.ema(b1, accumulator_dtype=mu_dtype),
+        momentum.ema(b1, mu_dtype=mu_dtype),
         orthogonalize(backend, steps, eps, matrix_axes=matrix_axes),
         scale_by_neurons(b2, eps, rms, matrix_axes=matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )
-    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    others = adamw(rate, adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay, mask)
-    return with_adamw(matrix_axes, others, normuon=hidden)
+    adam = (adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay, mask)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, normuon=hidden)

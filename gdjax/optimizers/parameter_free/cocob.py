@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import safe_divide
+from gdjax.core.rule.roles import PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["COCOBState", "cocob", "scale_by_cocob"]
 
@@ -23,11 +21,11 @@ __all__ = ["COCOBState", "cocob", "scale_by_cocob"]
 class COCOBState(NamedTuple):
     """State of `scale_by_cocob`."""
 
-    init_particles: chex.ArrayTree  # like params: where the run began
-    cumulative_gradients: chex.ArrayTree  # like params, float32 or wider: minus the sum of g
-    scale: chex.ArrayTree  # like params, float32 or wider: largest |g| so far
-    subgradients: chex.ArrayTree  # like params, float32 or wider: sum of |g|
-    reward: chex.ArrayTree  # like params, float32 or wider: what the bets have won
+    init_particles: PerParam  # where the run began
+    cumulative_gradients: PerParam  # minus the sum of g
+    scale: PerParam  # largest |g| so far
+    subgradients: PerParam  # sum of |g|
+    reward: PerParam  # what the bets have won
 
 
 @transformation
@@ -80,10 +78,10 @@ def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
         u, *after = tree.evolve(leaf, trees, state.init_particles, params)
         return u, COCOBState(state.init_particles, *after)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def cocob(
     learning_rate: NonNegative = 1.0,
     alpha: NonNegative = 100.0,

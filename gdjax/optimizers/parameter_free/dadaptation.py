@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -18,11 +19,9 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, Scalar, SlowMean
 from gdjax.optimizers.parameter_free.prodigy import Fixed, Start
-from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["DAdaptAdamWState", "dadapt_adamw"]
 
@@ -30,15 +29,15 @@ __all__ = ["DAdaptAdamWState", "dadapt_adamw"]
 class DAdaptAdamWState(NamedTuple):
     """State of `dadapt_adamw`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: mean of d·γ·g
-    exp_avg_sq: chex.ArrayTree  # like params, real, float32 or wider: mean of |g|²
-    grad_sum: chex.ArrayTree  # like params, float32 or wider: s, a longer mean of d·γ·g
-    estim_lr: chex.Array  # [] as wide as the widest leaf: d
-    numerator_weighted: chex.Array  # [] as wide as the widest leaf: r
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # of d·γ·g
+    exp_avg_sq: MeanSquare  # of g
+    grad_sum: SlowMean  # s, a longer mean of d·γ·g
+    estim_lr: Scalar  # d
+    numerator_weighted: Scalar  # r
+    count: Count
 
 
-@transformation
+@transformation(kind="optimizer")
 def dadapt_adamw(
     learning_rate: NonNegative = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),
@@ -113,10 +112,10 @@ def dadapt_adamw(
             return -(divide_by_root(m, v, eps) + rate * decay), m, v, s
 
         trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, masked(params, mask, "dadapt_adamw"))
+        u, m, v, s = tree.evolve(leaf, trees, masked_params(params, mask, "dadapt_adamw"))
         r = ema(state.numerator_weighted, gain, b3)
         estimate = numerics.safe_divide(r, (1 - b3) * numerics.like(tree.absolute_sum(s), r))
         d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))
         return u, DAdaptAdamWState(m, v, s, d, r, t)
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative, Positive
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import safe_divide, safe_sqrt, weak
+from gdjax.core.rule.roles import PerParam, Scalar, Scalars
 from gdjax.transforms.basic import identity, scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "DoGState",
@@ -33,26 +32,26 @@ __all__ = [
 class DoGState(NamedTuple):
     """State of `scale_by_dog`."""
 
-    is_init_step: chex.Array  # [] bool: no step was taken yet
-    init_params: chex.ArrayTree  # like params: where the run began
-    max_dist: chex.Array  # [] as wide as the widest leaf: r̄
-    sum_sq_norm_grads: chex.Array  # [] as wide as the widest leaf: G
+    is_init_step: Scalar  # bool: no step was taken yet
+    init_params: PerParam  # where the run began
+    max_dist: Scalar  # r̄
+    sum_sq_norm_grads: Scalar  # G
 
 
 class DoWGState(NamedTuple):
     """State of `scale_by_dowg`."""
 
-    init_params: chex.ArrayTree  # like params: where the run began
-    weighted_sq_norm_grads: chex.Array  # [] as wide as the widest leaf: v
-    estim_sq_dist: chex.Array  # [] as wide as the widest leaf: r̄²
+    init_params: PerParam  # where the run began
+    weighted_sq_norm_grads: Scalar  # v
+    estim_sq_dist: Scalar  # r̄²
 
 
 class ScaleByDistanceOverGradientsState(NamedTuple):
     """State of `scale_by_distance_over_gradients`."""
 
-    max_dist: chex.ArrayTree  # [] for each leaf, real, float32 or wider: r̄
-    grad_sum_of_squares: chex.ArrayTree  # [] for each leaf, real, float32 or wider: G
-    init_params: chex.ArrayTree  # like params: where the run began
+    max_dist: Scalars  # for each leaf r̄
+    grad_sum_of_squares: Scalars  # for each leaf G
+    init_params: PerParam  # where the run began
 
 
 def _distance(updates: Any, start: Any, params: Any) -> jax.Array:
@@ -106,10 +105,10 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
         u = tree.map(lambda g: rate * g, updates)
         return u, DoGState(jnp.zeros([], bool), state.init_params, far, total)
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def dog(
     learning_rate: NonNegative = 1.0,
     init_step: tuple[str, Any] = ("heuristic", 1e-6),
@@ -152,7 +151,7 @@ def dog(
 def scale_by_distance_over_gradients(
     reps_rel: NonNegative = 1e-6,
     eps: NonNegative = 1e-8,
-    param_dtype: Any = None,
+    state_dtype: Any = None,
     global_scale: Hyperparam = 1.0,
 ):
     """Multiplies each leaf by its own distance from the start over the root of squared gradients.
@@ -170,7 +169,7 @@ def scale_by_distance_over_gradients(
     Args:
         reps_rel: α ≥ 0.
         eps: In the units of the squared gradient.
-        param_dtype: Dtype in which θ₀ is kept; that of the parameters by default.
+        state_dtype: Dtype in which θ₀ is kept; that of the parameters by default.
         global_scale: c, of either sign.
 
     Raises:
@@ -182,8 +181,8 @@ def scale_by_distance_over_gradients(
 
     def init(params):
         start = tree.copy(params)
-        if param_dtype is not None:
-            start = tree.add(tree.moment_like(params, param_dtype), start)
+        if state_dtype is not None:
+            start = tree.add(tree.moment_like(params, state_dtype), start)
         zeros = jax.tree.map(tree.scalar_like, start)
         far = jax.tree.map(
             lambda x0, r: reps_rel * (1 + numerics.like(tree.norm(x0), r)), start, zeros
@@ -206,7 +205,7 @@ def scale_by_distance_over_gradients(
         u, far, total = tree.evolve(leaf, trees, state.init_params, params)
         return u, ScaleByDistanceOverGradientsState(far, total, state.init_params)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
 @transformation
@@ -249,10 +248,10 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
         u = tree.map(lambda g: rate * g, updates)
         return u, DoWGState(state.init_params, total, square)
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def dowg(
     learning_rate: NonNegative = 1.0,
     init_estim_sq_dist: Positive | None = None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -20,9 +21,7 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, Scalar
 
 __all__ = ["MomoAdamState", "MomoState", "momo", "momo_adam"]
 
@@ -30,22 +29,22 @@ __all__ = ["MomoAdamState", "MomoState", "momo", "momo_adam"]
 class MomoState(NamedTuple):
     """State of `momo`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: d, mean of the gradients
-    barf: chex.Array  # [] as wide as the widest leaf: mean of the losses
-    gamma: chex.Array  # [] as wide as the widest leaf: mean of ⟨g, θ⟩
-    lb: chex.Array  # [] as wide as the widest leaf: lower bound of the loss
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # d, of the gradients
+    barf: Scalar  # mean of the losses
+    gamma: Scalar  # mean of ⟨g, θ⟩
+    lb: Scalar  # lower bound of the loss
+    count: Count
 
 
 class MomoAdamState(NamedTuple):
     """State of `momo_adam`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: d, mean of the gradients
-    exp_avg_sq: chex.ArrayTree  # like params, real, float32 or wider: mean of |g|²
-    barf: chex.Array  # [] as wide as the widest leaf: mean of the losses
-    gamma: chex.Array  # [] as wide as the widest leaf: mean of ⟨g, θ⟩
-    lb: chex.Array  # [] as wide as the widest leaf: lower bound of the loss
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # d, of the gradients
+    exp_avg_sq: MeanSquare  # of the gradients
+    barf: Scalar  # mean of the losses
+    gamma: Scalar  # mean of ⟨g, θ⟩
+    lb: Scalar  # lower bound of the loss
+    count: Count
 
 
 def _step(
@@ -64,10 +63,10 @@ def _step(
     return tau, bound
 
 
-@transformation
+@transformation(kind="optimizer")
 def momo(
     learning_rate: NonNegative = 1.0,
-    beta: Decay = 0.9,
+    b1: Decay = 0.9,
     lower_bound: Hyperparam = 0.0,
     weight_decay: NonNegative = 0.0,
     adapt_lower_bound: bool = False,
@@ -91,7 +90,7 @@ def momo(
 
     Args:
         learning_rate: η ≥ 0, the greatest step; rather too large than too small.
-        beta: β in [0, 1).
+        b1: β in [0, 1).
         lower_bound: f*, a lower bound of the loss.
         weight_decay: λ ≥ 0.
         adapt_lower_bound: Estimates f* from below on the way.
@@ -111,7 +110,7 @@ def momo(
 
     def update(updates, state, params=None, *, value, **extra):
         errors.need_params("momo", params)
-        keep = jnp.where(state.count == 0, 0, beta)  # the first values are the means
+        keep = jnp.where(state.count == 0, 0, b1)  # the first values are the means
 
         def mean(before, new):
             return ema(before, numerics.like(new, before), keep)
@@ -137,10 +136,10 @@ def momo(
         u = tree.map(lambda g, d, x: -(tau * d + pull * x) / shrink, updates, d, params)
         return u, MomoState(d, f, gamma, bound, increment(state.count))
 
-    return init, update
+    return Rule(init, update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def momo_adam(
     learning_rate: NonNegative = 1e-2,
     b1: Decay = 0.9,
@@ -223,4 +222,4 @@ def momo_adam(
         u = tree.map(lambda a, x: -(tau * a + pull * x) / shrink, adam, params)
         return u, MomoAdamState(d, v, f, gamma, bound, t)
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Hyperparam, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, transformation
+from gdjax.core.engine.rule import EmptyState, Rule
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import safe_divide, weak
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -56,10 +57,10 @@ def scale_by_polyak(
         rate = weak(jnp.minimum(safe_divide(gap, square + eps), max_learning_rate))
         return tree.map(lambda g: rate * g, updates), state
 
-    return lambda params: EmptyState(), update
+    return Rule(lambda params: EmptyState(), update, couples=True)
 
 
-@transformation
+@transformation(kind="optimizer")
 def polyak_sgd(
     max_learning_rate: NonNegative = 1.0,
     scaling: NonNegative = 1.0,

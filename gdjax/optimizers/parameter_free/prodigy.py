@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range
+from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range, ScalarLike
+from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import (
@@ -18,31 +19,29 @@ from gdjax.core.rule.numerics import (
     weak,
     zero_count,
 )
-from gdjax.transforms.decay import masked
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Mean, MeanSquare, PerParam, Scalar, SlowMean
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["ProdigyState", "prodigy"]
 
 # Two decays in one argument, and a number that is read once: no schedule in their place.
-Fixed = Annotated[Any, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
-Start = Annotated[Any, Range(low=0.0, open_low=True, scheduled=False)]
+Fixed = Annotated[ScalarLike, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
+Start = Annotated[ScalarLike, Range(low=0.0, open_low=True, scheduled=False)]
 
 
 class ProdigyState(NamedTuple):
     """State of `prodigy`."""
 
-    exp_avg: chex.ArrayTree  # like params, float32 or wider: mean of d·g
-    exp_avg_sq: chex.ArrayTree  # like params, real, float32 or wider: mean of |d·g|²
-    grad_sum: chex.ArrayTree  # like params, float32 or wider: decayed sum of weighted gradients
-    params0: chex.ArrayTree  # like params: where the run began
-    estim_lr: chex.Array  # [] as wide as the widest leaf: d
-    numerator_weighted: chex.Array  # [] as wide as the widest leaf: decayed sum of ⟨g, θ₀ − θ⟩
-    count: chex.Array  # [] int32
+    exp_avg: Mean  # of d·g
+    exp_avg_sq: MeanSquare  # of d·g
+    grad_sum: SlowMean  # decayed sum of weighted gradients
+    params0: PerParam  # where the run began
+    estim_lr: Scalar  # d
+    numerator_weighted: Scalar  # decayed sum of ⟨g, θ₀ − θ⟩
+    count: Count
 
 
-@transformation
+@transformation(kind="optimizer")
 def prodigy(
     learning_rate: NonNegative = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),
@@ -119,7 +118,7 @@ def prodigy(
             return -rate * (divide_by_root(m, v, d * eps) + decay), m, v, s
 
         trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, masked(params, mask, "prodigy"))
+        u, m, v, s = tree.evolve(leaf, trees, masked_params(params, mask, "prodigy"))
         away = tree.map(lambda g, x0, x: x0 - x, updates, state.params0, params)
         r = b3 * state.numerator_weighted + numerics.like(
             share * rate * tree.vdot(updates, away), state.numerator_weighted
@@ -128,4 +127,4 @@ def prodigy(
         d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))
         return u, ProdigyState(m, v, s, state.params0, d, r, t)
 
-    return init, update
+    return Rule(init, update, couples=True)

@@ -28,7 +28,7 @@ def _warmed(where: str, learning_rate: Any, warmup_steps: int | None) -> Any:
     return lambda step: learning_rate * jnp.minimum((step + 1).astype(float) / warmup_steps, 1)
 
 
-@transformation
+@transformation(kind="optimizer")
 def schedule_free_sgd(
     learning_rate: NonNegative = 1.0,
     warmup_steps: int | None = None,
@@ -75,7 +75,7 @@ def schedule_free_sgd(
     return schedule_free(base, rate, b1, weight_lr_power, state_dtype)
 
 
-@transformation
+@transformation(kind="optimizer")
 def schedule_free_adamw(
     learning_rate: NonNegative = 0.0025,
     warmup_steps: int | None = None,

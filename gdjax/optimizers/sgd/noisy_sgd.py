@@ -13,7 +13,7 @@ from gdjax.transforms.noise import add_noise
 __all__ = ["noisy_sgd"]
 
 
-@transformation
+@transformation(kind="optimizer")
 def noisy_sgd(
     learning_rate: NonNegative,
     eta: NonNegative = 0.01,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
+from gdjax.core.rule.roles import LastGradient, Scalar
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = [
     "ScaleByOptimisticGradientState",
@@ -28,8 +26,8 @@ __all__ = [
 class ScaleByOptimisticGradientState(NamedTuple):
     """State of `scale_by_optimistic_gradient`."""
 
-    is_initial_step: chex.Array  # [] bool
-    previous_gradient: chex.ArrayTree  # like params, float32 or wider
+    is_initial_step: Scalar  # bool
+    previous_gradient: LastGradient
 
 
 @transformation
@@ -62,10 +60,10 @@ def scale_by_optimistic_gradient(alpha: NonNegative = 1.0, beta: NonNegative = 1
         updates, before = tree.evolve(leaf, (updates, state.previous_gradient))
         return updates, ScaleByOptimisticGradientState(jnp.zeros([], bool), before)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_gradient_descent(
     learning_rate: NonNegative,
     alpha: NonNegative = 1.0,
@@ -102,7 +100,7 @@ def optimistic_gradient_descent(
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_adam(
     learning_rate: NonNegative,
     optimism: NonNegative | None = None,
@@ -146,7 +144,7 @@ def optimistic_adam(
     )
 
 
-@transformation
+@transformation(kind="optimizer")
 def optimistic_adam_v2(
     learning_rate: NonNegative,
     *,

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Range
+from gdjax.core.data.hyperparams import Decay, NonNegative, Range, ScalarOrSchedule
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import ema, increment, zero_count
+from gdjax.core.rule.roles import Count, Mean
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScaleByLionState", "lion", "scale_by_lion"]
 
 
-PositiveDecay = Annotated[Any, Range(low=0.0, high=1.0, open_low=True, open_high=True)]
+PositiveDecay = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_low=True, open_high=True)]
 
 
 class ScaleByLionState(NamedTuple):
     """State of `scale_by_lion`."""
 
-    count: chex.Array  # [] int32
-    mu: chex.ArrayTree  # like params, float32 or wider: mean of the gradients
+    count: Count
+    mu: Mean  # of the gradients
 
 
 @transformation
@@ -63,10 +61,10 @@ def scale_by_lion(b1: Decay = 0.9, b2: PositiveDecay = 0.99, mu_dtype: Any = Non
         updates, mu = tree.evolve(leaf, (updates, state.mu))
         return updates, ScaleByLionState(increment(state.count), mu)
 
-    return Pair(init, update, fuses=True)
+    return init, update
 
 
-@transformation
+@transformation(kind="optimizer")
 def lion(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

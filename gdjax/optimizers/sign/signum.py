@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
-from gdjax.core.engine.transformation import EmptyState, Pair, transformation
+from gdjax.core.engine.rule import EmptyState
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.momentum import ema
@@ -33,10 +34,10 @@ def scale_by_sign():
     def update(updates, state, params=None, **extra):
         return tree.map(jnp.sign, updates), state
 
-    return Pair(lambda params: EmptyState(), update, fuses=True)
+    return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="optimizer")
 def sign_sgd(learning_rate: NonNegative):
     """Moves every entry by the rate, against the sign of its gradient.
 
@@ -58,8 +59,8 @@ def sign_sgd(learning_rate: NonNegative):
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
-@transformation
-def signum(learning_rate: NonNegative, beta: Decay = 0.9, accumulator_dtype: Any = None):
+@transformation(kind="optimizer")
+def signum(learning_rate: NonNegative, b1: Decay = 0.9, mu_dtype: Any = None):
     """Moves every entry by the rate, against the sign of its mean gradient.
 
         m ← β·m + (1 − β)·g
@@ -73,14 +74,14 @@ def signum(learning_rate: NonNegative, beta: Decay = 0.9, accumulator_dtype: Any
 
     Args:
         learning_rate: η ≥ 0, in the units of the parameters.
-        beta: β in [0, 1).
-        accumulator_dtype: Dtype in which m is kept; float32 or wider by default.
+        b1: β in [0, 1).
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
         https://arxiv.org/abs/1802.04434
     """
     return chain(
-        ema(beta, debias=False, accumulator_dtype=accumulator_dtype),  # a factor changes no sign
+        ema(b1, debias=False, mu_dtype=mu_dtype),  # a factor changes no sign
         scale_by_sign(),
         scale_by_learning_rate(learning_rate),
     )

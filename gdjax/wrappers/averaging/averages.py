@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
+from gdjax.core.engine.facts import facts_of
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
+from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import is_narrow, nearest
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, weak, zero_count
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
-from gdjax.wrappers.select.trainable import trained
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 
 __all__ = ["AverageState", "with_ema", "with_polynomial_averaging", "with_swa"]
 
@@ -27,17 +25,17 @@ __all__ = ["AverageState", "with_ema", "with_polynomial_averaging", "with_swa"]
 class AverageState(NamedTuple):
     """State of `with_ema`, `with_swa` and `with_polynomial_averaging`."""
 
-    count: chex.Array  # [] int32: steps, without the calls that a wrapper inside left out
-    weight: chex.Array  # []: of the parameters in the average, 0 where there are none yet
-    average: chex.ArrayTree  # like params, float32 or wider; None where a leaf does not take part
+    count: Count  # steps, without the calls that a wrapper inside left out
+    weight: Scalar  # of the parameters in the average, 0 where there are none yet
+    average: PerParam  # float32 or wider; None where a leaf does not take part
     inner_state: Any  # of the inner transformation
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Steps, without the calls that a wrapper inside left out."""
         return {"steps": self.count}
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_ema(inner: Any, decay: Decay, debias: bool = True):
     """Keeps an exponential average of the parameters, and lets them move as they would without.
 
@@ -80,7 +78,7 @@ def with_ema(inner: Any, decay: Decay, debias: bool = True):
     return _averaging("with_ema", inner, share, 0.0 if debias else 1.0)
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_swa(inner: Any, start: int, every: int = 1):
     """Keeps the plain mean of the parameters after step `start` and every k steps from there.
 
@@ -123,7 +121,7 @@ def with_swa(inner: Any, start: int, every: int = 1):
     return _averaging("with_swa", inner, share, 1.0 if start == 0 else 0.0)
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
     """Keeps an average in which the parameters after step t weigh about as t^η: of the tail.
 
@@ -161,7 +159,7 @@ def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
 
 def _averaging(
     where: str, inner: Any, share: Callable[[Any, Any], tuple[Any, Any, Any]], first: float
-) -> Pair:
+) -> Rule:
     """A wrapper that keeps an average.
 
     Args:
@@ -179,7 +177,7 @@ def _averaging(
 
     def advance(state: Any, params: Any, inner_state: Any, after: Any) -> Any:
         now, count, flags = call_evaluate(inner, inner_state, after), increment(state.count), []
-        if _may_rest(inner, state.inner_state):
+        if facts_of(inner).skips:
             flags = [_differ(call_evaluate(inner, state.inner_state, params), now)]
             count = jnp.where(flags[0], count, state.count)
         due, weight, part = share(count, state.weight)
@@ -214,27 +212,7 @@ def _averaging(
         here = call_evaluate(inner, state.inner_state, params)
         return jax.tree.map(pick, state.average, here, is_leaf=tree.is_none)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, step, parts, evaluate)
-
-
-def _may_rest(tx: Any, state: Any) -> bool:
-    """Whether there is a wrapper inside that may leave a step out, or evaluates elsewhere.
-
-    Such are those with a `step` or `evaluate` of their own, and what is not known. Only then is it
-    worth reading all parameters once more.
-    """
-    if not isinstance(tx, GradientTransformation):
-        return True
-    body = tx._machine.example()
-    if tx._machine.moving:
-        state = state.inner_state
-    if isinstance(body, GradientTransformation):
-        return _may_rest(body, state)
-    if body.step is not None or body.evaluate is not None:
-        return True
-    parts = body.parts(state) if body.parts else []
-    return any(_may_rest(part, inner) for _, part, inner in parts)
+    return Rule(init, update, step, evaluate, children=(Child("inner", inner, at="inner_state"),))
 
 
 def _differ(a: Any, b: Any) -> jax.Array:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 
-from gdjax.core.data.hyperparams import Decay, Range
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.data.hyperparams import Decay, Range, ScalarOrSchedule
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import weak
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import PerParam, Scalar
 
 __all__ = ["GeneralizedPrimalAveragingState", "generalized_primal_averaging"]
 
-Share = Annotated[Any, Range(low=0.0, high=1.0, open_low=True)]  # of the average, never nothing
+Share = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_low=True)]  # of the average
 
 
 def move(steps: Any, z: Any, y: Any, share: Any, before: jax.Array, weight: Any) -> tuple[Any, Any]:
@@ -55,13 +53,13 @@ class GeneralizedPrimalAveragingState(NamedTuple):
     """State of `generalized_primal_averaging`."""
 
     base_optimizer_state: Any
-    mu_y: chex.Array  # [] as wide as the widest leaf: the share that the parameters were made with
-    z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
+    mu_y: Scalar  # the share that the parameters were made with
+    z: PerParam  # where the base optimizer is, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def generalized_primal_averaging(
-    base_optimizer: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
+    inner: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
 ):
     """Averages the way an optimizer goes, and takes gradients between it and the average.
 
@@ -77,7 +75,7 @@ def generalized_primal_averaging(
     (Array([-5.], dtype=float32), Array([-2.], dtype=float32))
 
     Args:
-        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+        inner: The transformation that moves z, its learning rate included. It sees y as
             the parameters, so its weight decay is of y.
         mu_x: μx in [0, 1), how long the average remembers.
         mu_y: μy in (0, 1], the share of the average in the parameters.
@@ -92,23 +90,23 @@ def generalized_primal_averaging(
 
     def init(params):
         return GeneralizedPrimalAveragingState(
-            base_optimizer.init(params),
+            inner.init(params),
             tree.scalar_like(params, mu_y),
             tree.add(tree.moment_like(params, state_dtype), params),
         )
 
     def update(updates, state, params=None, **extra):
         errors.need_params("generalized_primal_averaging", params)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         u, z = move(steps, state.z, params, mu_y, state.mu_y, 1 - mu_x)
         return u, GeneralizedPrimalAveragingState(base, numerics.like(mu_y, state.mu_y), z)
-
-    def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
 
     def evaluate(state, params):
         return average(state.mu_y, state.z, params)
 
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    return Rule(
+        init,
+        update,
+        evaluate=evaluate,
+        children=(Child("inner", inner, at="base_optimizer_state"),),
+    )

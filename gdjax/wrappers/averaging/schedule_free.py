@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import InjectHyperparamsState, Pair, transformation
+from gdjax.core.engine.numbers import InjectHyperparamsState
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.wrappers.averaging.primal_averaging import Share, average, move
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["ScheduleFreeState", "schedule_free", "schedule_free_eval_params"]
 
@@ -22,17 +21,17 @@ __all__ = ["ScheduleFreeState", "schedule_free", "schedule_free_eval_params"]
 class ScheduleFreeState(NamedTuple):
     """State of `schedule_free`; the scalars are as wide as the widest leaf."""
 
-    b1: chex.Array  # []: the share that the parameters were made with
-    weight_sum: chex.Array  # []: sum of the weights of the average
-    step_count: chex.Array  # [] int32: steps taken
-    max_lr: chex.Array  # []: largest rate so far
+    b1: Scalar  # the share that the parameters were made with
+    weight_sum: Scalar  # sum of the weights of the average
+    step_count: Count  # steps taken
+    max_lr: Scalar  # largest rate so far
     base_optimizer_state: Any
-    z: chex.ArrayTree  # like params, float32 or wider: where the base optimizer is
+    z: PerParam  # where the base optimizer is, float32 or wider
 
 
-@transformation
+@transformation(kind="wrapper")
 def schedule_free(
-    base_optimizer: Any,
+    inner: Any,
     learning_rate: NonNegative,
     b1: Share = 0.9,
     weight_lr_power: NonNegative = 2.0,
@@ -55,7 +54,7 @@ def schedule_free(
     (Array([-3.5], dtype=float32), Array([-3.], dtype=float32))
 
     Args:
-        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+        inner: The transformation that moves z, its learning rate included. It sees y as
             the parameters, so its weight decay is of y.
         learning_rate: η ≥ 0, the rate of the base, for the weights of the average.
         b1: β in (0, 1], the share of the average in the parameters.
@@ -75,15 +74,13 @@ def schedule_free(
             weight_sum=tree.scalar_like(params),
             step_count=zero_count(),
             max_lr=tree.scalar_like(params),
-            base_optimizer_state=base_optimizer.init(params),
+            base_optimizer_state=inner.init(params),
             z=tree.add(tree.moment_like(params, state_dtype), params),
         )
 
     def update(updates, state, params=None, **extra):
         errors.need_params("schedule_free", params)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         most = jnp.maximum(state.max_lr, learning_rate)
         weight = most**weight_lr_power
         total = state.weight_sum + weight
@@ -91,10 +88,12 @@ def schedule_free(
         count, share = increment(state.step_count), numerics.like(b1, state.b1)
         return u, ScheduleFreeState(share, total, count, most, base, z)
 
-    def parts(state):
-        return [("base_optimizer", base_optimizer, state.base_optimizer_state)]
-
-    return Pair(init, update, parts=parts, evaluate=schedule_free_eval_params)
+    return Rule(
+        init,
+        update,
+        evaluate=schedule_free_eval_params,
+        children=(Child("inner", inner, at="base_optimizer_state"),),
+    )
 
 
 def schedule_free_eval_params(state: Any, params: Any) -> Any:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_step, call_update, transformation
+from gdjax.core.engine.walk import trained
 from gdjax.core.rule import collectives, errors, numerics, tree
+from gdjax.core.rule.find import locate
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.wrappers.guards.apply_if_finite import all_finite, on_any
-from gdjax.wrappers.guards.cond import call_step, step_over, update_over
-from gdjax.wrappers.guards.held import held
-from gdjax.wrappers.guards.named_extra import needing
-from gdjax.wrappers.select.trainable import trained
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.wrappers.guards.cond import step_over, update_over
 
 __all__ = [
-    "ApplyEvery",
     "MultiStepsState",
     "SkipState",
     "accumulate",
-    "apply_every",
     "did_step",
     "skip_large_updates",
     "skip_not_finite",
@@ -36,21 +31,21 @@ __all__ = [
 class SkipState(NamedTuple):
     """What `accumulate` knows of the weights of gradients, and of those it left out."""
 
-    weight: chex.Array  # [] float32 or wider: of the gradients accumulated so far
-    skipped: chex.Array  # [] int32: gradients left out, of all
-    last: chex.Array  # [] bool: whether the last one was
+    weight: Scalar  # of the gradients accumulated so far
+    skipped: Count  # gradients left out, of all
+    last: Scalar  # bool: whether the last one was
 
 
 class MultiStepsState(NamedTuple):
     """State of `accumulate`."""
 
-    mini_step: chex.Array  # [] int32: gradients accumulated so far
-    gradient_step: chex.Array  # [] int32: steps of the inner transformation
+    mini_step: Count  # gradients accumulated so far
+    gradient_step: Count  # steps of the inner transformation
     inner_opt_state: Any  # of the inner transformation
-    acc_grads: chex.ArrayTree  # like params, float32 or wider: mean of the gradients so far
+    acc_grads: PerParam  # mean of the gradients so far, float32 or wider
     skip_state: SkipState
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Gradients accumulated since the last step, and left out, of all."""
         return {"accumulated": self.mini_step, "skipped": self.skip_state.skipped}
 
@@ -86,7 +81,7 @@ def skip_large_updates(
     return skip, {"should_skip": skip, "norm_squared": squared}
 
 
-@transformation
+@transformation(kind="wrapper")
 def accumulate(
     inner: Any,
     every: Any,
@@ -206,8 +201,17 @@ def accumulate(
         params, inner_state, mean = step_over(due, act, params, inner_state, state.acc_grads)
         return params, state._replace(inner_opt_state=inner_state, acc_grads=mean)
 
-    parts = lambda state: [("inner", inner, state.inner_opt_state)]
-    return Pair(init, needing(weight, update), step, parts)
+    inside = Child("inner", inner, at="inner_opt_state")
+    couples = should_skip_update_fn is not None
+    return Rule(
+        init,
+        update,
+        step,
+        children=(inside,),
+        couples=couples,
+        skips=True,
+        needs=() if weight is None else (weight,),
+    )
 
 
 def did_step(state: Any) -> jax.Array:
@@ -217,52 +221,7 @@ def did_step(state: Any) -> jax.Array:
         state: The state of `accumulate`, or of what holds it.
 
     Raises:
-        ValueError: There is no such state in it, or more than one.
+        KeyError: There is no such state in it, or more than one.
     """
-    one = held("did_step", state, MultiStepsState, "accumulate")
+    _, one = locate(state, MultiStepsState, "did_step")
     return (one.mini_step == 0) & (one.gradient_step > 0) & ~one.skip_state.last
-
-
-class ApplyEvery(NamedTuple):
-    """State of `apply_every`."""
-
-    count: chex.Array  # [] int32: updates added up so far
-    grad_acc: chex.ArrayTree  # like params, float32 or wider: their sum
-
-
-@transformation
-def apply_every(k: int = 1):
-    """Holds updates back, and lets their sum pass at every k-th call: a stage of a chain.
-
-    The stages around it run at each call; `accumulate` is what stands for a larger batch.
-
-    >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx = gd.chain(gd.sgd(1.0), gd.apply_every(2))
-    >>> first, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
-    >>> second, state = tx.update(jnp.array([2.0]), state)
-    >>> float(first[0]), float(second[0])
-    (0.0, -3.0)
-
-    Args:
-        k: Calls from one update to the next, 1 or more.
-
-    Raises:
-        ValueError: `k` is no integer of 1 or more.
-    """
-    if not isinstance(k, int) or k < 1:
-        errors.fail("apply_every", "k must be an integer of 1 or more", k)
-
-    def init(params):
-        return ApplyEvery(zero_count(), tree.moment_like(params))
-
-    def update(updates, state, params=None, **extra):
-        due = state.count >= k - 1
-
-        def leaf(g, held):
-            total = held + g
-            return jnp.where(due, total, 0), jnp.where(due, 0, total)
-
-        updates, held = tree.evolve(leaf, (updates, state.grad_acc))
-        return updates, ApplyEvery(jnp.where(due, 0, state.count + 1), held)
-
-    return Pair(init, update, fuses=True)

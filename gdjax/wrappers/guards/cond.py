@@ -8,25 +8,64 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, apply_updates
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_step, call_update
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import like
 
-__all__ = ["call_evaluate", "call_step", "step_if", "step_over", "update_if", "update_over"]
+__all__ = ["guarded", "step_over", "update_over"]
 
 
-def call_step(tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
-    """Calls `step` of a transformation of any origin: `(params, state)`."""
-    if isinstance(tx, GradientTransformation):
-        return tx.step(updates, state, params, **extra)
-    updates, state = call_update(tx, updates, state, params, extra)
-    return apply_updates(params, updates), state
+def guarded(
+    inner: Any,
+    init: Callable[[Any], Any],
+    judge: Callable[[Any, Any, dict[str, Any]], tuple[Any, Any]],
+    *,
+    given: Callable[[Any, Any], Any] = lambda updates, state: updates,
+    otherwise: Callable[[Any], Any] | None = None,
+    needs: str | None = None,
+    couples: bool = True,
+) -> Rule:
+    """A wrapper that takes a step of a transformation or leaves it out, which is a branch.
 
+    Args:
+        inner: The transformation; its state is the field `inner_state`.
+        init: Makes the state.
+        judge: Takes updates, state and extra arguments; returns whether to take the step, [] bool,
+            and the state after this call but for the inner one.
+        given: Makes of updates and state what the transformation gets.
+        otherwise: Makes of the updates those that leave where the step is left out; zeros if None.
+        needs: Name of an extra argument that `judge` reads.
+        couples: Whether `judge` looks at all updates together.
+    """
 
-def call_evaluate(tx: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate at, of a transformation of any origin; often params."""
-    return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
+    def update(updates, state, params=None, **extra):
+        take, after = judge(updates, state, extra)
+
+        def act():
+            return call_update(inner, given(updates, state), state.inner_state, params, extra)
+
+        out, inner_state = update_if(take, act, updates, state.inner_state, otherwise)
+        return out, after._replace(inner_state=inner_state)
+
+    def step(updates, state, params, **extra):
+        take, after = judge(updates, state, extra)
+
+        def act():
+            return call_step(inner, given(updates, state), state.inner_state, params, extra)
+
+        params, inner_state = jax.lax.cond(take, act, lambda: (params, state.inner_state))
+        return params, after._replace(inner_state=inner_state)
+
+    return Rule(
+        init,
+        update,
+        step if otherwise is None else None,
+        children=(Child("inner", inner, at="inner_state"),),
+        couples=couples,
+        skips=True,
+        needs=() if needs is None else (needs,),
+    )
 
 
 def update_if(
@@ -86,13 +125,6 @@ def update_over(
     out = tree.map(lambda x: jnp.where(flag, x, 0), both)
     after = lambda x, k: None if k is None else like(jnp.where(flag, 0, x), k)
     return out, state, jax.tree.map(after, both, kept, is_leaf=tree.is_none)
-
-
-def step_if(
-    flag: Any, step: Callable[[], tuple[Any, Any]], params: Any, state: Any
-) -> tuple[Any, Any]:
-    """`step()` where a flag holds, else `(params, state)`; one of them is computed."""
-    return jax.lax.cond(flag, step, lambda: (params, state))
 
 
 def step_over(

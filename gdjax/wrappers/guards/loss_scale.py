@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Positive
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.find import locate
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Scalar
 from gdjax.wrappers.guards.apply_if_finite import all_finite
-from gdjax.wrappers.guards.cond import call_step, step_if, update_if
-from gdjax.wrappers.guards.held import held
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.wrappers.guards.cond import guarded
 
 __all__ = ["LossScaleState", "loss_scale", "loss_scale_of"]
 
@@ -27,17 +24,17 @@ LARGEST = 2.0**126  # the inverse of a larger scale is not a normal number of fl
 class LossScaleState(NamedTuple):
     """State of `loss_scale`."""
 
-    scale: chex.Array  # [] float32: what the next loss is to be multiplied by
-    growth_tracker: chex.Array  # [] int32: finite gradients since the scale changed
-    skipped: chex.Array  # [] int32: steps left out, of all
+    scale: Scalar  # float32: what the next loss is to be multiplied by
+    growth_tracker: Count  # finite gradients since the scale changed
+    skipped: Count  # steps left out, of all
     inner_state: Any  # of the inner transformation, which counts only the steps taken
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """The scale, and steps left out, of all."""
         return {"loss_scale": self.scale, "skipped": self.skipped}
 
 
-@transformation
+@transformation(kind="wrapper")
 def loss_scale(
     inner: Any,
     init_scale: Positive = 2.0**15,
@@ -91,7 +88,7 @@ def loss_scale(
         scale = jnp.asarray(init_scale).astype(jnp.float32)
         return LossScaleState(scale, zero_count(), zero_count(), inner.init(params))
 
-    def judge(updates: Any, state: Any) -> Any:
+    def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
         """Whether to take the step, and the state after it but for the inner one."""
         finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, increment(state.growth_tracker), 0)
@@ -111,27 +108,8 @@ def loss_scale(
         inverse = 1 / scale  # one division, and XLA forms the products where they are read
         return tree.map(lambda g: g * inverse.astype(g.dtype), updates)
 
-    def update(updates, state, params=None, **extra):
-        take, after = judge(updates, state)
-
-        def act():
-            grads = unscaled(updates, state.scale)
-            return call_update(inner, grads, state.inner_state, params, extra)
-
-        out, inner_state = update_if(take, act, updates, state.inner_state)
-        return out, after._replace(inner_state=inner_state)
-
-    def step(updates, state, params, **extra):
-        take, after = judge(updates, state)
-
-        def act():
-            grads = unscaled(updates, state.scale)
-            return call_step(inner, grads, state.inner_state, params, extra)
-
-        params, inner_state = step_if(take, act, params, state.inner_state)
-        return params, after._replace(inner_state=inner_state)
-
-    return Pair(init, update, step, lambda state: [("inner", inner, state.inner_state)])
+    given = lambda updates, state: unscaled(updates, state.scale)
+    return guarded(inner, init, judge, given=given)
 
 
 def loss_scale_of(state: Any) -> jax.Array:
@@ -141,6 +119,6 @@ def loss_scale_of(state: Any) -> jax.Array:
         state: The state of `loss_scale`, or of what holds it.
 
     Raises:
-        ValueError: There is no such state in it, or more than one.
+        KeyError: There is no such state in it, or more than one.
     """
-    return held("loss_scale_of", state, LossScaleState, "loss_scale").scale
+    return locate(state, LossScaleState, "loss_scale_of")[1].scale

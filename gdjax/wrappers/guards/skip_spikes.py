@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, safe_sqrt, zero_count
-from gdjax.wrappers.guards.cond import call_step, step_if, update_if
-from gdjax.wrappers.guards.named_extra import needing
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Scalars
+from gdjax.wrappers.guards.cond import guarded
 
 __all__ = ["SkipSpikesState", "skip_spikes"]
 
@@ -28,22 +24,22 @@ FLOOR = 1e-3
 class SkipSpikesState(NamedTuple):
     """State of `skip_spikes`."""
 
-    count: chex.Array  # [] int32: steps taken since the start, or since the level changed
-    losses: chex.Array | None  # [window] float32 or wider: of the steps taken last, as a ring
-    norms: chex.Array | None  # [window] float32 or wider
-    in_a_row: chex.Array  # [] int32: spikes skipped since the last step that was taken
-    skipped: chex.Array  # [] int32: steps skipped, of all
-    reason: chex.Array  # [] int32: of the last call: 0 taken, 1 loss, 2 norm, 3 not finite
+    count: Count  # steps taken since the start, or since the level changed
+    losses: Scalars | None  # [window] of the steps taken last, as a ring
+    norms: Scalars | None  # [window]
+    in_a_row: Count  # spikes skipped since the last step that was taken
+    skipped: Count  # steps skipped, of all
+    reason: Count  # of the last call: 0 taken, 1 loss, 2 norm, 3 not finite
     inner_state: Any  # of the inner transformation, which counts only the steps taken
 
-    def metrics(self) -> dict[str, chex.Array]:
+    def metrics(self) -> dict[str, jax.Array]:
         """Steps skipped, why the last one was, and the means that a step is compared with."""
         means = {"loss_mean": self.losses, "grad_norm_mean": self.norms}
         told = {k: _level(x, self.count)[0] for k, x in means.items() if x is not None}
         return {"skipped": self.skipped, "skip_reason": self.reason, **told}
 
 
-@transformation
+@transformation(kind="wrapper")
 def skip_spikes(
     inner: Any,
     loss: NonNegative | None = 6.0,
@@ -118,20 +114,7 @@ def skip_spikes(
             state.inner_state,
         )
 
-    def update(updates, state, params=None, **extra):
-        take, after = judge(updates, state, extra)
-        act = lambda: call_update(inner, updates, state.inner_state, params, extra)
-        out, inner_state = update_if(take, act, updates, state.inner_state)
-        return out, after._replace(inner_state=inner_state)
-
-    def step(updates, state, params, **extra):
-        take, after = judge(updates, state, extra)
-        act = lambda: call_step(inner, updates, state.inner_state, params, extra)
-        params, inner_state = step_if(take, act, params, state.inner_state)
-        return params, after._replace(inner_state=inner_state)
-
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, needing(None if loss is None else "value", update), step, parts)
+    return guarded(inner, init, judge, needs=None if loss is None else "value")
 
 
 def _level(ring: Any, count: Any) -> tuple[jax.Array, jax.Array]:

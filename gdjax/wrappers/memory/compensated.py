@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
+from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import (
-    carry,
+    evolve_narrow,
     inverse,
     is_narrow,
     land,
@@ -23,13 +24,10 @@ from gdjax.core.lowbit.rounding import (
 )
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Key, PerParam
 from gdjax.transforms.noise import judge_key, key_data
 from gdjax.wrappers.memory.master_weights import instead, point_of
 from gdjax.wrappers.memory.stochastic_rounding import step_key
-from gdjax.wrappers.select.trainable import trained
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["CompensatedState", "SplitWeightsState", "compensated", "with_split_weights"]
 
@@ -37,20 +35,20 @@ __all__ = ["CompensatedState", "SplitWeightsState", "compensated", "with_split_w
 class CompensatedState(NamedTuple):
     """State of `compensated`."""
 
-    compensation: chex.ArrayTree  # like params, bfloat16: what rounding lost; None where nothing is
+    compensation: PerParam  # bfloat16: what rounding lost; None where nothing is
     inner_state: Any  # of the inner transformation, which has seen params + compensation
 
 
 class SplitWeightsState(NamedTuple):
     """State of `with_split_weights`."""
 
-    count: chex.Array  # [] int32
-    rng_key: chex.Array | None  # [2] uint32: the data of the key, None without one
-    residual: chex.ArrayTree  # like params, int8: what rounding lost, in 127ths of the most it can
+    count: Count
+    rng_key: Key | None
+    residual: PerParam  # int8: what rounding lost, in 127ths of the most it can
     inner_state: Any  # of the inner transformation, which has seen the weights
 
 
-@transformation
+@transformation(kind="wrapper")
 def compensated(inner: Any):
     """Adds to each update what the rounding of parameters of 16 bits lost before: Kahan's sum.
 
@@ -99,11 +97,12 @@ def compensated(inner: Any):
         weights = _weights(_sum, state.compensation, params)
         return point_of(inner, state.inner_state, weights, params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+    )
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_split_weights(inner: Any, key: Any = None):
     """Trains weights that are split into a parameter of 16 bits and 8 bits of what it lost.
 
@@ -145,7 +144,7 @@ def with_split_weights(inner: Any, key: Any = None):
         lost = jax.tree.map(own, trained(inner, params))
         data = None if key is None else key_data(key)
         return SplitWeightsState(
-            zero_count(), data, lost, inner.init(_weights(_split, lost, params))
+            zero_count(), data, lost, inner.init(_weights(_dequantized, lost, params))
         )
 
     def update(updates, state, params=None, **extra):
@@ -160,23 +159,24 @@ def with_split_weights(inner: Any, key: Any = None):
             return up_or_down(share, bits).astype(jnp.int8)
 
         updates, inner_state, lost = _keep(
-            inner, _split, encode, updates, state.inner_state, state.residual, params, extra
+            inner, _dequantized, encode, updates, state.inner_state, state.residual, params, extra
         )
         return updates, SplitWeightsState(increment(state.count), state.rng_key, lost, inner_state)
 
     def evaluate(state, params):
-        weights = _weights(_split, state.residual, params)
+        weights = _weights(_dequantized, state.residual, params)
         return point_of(inner, state.inner_state, weights, params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, parts=parts, evaluate=evaluate)
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+    )
 
 
 def _sum(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
     return p + lost.astype(jnp.float32)
 
 
-def _split(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
+def _dequantized(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
     return p + lost.astype(jnp.float32) / 127 * (spacing(p, dtype) / 2)
 
 
@@ -218,5 +218,5 @@ def _keep(
         missed = jnp.where(jnp.isfinite(wanted - got), wanted - got, 0)
         return d, encode(missed, got, dtype, path)
 
-    updates, lost = carry(leaf, updates, params, lost)
+    updates, lost = evolve_narrow(leaf, updates, params, lost)
     return updates, inner_state, lost

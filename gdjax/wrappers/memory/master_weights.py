@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import GradientTransformation, Pair, transformation
-from gdjax.core.lowbit.rounding import carry, is_narrow, land, nearest
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
+from gdjax.core.engine.walk import trained
+from gdjax.core.lowbit.rounding import evolve_narrow, is_narrow, land, nearest
 from gdjax.core.rule import errors, numerics, tree
-from gdjax.wrappers.select.trainable import trained
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import PerParam
 
 __all__ = ["MasterWeightsState", "with_master_weights"]
 
@@ -22,11 +20,11 @@ __all__ = ["MasterWeightsState", "with_master_weights"]
 class MasterWeightsState(NamedTuple):
     """State of `with_master_weights`."""
 
-    master: chex.ArrayTree  # like params, float32; None where a parameter is not of 16 bits
+    master: PerParam  # float32; None where a parameter is not of 16 bits
     inner_state: Any  # of the inner transformation, which has seen the master
 
 
-@transformation
+@transformation(kind="wrapper")
 def with_master_weights(inner: Any):
     """Trains float32 copies of parameters of 16 bits, which are their roundings: mixed precision.
 
@@ -70,17 +68,14 @@ def with_master_weights(inner: Any):
             d, _ = land(p, w, nearest(w, dtype), dtype)
             return d, w
 
-        updates, master = carry(leaf, updates, params, state.master)
+        updates, master = evolve_narrow(leaf, updates, params, state.master)
         return updates, MasterWeightsState(master, inner_state)
 
     def evaluate(state, params):
         return point_of(inner, state.inner_state, instead(state.master, params), params)
 
-    return Pair(
-        init,
-        update,
-        parts=lambda state: [("inner", inner, state.inner_state)],
-        evaluate=evaluate,
+    return Rule(
+        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
     )
 
 

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
 from gdjax.core.rule import errors
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
 
 __all__ = ["OffloadState", "offload"]
 
@@ -23,7 +22,7 @@ class OffloadState(NamedTuple):
     inner_state: Any  # of the inner transformation; its large arrays are in the host's memory
 
 
-@transformation
+@transformation(kind="wrapper")
 def offload(inner: Any, min_size: int = 4096):
     """Keeps the large arrays of a transformation's state in the pinned memory of the host.
 
@@ -71,8 +70,7 @@ def offload(inner: Any, min_size: int = 4096):
     def evaluate(state, params):
         return call_evaluate(inner, near(state), params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
+    return Rule(init, update, step, evaluate, children=(Child("inner", inner, at="inner_state"),))
 
 
 def _is_apart() -> bool:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
-from gdjax.core.lowbit.rounding import carry, land, random_bits, stochastic
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update, transformation
+from gdjax.core.lowbit.rounding import evolve_narrow, land, random_bits, stochastic
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.core.rule.roles import Count, Key
 from gdjax.transforms.noise import judge_key, key_data, key_of
-
-if TYPE_CHECKING:
-    import chex
 
 __all__ = ["StochasticRoundingState", "stochastic_rounding"]
 
@@ -23,12 +21,12 @@ __all__ = ["StochasticRoundingState", "stochastic_rounding"]
 class StochasticRoundingState(NamedTuple):
     """State of `stochastic_rounding`."""
 
-    count: chex.Array  # [] int32
-    rng_key: chex.Array  # [2] uint32: the data of the key, which stays the same
+    count: Count
+    rng_key: Key  # stays the same
     inner_state: Any  # of the inner transformation
 
 
-@transformation
+@transformation(kind="wrapper")
 def stochastic_rounding(inner: Any, key: Any):
     """Moves parameters of 16 bits to one of the two numbers beside θ + u, so that this is the mean.
 
@@ -75,11 +73,11 @@ def stochastic_rounding(inner: Any, key: Any):
             d, _ = land(p, wanted, stochastic(wanted, dtype, bits), dtype)
             return (d,)
 
-        (updates,) = carry(leaf, updates, params)
+        (updates,) = evolve_narrow(leaf, updates, params)
         count = increment(state.count)
         return updates, StochasticRoundingState(count, state.rng_key, inner_state)
 
-    return Pair(init, update, parts=lambda state: [("inner", inner, state.inner_state)])
+    return Rule(init, update, children=(Child("inner", inner, at="inner_state"),))
 
 
 def step_key(data: jax.Array, key: Any, count: jax.Array) -> jax.Array:

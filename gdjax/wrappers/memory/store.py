@@ -2,81 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import Pair, transformation
-from gdjax.core.lowbit.quantized import Stored, check_format, is_stored, mix
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import (
+    call_evaluate,
+    call_step,
+    call_update,
+    name_of,
+    transformation,
+)
+from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized, mix
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
-from gdjax.wrappers.guards.cond import call_evaluate, call_step
-
-if TYPE_CHECKING:
-    import chex
+from gdjax.core.rule.roles import Count, Role, map_fields, undeclared
 
 __all__ = ["StoreState", "store"]
-
-# Which fields of which states hold means of gradients, and which means of squares and other
-# numbers that are never negative and that a rule divides by. An array does not tell.
-MOMENTS: dict[str, tuple[str, ...]] = {
-    "DAdaptAdamWState": ("exp_avg",),
-    "DampenedTraceState": ("trace",),
-    "EmaState": ("ema",),
-    "MomoAdamState": ("exp_avg",),
-    "MomoState": ("exp_avg",),
-    "MuonState": ("mu",),
-    "ProdigyState": ("exp_avg",),
-    "ScaleByAdamMiniState": ("mu",),
-    "ScaleByAdamState": ("mu",),
-    "ScaleByAdanState": ("m", "v"),
-    "ScaleByAdemamixState": ("m1", "m2"),
-    "ScaleByAmsgradState": ("mu",),
-    "ScaleByBeliefState": ("mu",),
-    "ScaleByCameState": ("mu",),
-    "ScaleByLionState": ("mu",),
-    "ScaleByNadamState": ("mu",),
-    "ScaleByNovogradState": ("mu",),
-    "ScaleBySM3State": ("nu",),
-    "ScaleBySimplifiedAdEMAMixState": ("m",),
-    "SophiaState": ("mu",),
-    "TraceState": ("trace",),
-}
-SQUARES: dict[str, tuple[str, ...]] = {
-    "DAdaptAdamWState": ("exp_avg_sq",),
-    "FactoredState": ("v",),
-    "MadgradState": ("grad_sum_sq",),
-    "MomoAdamState": ("exp_avg_sq",),
-    "ProdigyState": ("exp_avg_sq",),
-    "ScaleByAdaDeltaState": ("e_g", "e_x"),
-    "ScaleByAdamState": ("nu",),
-    "ScaleByAdanState": ("n",),
-    "ScaleByAdemamixState": ("nu",),
-    "ScaleByAmsgradState": ("nu", "nu_max"),
-    "ScaleByBeliefState": ("nu",),
-    "ScaleByNadamState": ("nu",),
-    "ScaleByRmsState": ("nu",),
-    "ScaleByRssState": ("sum_of_squares",),
-    "ScaleBySimplifiedAdEMAMixState": ("n",),
-}
-# Stored only where they are named: a mean over 10⁴ steps and sums, to which a step adds less than
-# a code can tell.
-_SLOW = {("ScaleByAdemamixState", "m2"), ("MadgradState", "grad_sum_sq")}
-_SLOW |= {("ScaleByRssState", "sum_of_squares")}
 
 
 class StoreState(NamedTuple):
     """State of `store`."""
 
-    step: chex.Array  # [] int32: calls so far; what is rounded at random depends on it
-    inner_state: Any  # of the inner transformation, some of its arrays `Stored`
+    step: Count  # calls so far; what is rounded at random depends on it
+    inner_state: Any  # of the inner transformation, some of its arrays `Quantized`
 
 
-@transformation
+@transformation(kind="wrapper")
 def store(
     inner: Any, format: str | Mapping[str, str] = "8bit", block: int = 256, min_size: int = 4096
 ):
@@ -94,10 +50,13 @@ def store(
     - `"bf16"`: two bytes. Second moments are rounded at random: to nearest, one that decays by a
       thousandth at a step would stand still.
 
-    Means of gradients and of squares are stored; all else stays as it is, and so do small arrays,
-    complex ones, and sums to which each step adds little. A dict names the fields that are stored.
-    A transformation of your own says which of its fields are which by the attributes `moments` and
-    `squares` of its state's class.
+    Quantized are the fields that their state declares as a mean of gradients or of squares (`Mean`,
+    `MeanSquare`, `MatrixMean`, `MatrixMeanSquare` of `gdjax.core.rule.roles`), in users' states as
+    in gdjax's. All else stays as it is: small arrays and complex ones; sums, to which a step adds
+    little; first parameters, from which distances are measured; bases, statistics and factors of
+    matrices (SOAP, Shampoo, Kron). A dict names the fields that are stored instead: any field in
+    `"bf16"`, means and sums in 8 bits too. Bases and inverse roots do well in `"bf16"`; what is
+    rounded to nearest, as statistics are, stands still where a step changes it by less than 1/256.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.store(gd.adamw(1e-3), "8bit")
@@ -113,8 +72,8 @@ def store(
         min_size: Arrays with fewer entries stay as they are.
 
     Raises:
-        ValueError: There is no such format, no such field, or a field named for 8 bits does not
-            say whether it holds squares.
+        ValueError: There is no such format, no such field, a field named for 8 bits is neither a
+            mean nor a sum, or no field of the state may be stored.
 
     Reference: Dettmers et al., 8-bit Optimizers via Block-wise Quantization, 2021,
         https://arxiv.org/abs/2110.02861; Gonzalez Ortiz, Gupta, Renard and Blalock, FlashOptim:
@@ -126,51 +85,38 @@ def store(
     if block < 1:
         errors.fail("store", "block must be 1 or more", block)
 
-    def kind_of(state: Any, field: str) -> tuple[str, bool] | None:
-        """The format of a field, and whether it holds squares; None if it is not stored."""
-        square = field in _declared(state, "squares", SQUARES)
-        known = square or field in _declared(state, "moments", MOMENTS)
-        if named is None:
-            stays = not known or (type(state).__name__, field) in _SLOW
-            return None if stays else (str(format), square)
-        if field not in named:
-            return None
-        if not known and named[field] != "bf16":
-            must = f"{field!r} must be known to hold moments or squares to be kept in 8 bits"
-            hint = f'Give the class a line `moments = ("{field}",)` or `squares = ("{field}",)`.'
-            errors.fail("store", must, f"a field of {type(state).__name__}", instead=hint)
-        return named[field], square
-
     def pack(x: Any, to: str, square: bool) -> Any:
-        if is_stored(x) or not _is_real(x) or np.size(x) < min_size:
+        if is_quantized(x) or not _is_real(x) or np.size(x) < min_size:
             return x
-        return Stored.of(x, to, square=square, block=block)
+        return Quantized.of(x, to, square=square, block=block)
 
     def init(params):
-        found: set[str] = set()
+        state = inner.init(params)
+        found: dict[str, Role | None] = {}
+        stored: list[str] = []
 
-        def field(state, name, value):
-            found.add(name)
-            kind = kind_of(state, name)
-            return (
-                None
-                if kind is None
-                else jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_stored)
-            )
+        def field(owner, name, role, value):
+            found[name] = role
+            if (kind := _kind(format, owner, name, role)) is None:
+                return None
+            stored.append(name)
+            return jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_quantized)
 
-        packed = _fields(inner.init(params), field)
+        packed = map_fields(field, state)
         for name in named or ():
             if name not in found:
-                hint = errors.nearest(name, found)
-                errors.fail(
-                    "store", "a format must be for a field of the state", name, instead=hint
-                )
+                must = "a format must be for a field of the state"
+                errors.fail("store", must, name, instead=errors.nearest(name, found))
+        if not stored and named is None:
+            _fail_with_nothing(name_of(inner), found, undeclared(state))
         return StoreState(zero_count(), packed)
 
     def repack(after: Any, state: Any) -> Any:
         seeds = _seeds(state.step)
-        one = lambda old, new: old.like(new, next(seeds)) if isinstance(old, Stored) else new
-        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_stored)
+        one = lambda old, new: (
+            old.requantize(new, next(seeds)) if isinstance(old, Quantized) else new
+        )
+        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_quantized)
         return StoreState(increment(state.step), packed)
 
     def update(updates, state, params=None, **extra):
@@ -185,32 +131,58 @@ def store(
     def evaluate(state, params):
         return call_evaluate(inner, _unpack(state.inner_state), params)
 
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, step, parts, evaluate, batched=getattr(inner, "batched", False))
+    return Rule(init, update, step, evaluate, children=(Child("inner", inner, at="inner_state"),))
 
 
-def _declared(state: Any, word: str, table: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(getattr(state, word, ())) or table.get(type(state).__name__, ())
+def _kind(
+    format: str | Mapping[str, str], owner: Any, field: str, role: Role | None
+) -> tuple[str, bool] | None:
+    """The format of a field, and whether it holds squares; None if it is not stored."""
+    _refuse_old(type(owner))
+    if isinstance(format, str):
+        return None if role is None or role.bits > 8 else (format, role.square)
+    if field not in format:
+        return None
+    if format[field] != "bf16" and not (role is not None and role.moment):
+        got = "no role" if role is None else f"the role {role.name!r}"
+        must = f"{field!r} must be declared as a mean or a sum to be kept in 8 bits"
+        hint = f'Annotate it, as in `{field}: MeanSquare`, or write {{"{field}": "bf16"}}.'
+        errors.fail("store", must, f"{got} in {type(owner).__name__}", instead=hint)
+    return format[field], role is not None and role.square
 
 
-def _fields(node: Any, change: Callable[[Any, str, Any], Any]) -> Any:
-    """A state with each field changed; those for which `change` gives None are looked into."""
-    if hasattr(node, "_fields"):
-        changed = {}
-        for name, value in zip(node._fields, node):
-            new = change(node, name, value)
-            changed[name] = _fields(value, change) if new is None else new
-        return node._replace(**changed)
-    if isinstance(node, dict):
-        return {name: _fields(value, change) for name, value in node.items()}
-    if isinstance(node, (tuple, list)):
-        return type(node)([_fields(value, change) for value in node])
-    return node
+def _refuse_old(kind: type) -> None:
+    for word in {"moments", "squares"} & set(vars(kind)) - set(kind._fields):
+        must = "a state must declare its fields by annotations of gdjax.core.rule.roles"
+        got = f"{word} = {getattr(kind, word)!r} in {kind.__name__}"
+        role = "Mean" if word == "moments" else "MeanSquare"
+        errors.fail("store", must, got, instead=f"Write {role} for the type of each of these.")
+
+
+def _fail_with_nothing(
+    inner: str, roles: Mapping[str, Role | None], without: Sequence[tuple[str, str]]
+) -> NoReturn:
+    """Says what the state has instead of something to store, and what to write."""
+    large = {name: role for name, role in roles.items() if role is not None and not role.small}
+    kinds = dict.fromkeys(role.name for role in large.values())
+    named = {kind: ", ".join(n for n, role in large.items() if role.name == kind) for kind in kinds}
+    got = ", ".join(f"{names} ({kind})" for kind, names in named.items())
+    two = ", ".join(f'"{name}": "bf16"' for name, role in large.items() if role.bits == 16)
+    hint = f"Write store({inner}(...), {{{two}}}) to keep that in two bytes." if two else ""
+    if without:
+        kinds = dict.fromkeys(kind for kind, _ in without)
+        named = {kind: ", ".join(n for k, n in without if k == kind) for kind in kinds}
+        got = "no role of " + "; ".join(f"{names} of {kind}" for kind, names in named.items())
+        hint = "Annotate them by gdjax.core.rule.roles, or name them for bf16."
+    must = f"the state of {inner} must hold a mean of gradients or of squares, to keep in few bits"
+    errors.fail(
+        "store", must, got or "nothing for each parameter", instead=hint or "Leave store out."
+    )
 
 
 def _unpack(state: Any) -> Any:
-    one = lambda x: x.value() if isinstance(x, Stored) else x
-    return jax.tree.map(one, state, is_leaf=is_stored)
+    one = lambda x: x.value() if isinstance(x, Quantized) else x
+    return jax.tree.map(one, state, is_leaf=is_quantized)
 
 
 def _seeds(step: jax.Array) -> Iterator[jax.Array]:

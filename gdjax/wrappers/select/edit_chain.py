@@ -12,9 +12,10 @@ from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.data.recipe import Recipe, factory
 from gdjax.core.data.schedule import Live, live
-from gdjax.core.engine.chain import chain, distinct
-from gdjax.core.engine.extra_args import called
-from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.facts import facts_of
+from gdjax.core.engine.transformation import GradientTransformation, name_of
+from gdjax.core.engine.walk import distinct
 from gdjax.core.rule import errors
 from gdjax.schedules.scaled import scaled_schedule
 
@@ -29,7 +30,7 @@ class Times(Recipe):
 
 
 def _as_times(function: Callable[P, Any]) -> Callable[P, Times]:
-    return factory(function, Times)
+    return factory(function, Times, "rule")
 
 
 @_as_times
@@ -73,7 +74,7 @@ def _stages(tx: Any, path: str = "", keys: tuple = ()) -> Iterator[tuple[str, tu
         yield path, keys, tx
         return
     parts = parts_of(tx)
-    names = distinct([k if isinstance(k, str) else called(part) for k, part in parts.items()])
+    names = distinct([k if isinstance(k, str) else name_of(part) for k, part in parts.items()])
     for name, (key, part) in zip(names, parts.items()):
         yield from _stages(part, f"{path}/{name}" if path else name, (*keys, key))
 
@@ -158,7 +159,7 @@ def leading(stages: list[Any]) -> int:
     for i, stage in enumerate(stages):
         if _remembers(stage) or any(RATE in _arguments(part) for *_, part in _stages(stage)):
             break
-        if not _leaf_by_leaf(stage):
+        if facts_of(stage).couples:
             count = i + 1
     return count
 
@@ -167,13 +168,3 @@ def _remembers(stage: Any) -> bool:
     """Tells whether a stage keeps arrays in the state: a rule does, a clip has scalars at most."""
     state = jax.eval_shape(stage.init, {"w": jax.ShapeDtypeStruct((7, 11), jnp.float32)})
     return any(x.ndim for x in jax.tree.leaves(state))
-
-
-def _leaf_by_leaf(stage: Any) -> bool:
-    """Tells whether each leaf is changed on its own, as far as a stage says so."""
-    if not isinstance(stage, GradientTransformation):
-        return False
-    if is_chain(stage):
-        return all(map(_leaf_by_leaf, parts_of(stage).values()))
-    body = stage._machine.example()
-    return _leaf_by_leaf(body) if isinstance(body, GradientTransformation) else body.fuses

@@ -17,15 +17,10 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.compare import is_transformation
-from gdjax.core.engine.extra_args import call_update
-from gdjax.core.engine.transformation import (
-    EmptyState,
-    GradientTransformation,
-    Pair,
-    transformation,
-)
+from gdjax.core.engine.rule import Child, EmptyState, Rule
+from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, tree
-from gdjax.params.rules import Rule, by_label, label, only, select
+from gdjax.params.rules import ParamRule, by_label, label, only, select
 from gdjax.transforms.basic import set_to_zero
 
 __all__ = [
@@ -55,7 +50,7 @@ class PartitionState(NamedTuple):
 frozen = set_to_zero()
 
 
-@transformation
+@transformation(kind="wrapper")
 def masked(
     inner: Any, mask: Any, *, outside: str = "zero", mask_compatible_extra_args: bool = False
 ):
@@ -82,22 +77,22 @@ def masked(
     return restrict("masked", inner, mask, outside, mask_compatible_extra_args)
 
 
-@transformation
-def selective_transform(optimizer: Any, *, freeze_mask: Any):
+@transformation(kind="wrapper")
+def selective_transform(inner: Any, *, freeze_mask: Any):
     """Trains all parameters but those of the mask, which have no update and no state.
 
     >>> import gdjax as gd
     >>> gd.selective_transform(gd.adamw(1e-3), freeze_mask="embed/.*")
-    selective_transform(optimizer=adamw(learning_rate=0.001), freeze_mask='embed/.*')
+    selective_transform(inner=adamw(learning_rate=0.001), freeze_mask='embed/.*')
 
     Args:
-        optimizer: What trains the others.
+        inner: What trains the others.
         freeze_mask: Which parameters stay as they are; any rule of `gdjax.params`.
 
     Raises:
         ValueError: The mask does not fit the parameters.
     """
-    return restrict("selective_transform", optimizer, freeze_mask, invert=True)
+    return restrict("selective_transform", inner, freeze_mask, invert=True)
 
 
 @transformation
@@ -127,7 +122,7 @@ def freeze(mask: Any):
     return lambda params: EmptyState(), update
 
 
-@transformation
+@transformation(kind="wrapper")
 def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transformations: Any):
     """Applies to each part of the parameters a transformation of its own.
 
@@ -181,19 +176,14 @@ def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transfo
             out = _merge(flags, mine, out)
         return out, PartitionState(after)
 
-    def parts(state):
-        return [(name, tx, state.inner_states[name]) for name, tx in transformations.items()]
+    def own(name):
+        return lambda params: only(parts_of(params)[name], params)
 
-    def evaluate(state, params):
-        out = params
-        for name, flags in parts_of(params).items():
-            out = _evaluate(transformations[name], flags, state.inner_states[name], out)
-        return out
-
-    def shares(params):
-        return [only(flags, params) for flags in parts_of(params).values()]
-
-    return Pair(init, update, parts=parts, evaluate=evaluate, named=True, shares=shares)
+    children = [
+        Child(name, tx, at=("inner_states", name), share=own(name), named=True)
+        for name, tx in transformations.items()
+    ]
+    return Rule(init, update, children=tuple(children))
 
 
 def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
@@ -204,7 +194,7 @@ def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
             errors.fail("partition", must, tx, kind=TypeError)
         if "/" in name:
             errors.fail("partition", "labels stand in paths of the state and have no slash", name)
-    if not isinstance(rules, Rule):
+    if not isinstance(rules, ParamRule):
         return
     if rules.name != by_label.__name__:
         must = "rules must give labels, and this one picks"
@@ -236,7 +226,7 @@ def restrict(
     share_extra: bool = False,
     *,
     invert: bool = False,
-) -> Pair:
+) -> Rule:
     """The functions of a transformation that gets some of the parameters; see `masked`."""
     if outside not in ("zero", "pass"):
         hint = errors.nearest(str(outside), ["zero", "pass"])
@@ -257,14 +247,10 @@ def restrict(
         others = updates if outside == "pass" else _zeros(updates)
         return _merge(flags, mine, others), MaskedState(after)
 
-    def evaluate(state, params):
-        return _evaluate(inner, flags_of(params), state.inner_state, params)
-
-    def shares(params):
-        return [only(flags_of(params), params)]
-
-    parts = lambda state: [("inner", inner, state.inner_state)]
-    return Pair(init, update, None, parts, evaluate, shares=shares)
+    share = lambda params: only(flags_of(params), params)
+    inside = Child("inner", inner, at="inner_state", share=share)
+    moves = (lambda params: params) if outside == "pass" else None
+    return Rule(init, update, children=(inside,), moves=moves)
 
 
 def _zeros(updates: Any) -> Any:
@@ -292,10 +278,3 @@ def _update(tx: Any, flags: Any, updates: Any, state: Any, params: Any, extra: d
         return None, state
     theirs = None if params is None else only(flags, params)
     return call_update(tx, only(flags, updates), state, theirs, extra)
-
-
-def _evaluate(tx: Any, flags: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate at, of which a part has its own."""
-    if flags is False or not isinstance(tx, GradientTransformation):
-        return params
-    return _merge(flags, tx.evaluate(state, only(flags, params)), params)

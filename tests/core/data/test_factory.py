@@ -1,6 +1,6 @@
-"""Factories: names, signatures, and numbers that are judged when given."""
+"""Factories: kinds that are declared, signatures that read well, wrong arguments answered."""
 
-from __future__ import annotations
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,108 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from gdjax.core.data.recipe import CATALOGUE
 from gdjax.core.rule import tree
+from gdjax.lab import catalogue
 from tests.core.factories import GRADS, PARAMS, by_value, close
+
+OURS = {name: made for name, made in CATALOGUE.items() if made.module.startswith("gdjax.")}
+INNER = {"inner", "base", "base_optimizer", "optimizer", "direction", "transformations"}
+TRANSFORMATIONS = {n: made for n, made in OURS.items() if made.make is gd.GradientTransformation}
+
+
+class TestKinds:
+    def test_are_those_of_the_catalogue(self):
+        kinds = {entry.name: entry.kind for entry in catalogue.entries()}
+        assert kinds == {name: made.kind for name, made in OURS.items()}
+        assert set(kinds.values()) == set(catalogue.KINDS)
+
+    def test_default_is_a_transformation(self):
+        @gd.transformation
+        def mine(rate: gd.Hyperparam):
+            return gd.scale(rate)
+
+        assert mine.factory.kind == "transformation"
+
+    @pytest.mark.parametrize(
+        "names, kind",
+        [
+            ("adamw muon sgd lbfgs dog polyak_sgd schedule_free_adamw", "optimizer"),
+            ("proximal_decay qk_clip scale_by_adam apply_every freeze", "transformation"),
+            ("normalize_adaptively chain clip hyperball trace", "transformation"),
+            ("zero placed scale_by_galore masked accumulate sam groups", "wrapper"),
+            ("warmup live", "schedule"),
+            ("by_path times", "rule"),
+        ],
+    )
+    def test_of_some(self, names, kind):
+        assert {name: OURS[name].kind for name in names.split()} == dict.fromkeys(
+            names.split(), kind
+        )
+
+    @pytest.mark.parametrize("name", sorted(set(TRANSFORMATIONS) - {"chain"}))
+    def test_fits_name_and_arguments(self, name):
+        made = TRANSFORMATIONS[name]
+        parameters = list(made.signature.parameters.values())
+        inside = [p for p in parameters if p.name in INNER]
+        if made.kind == "wrapper":
+            assert inside, "a wrapper takes transformations"
+        elif any(p.default is p.empty for p in inside):
+            raise AssertionError("what takes transformations is a wrapper")
+        elif name.startswith("scale_by_"):
+            assert made.kind == "transformation", "without a rate it is a part of an optimizer"
+        elif f"scale_by_{name}" in TRANSFORMATIONS:
+            assert made.kind == "optimizer", f"it is scale_by_{name} and the rest"
+        elif made.module.startswith("gdjax.optimizers.") and "learning_rate" in made.ranges:
+            assert made.kind == "optimizer", "it has its learning rate"
+
+    def test_wrong_one_raises(self):
+        with pytest.raises(ValueError, match="mine: kind must be one of 'optimizer', .* got 'opt'"):
+
+            @gd.transformation(kind="opt")
+            def mine():
+                return gd.identity()
+
+        with pytest.raises(ValueError, match=r"Write @transformation\(kind='optimizer'\)"):
+            gd.transformation("optimizer")
+
+
+class TestSignatures:
+    def test_help_shows_annotations_without_quotes(self):
+        text = str(inspect.signature(gd.adamw))
+        assert text.startswith("(learning_rate: NonNegative, b1: Decay = 0.9") and "'" not in text
+
+    def test_annotations_are_still_looked_up(self):
+        assert gd.adamw.factory.ranges["b1"].high == 1.0
+
+    def test_prints_as_a_call(self):
+        assert (
+            str(gd.clip_by_global_norm.factory)
+            == "clip_by_global_norm(max_norm, *, axis_name=None)"
+        )
+        assert str(gd.chain.factory) == "chain(*transformations, **named)"
+
+    WRONG = [
+        (
+            lambda: gd.adam(),
+            r"missing .*: .learning_rate.. Write adam\(learning_rate, b1=0.9, ",
+        ),
+        (
+            lambda: gd.adam(lr=0.1),
+            r"adam: got an unexpected keyword argument 'lr'. Did you mean learning_rate\?$",
+        ),
+        (
+            lambda: gd.adam(0.1, beta1=0.9),
+            r"unexpected keyword argument 'beta1'. Did you mean b1\?$",
+        ),
+        (lambda: gd.sgd(0.1, beta1=0.9), r"unexpected keyword argument 'beta1'. Known: .*momentum"),
+        (lambda: gd.adam(0.1, nestrov=True), r"Did you mean nesterov\?"),
+    ]
+
+    @pytest.mark.parametrize("make, message", WRONG, ids=[m[-40:] for _, m in WRONG])
+    def test_wrong_arguments_are_answered(self, make, message):
+        with pytest.raises(TypeError, match=message):
+            make()
 
 
 class TestFactory:
@@ -25,24 +125,12 @@ class TestFactory:
             return notebook_cell
 
         old, new = cell(1.0)(0.5), cell(-1.0)(0.5)
-        built = gd.build({"notebook_cell": {"rate": 0.5}})
+        built = gd.build(gd.spec(old))
         assert built == new and built != old
         for tx, sign in ((old, 1.0), (new, -1.0), (built, -1.0)):  # nothing compiled is mixed up
             assert float(tx.update(jnp.array(1.0), tx.init(1.0))[0]) == sign * 0.5
 
-    def test_two_of_one_name_raise(self):
-        def adam(rate: gd.Hyperparam):
-            raise AssertionError("it is not called")
-
-        with pytest.raises(
-            ValueError, match="adam: .*gdjax.optimizers.adam.adam.adam has it, got .*"
-        ):
-            gd.transformation(adam)
-        assert gd.build({"adam": [0.1]}) == gd.adam(0.1)
-
     def test_signature_and_docstring_are_kept(self):
-        import inspect
-
         assert list(inspect.signature(by_value).parameters) == ["target"]
         assert by_value.__doc__.startswith("Needs the loss") and by_value.__name__ == "by_value"
 

@@ -15,7 +15,7 @@ class TestMoving:
     def test_state_keeps_what_was_used(self):
         tx = gd.sgd(falling, momentum=gd.live(0.5))
         state = tx.init(PARAMS)
-        assert isinstance(state, gd.InjectHyperparamsState)
+        assert isinstance(state, gd.states.InjectHyperparamsState)
         assert set(state.hyperparams) == {"learning_rate", "momentum"}
         assert int(state.count) == 0 and state.count.dtype == jnp.int32
         assert float(state.hyperparams["learning_rate"]) == pytest.approx(0.1)  # that it will use

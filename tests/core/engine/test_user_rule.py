@@ -42,7 +42,7 @@ class TestUserRule:
             params, state = tx.step(GRADS, state, params)
         expected = jax.tree.map(lambda p, g: p - (0.1 + 0.05) * g, PARAMS, GRADS)
         close(params, expected)
-        assert isinstance(state, gd.InjectHyperparamsState) and int(state.count) == 2
+        assert isinstance(state, gd.states.InjectHyperparamsState) and int(state.count) == 2
 
     def test_bare_update_gets_no_extra(self):
         for tx in (bare(0.5), gd.chain(bare(0.5)), gd.chain(a=gd.identity(), b=bare(falling))):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax.core.lowbit.quantized import Stored
+from gdjax.core.lowbit.quantized import Quantized
 from tests.references import recordings
 
 RECORDED = recordings("store")
@@ -26,12 +26,12 @@ def normal(shape, seed=0, square=False):
 
 @functools.partial(jax.jit, static_argnames=("format", "square", "block"))
 def stored_as(x, format, square=False, block=256, seed=None):
-    return Stored.of(x, format, square=square, block=block, seed=seed)
+    return Quantized.of(x, format, square=square, block=block, seed=seed)
 
 
 @jax.jit
 def stored_again(stored, seed=None):
-    return stored.like(stored.value(), seed)
+    return stored.requantize(stored.value(), seed)
 
 
-value_of = jax.jit(Stored.value)
+value_of = jax.jit(Quantized.value)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax.core.lowbit.codebooks import MAPS, book, code_of
+from gdjax.core.lowbit.codebooks import CODEBOOKS, codebook, encode
 from tests.core.lowbit.stored import BOTH, PACKAGES, RECORDED, stored_as
 
 
@@ -12,14 +12,14 @@ from tests.core.lowbit.stored import BOTH, PACKAGES, RECORDED, stored_as
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_dynamic_map_is_bit_for_bit_that_of(package, square):
     expected = RECORDED[f"{package}/book_{'unsigned' if square else 'signed'}"]
-    np.testing.assert_array_equal(book("8bit", square), expected, strict=True)
+    np.testing.assert_array_equal(codebook("8bit", square), expected, strict=True)
 
 
 @BOTH
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", CODEBOOKS)
 def test_every_number_of_a_book_has_its_code(name, square):
-    numbers = book(name, square)
-    codes = np.asarray(code_of(jnp.asarray(numbers), name, square))
+    numbers = codebook(name, square)
+    codes = np.asarray(encode(jnp.asarray(numbers), name, square))
     np.testing.assert_array_equal(numbers[codes], numbers)
     assert numbers[0 if square else 127] == 0 and numbers.max() == 1
     assert len(np.unique(numbers)) >= 255 and np.all(np.diff(numbers) >= 0)
@@ -27,11 +27,11 @@ def test_every_number_of_a_book_has_its_code(name, square):
 
 @BOTH
 def test_codes_of_the_dynamic_map_are_the_nearest(square):
-    numbers = book("8bit", square).astype(np.float64)
+    numbers = codebook("8bit", square).astype(np.float64)
     tiny = 10 ** np.random.default_rng(0).uniform(-8, 0, 20_000)
     sign = 1 if square else np.random.default_rng(1).choice([-1, 1], 20_000)
     x = (tiny * sign).astype(np.float32)
-    codes = np.asarray(code_of(jnp.asarray(x), "8bit", square))
+    codes = np.asarray(encode(jnp.asarray(x), "8bit", square))
     nearest = np.abs(x[:, None] - numbers).min(1)
     # a number between two codes may go either way by float32's rounding
     assert np.all(np.abs(x - numbers[codes]) <= nearest * (1 + 1e-4))
@@ -39,14 +39,16 @@ def test_codes_of_the_dynamic_map_are_the_nearest(square):
 
 def test_companded_codes_are_those_of_the_paper():
     x = np.linspace(-1, 1, 1001).astype(np.float32)
-    signed = np.asarray(code_of(jnp.asarray(x), "8bit-companded", False)).astype(int) - 127
+    signed = np.asarray(encode(jnp.asarray(x), "8bit-companded", False)).astype(int) - 127
     np.testing.assert_array_equal(signed, np.round(127 * (2 * x / (1 + np.abs(x)))))
     root = np.sqrt(np.abs(x))
-    square = np.asarray(code_of(jnp.abs(jnp.asarray(x)), "8bit-companded", True)).astype(int)
+    square = np.asarray(encode(jnp.abs(jnp.asarray(x)), "8bit-companded", True)).astype(int)
     np.testing.assert_array_equal(square, np.round(255 * root))
     z = signed / 127
-    np.testing.assert_allclose(book("8bit-companded", False)[signed + 127], z / (2 - np.abs(z)))
-    np.testing.assert_allclose(book("8bit-companded", True)[square], (square / 255) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(codebook("8bit-companded", False)[signed + 127], z / (2 - np.abs(z)))
+    np.testing.assert_allclose(
+        codebook("8bit-companded", True)[square], (square / 255) ** 2, rtol=1e-6
+    )
 
 
 @BOTH
@@ -58,7 +60,7 @@ def test_codes_agree_with_bitsandbytes(square):
     theirs = RECORDED[f"bitsandbytes/codes_{'unsigned' if square else 'signed'}"]
     largest = np.abs(x).max(1, keepdims=True)
     numbers = np.asarray(ours.value())
-    other = book("8bit", square)[theirs] * largest
+    other = codebook("8bit", square)[theirs] * largest
     apart = numbers != other
     mirrored = (np.asarray(ours.scale) < 0) & (x == -largest)  # −1 has no code there
     assert np.mean(apart) < 0.05

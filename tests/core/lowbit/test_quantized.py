@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax.core.lowbit.codebooks import MAPS
-from gdjax.core.lowbit.quantized import FORMATS, Stored, block_shape
+from gdjax.core.lowbit.codebooks import CODEBOOKS
+from gdjax.core.lowbit.quantized import FORMATS, Quantized, block_shape
 from tests.core.lowbit.stored import BOTH, normal, stored_again, stored_as, value_of
 
 SHAPES = [(1000,), (7, 300), (100, 10), (3, 3, 5, 64), (), (0, 3)]
@@ -30,7 +30,7 @@ def test_stored_twice_is_stored_once(shape, format, square):
 
 
 @BOTH
-@pytest.mark.parametrize("format", MAPS)
+@pytest.mark.parametrize("format", CODEBOOKS)
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16, jnp.float64), ids=str)
 def test_other_dtypes(dtype, format, square, x64):
     x = normal((4, 512), square=square).astype(dtype)
@@ -73,7 +73,7 @@ def test_error_of_a_block(square, x):
 @BOTH
 def test_the_largest_of_a_block_is_exact(square):
     x = normal((64, 256), square=square)
-    y = np.asarray(Stored.of(x, "8bit", square=square).value())
+    y = np.asarray(Quantized.of(x, "8bit", square=square).value())
     at = np.abs(x).argmax(1)[:, None]
     np.testing.assert_array_equal(
         np.take_along_axis(y, at, 1), np.take_along_axis(np.asarray(x), at, 1)
@@ -121,37 +121,37 @@ def test_zeros_and_the_smallest_numbers(format, square):
 
 def test_only_real_numbers_are_stored():
     with pytest.raises(ValueError, match="real and floating-point, got dtype..complex64"):
-        Stored.of(jnp.ones(3, jnp.complex64), "8bit")
+        Quantized.of(jnp.ones(3, jnp.complex64), "8bit")
     with pytest.raises(ValueError, match="Did you mean 8bit"):
-        Stored.of(jnp.ones(3), "8bits")
+        Quantized.of(jnp.ones(3), "8bits")
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_it_is_a_pytree_that_says_its_form(format):
-    stored = Stored.of(normal((6, 40)), format, block=16)
+    stored = Quantized.of(normal((6, 40)), format, block=16)
     paths = [jax.tree_util.keystr(k) for k, _ in jax.tree_util.tree_leaves_with_path(stored)]
-    assert paths == [".codes", ".scale"] and Stored.parts == ("codes", "scale")
+    assert paths == [".codes", ".scale"] and Quantized.parts == ("codes", "scale")
     form = json.loads(json.dumps(stored.form))
-    again = Stored.build(form, jax.tree.leaves(stored))
+    again = Quantized.build(form, jax.tree.leaves(stored))
     assert jax.tree.structure(again) == jax.tree.structure(stored) and again.form == stored.form
     np.testing.assert_array_equal(again.value(), stored.value())
     with pytest.raises(ValueError, match="codes must be"):
-        Stored.build(form, [stored.codes[:3], stored.scale])
+        Quantized.build(form, [stored.codes[:3], stored.scale])
     abstract = jax.eval_shape(lambda: stored)
     assert abstract.form == stored.form and abstract.shape == (6, 40)
-    assert jax.eval_shape(Stored.value, abstract).shape == (6, 40)
+    assert jax.eval_shape(Quantized.value, abstract).shape == (6, 40)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_more_axes_in_front(format):
     """What vmap makes is read and written outside of it too."""
     x = normal((3, 20, 10))
-    mapped = jax.vmap(lambda x: Stored.of(x, format))(x)
-    each = [Stored.of(one, format).value() for one in x]
-    np.testing.assert_array_equal(jax.vmap(Stored.value)(mapped), jnp.stack(each))
+    mapped = jax.vmap(lambda x: Quantized.of(x, format))(x)
+    each = [Quantized.of(one, format).value() for one in x]
+    np.testing.assert_array_equal(jax.vmap(Quantized.value)(mapped), jnp.stack(each))
     np.testing.assert_array_equal(mapped.value(), jnp.stack(each))
     if format != "bf16":
-        chex.assert_trees_all_equal(mapped.like(x), mapped)
+        chex.assert_trees_all_equal(mapped.requantize(x), mapped)
 
 
 def test_blocks_do_not_cross_shards():
@@ -165,12 +165,12 @@ def test_blocks_do_not_cross_shards():
 
 def test_rounding_at_random_is_right_on_average():
     x = jnp.full(1 << 16, 1.0 + 0.3 * 2**-7, jnp.float32)
-    y = np.asarray(Stored.of(x, "bf16", square=True, seed=3).value())
+    y = np.asarray(Quantized.of(x, "bf16", square=True, seed=3).value())
     assert set(np.unique(y)) == {1.0, 1.0078125}
     share = (y > 1).mean()  # binomial: 0.3 ± 0.0018
     assert abs(share - 0.3) < 4 * np.sqrt(0.21 / y.size)
-    others = np.asarray(Stored.of(x, "bf16", square=True, seed=4).value()) > 1
+    others = np.asarray(Quantized.of(x, "bf16", square=True, seed=4).value()) > 1
     assert abs((others & (y > 1)).mean() - 0.09) < 4 * np.sqrt(0.09 * 0.91 / y.size)
     neighbours = ((y > 1)[1:] & (y > 1)[:-1]).mean()
     assert abs(neighbours - 0.09) < 6 * np.sqrt(0.09 * 0.91 / y.size)
-    np.testing.assert_array_equal(Stored.of(x, "bf16", square=True).value(), 1.0)  # to nearest
+    np.testing.assert_array_equal(Quantized.of(x, "bf16", square=True).value(), 1.0)  # to nearest

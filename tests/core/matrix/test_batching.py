@@ -14,9 +14,9 @@ IN_BATCHES = [
     gd.muon(0.1),
     gd.normuon(0.1),
     gd.dion2(0.1, 0.5),
-    gd.soap(0.1, precondition_frequency=2),
-    gd.shampoo(0.1, precondition_frequency=2),
-    gd.kl_shampoo(0.1, precondition_frequency=2),
+    gd.soap(0.1, every=2),
+    gd.shampoo(0.1, every=2),
+    gd.kl_shampoo(0.1, every=2),
     gd.kron(0.1),
 ]
 
@@ -42,5 +42,5 @@ def test_a_batch_is_as_a_loop(tx, monkeypatch):
     assert other != program
     rolled = lambda text: text.count("scan[") + text.count("while[")
     assert rolled(other) < rolled(program)
-    if "precondition_frequency" in tx.arguments or tx.name == "kron":
+    if "every" in tx.arguments or tx.name == "kron":
         assert other.count("cond[") == program.count("cond[") > 0

@@ -84,7 +84,7 @@ def test_rules_with_state():
     """A state for each matrix, numbered as they are; what a rule returns keeps its dtype."""
     params = {"stack": single(2, 3, 4), "v": single(5)}
     make = lambda p: (jnp.zeros((p.shape[0],) * 2), None)
-    state = matrices.like(make, params, axes="n in out", where="test")
+    state = matrices.per_matrix(make, params, axes="n in out", where="test")
     assert state["stack"][0].shape == (2, 3, 3) and state["v"][0].shape == (5, 5)
     halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), state)
 
@@ -119,7 +119,7 @@ def test_what_optimizers_leave_to_adamw():
     said = matrices.is_matrix(params, axes, "test")
     assert said["lm_head"]["kernel"] and said["stack"] and not said["embed"]["table"]
     assert gd.build(gd.spec(axes)) == axes
-    state = gd.muon(0.1, muon_weight_dimension_numbers=axes).init(params)
+    state = gd.muon(0.1, matrix_axes=axes).init(params)
     assert gd.state.find(state.inner_states["adam"], "mu")["stack"] is None
 
 

@@ -27,7 +27,7 @@ def bowl(params: Any) -> Any:
 ROWS = [
     Row(gd.sophia(0.1, b1=0.9, gamma=0.1), extra={"obj_fn": bowl}),
     Row(
-        gd.scale_by_sophia(gamma=1.0, clip_threshold=None, update_interval=2),
+        gd.scale_by_sophia(gamma=1.0, clipping_threshold=None, every=2),
         extra={"obj_fn": bowl},
     ),
 ]
@@ -84,7 +84,7 @@ AGREE = {
             gamma=0.01,
             eps=2e-4,
             weight_decay=1.0,
-            update_interval=1,
+            every=1,
         ),
         recorded("modern", "torch/sophia"),
         extra=given,
@@ -106,16 +106,12 @@ AGREE = {
         extra=given,
     ),
     "numpy-sophia": Agree(
-        with_given_curvature(
-            0.05, **SOPHIA, weight_decay=0.1, clip_threshold=0.8, update_interval=3
-        ),
+        with_given_curvature(0.05, **SOPHIA, weight_decay=0.1, clipping_threshold=0.8, every=3),
         rule(sophia, eta=0.05, **SOPHIA, lam=0.1, rho=0.8, every=3, curvature=curvature),
         extra=given,
     ),
     "numpy-sophia-unclipped": Agree(
-        with_given_curvature(
-            0.02, **SOPHIA, weight_decay=0.0, clip_threshold=None, update_interval=10
-        ),
+        with_given_curvature(0.02, **SOPHIA, weight_decay=0.0, clipping_threshold=None, every=10),
         rule(sophia, eta=0.02, **SOPHIA, rho=math.inf, every=10, curvature=curvature),
         extra=given,
     ),
@@ -123,7 +119,7 @@ AGREE = {
 
 
 def test_sophia_asks_for_the_curvature_every_k_steps():
-    tx = gd.scale_by_sophia(update_interval=3)
+    tx = gd.scale_by_sophia(every=3)
     state, seen = tx.init(jnp.ones(2)), []
     for _ in range(7):
         _, state = tx.update(jnp.ones(2), state, jnp.ones(2), obj_fn=lambda p: jnp.sum(p**2))
@@ -135,4 +131,4 @@ def test_sophia_asks_for_the_curvature_every_k_steps():
 
 def test_a_wrong_period_raises():
     with pytest.raises(ValueError, match="must be"):
-        gd.sophia(0.1, update_interval=0)
+        gd.sophia(0.1, every=0)

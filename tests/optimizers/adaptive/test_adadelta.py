@@ -10,7 +10,7 @@ from tests.references import Agree, halving, recorded, rule
 from tests.transcription import at, trajectory
 
 ROWS = [
-    Row(gd.adadelta(rho=0.8)),
+    Row(gd.adadelta(decay=0.8)),
     Row(gd.adadelta(0.5, eps=1e-3, weight_decay=0.1), label="adadelta-rate"),
     Row(gd.scale_by_adadelta(0.9)),
 ]

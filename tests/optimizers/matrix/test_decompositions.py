@@ -31,7 +31,7 @@ def always_run(program):
 def test_decompositions_are_under_a_condition(make):
     """Steps that refresh nothing run no eigh and no QR, in the compiled program."""
     params = {"a": jnp.ones((4, 6)), "b": jnp.ones((4, 6)), "c": jnp.ones((3, 5))}
-    tx = make(precondition_frequency=10)
+    tx = make(every=10)
     step = jax.jit(tx.update).lower(params, tx.init(params)).compile().as_text()
     assert "conditional(" in step and re.search("syevd|geqrf", step)
     assert not re.search("syevd|geqrf", always_run(step))

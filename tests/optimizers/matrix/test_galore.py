@@ -43,7 +43,7 @@ AGREE = {
         rule(galore, eta=0.05, rank=1, gap=7, alpha=0.25, lam=0.1),
     ),
     "numpy-galore-base": Agree(
-        gd.galore(0.05, 2, 200, base_optimizer=gd.scale_by_adam(0.8, 0.99, 1e-3)),
+        gd.galore(0.05, 2, 200, inner=gd.scale_by_adam(0.8, 0.99, 1e-3)),
         rule(galore, eta=0.05, rank=2, gap=200, alpha=1.0, b1=0.8, b2=0.99, eps=1e-3),
     ),
     "numpy-scale_by_galore": Agree(
@@ -61,6 +61,6 @@ AGREE = {
 
 def test_galore_of_full_rank_and_linear_base_is_the_base():
     g = jax.random.normal(jax.random.key(0), (4, 6))
-    tx = gd.scale_by_galore(4, base_optimizer=gd.scale(2.0))
+    tx = gd.scale_by_galore(4, inner=gd.scale(2.0))
     for x in (g, g.T):
         np.testing.assert_allclose(tx.update(x, tx.init(x))[0], 2 * x, rtol=2e-5, atol=1e-6)

@@ -46,7 +46,7 @@ AGREE = {
     "numpy-muon_hyperball": Agree(
         gd.muon_hyperball(
             halving(0.2),
-            beta=0.8,
+            b1=0.8,
             eps=1e-3,
             adam_b1=0.8,
             adam_b2=0.99,

@@ -15,7 +15,7 @@ from tests.references import Agree, recordings, rule
 from tests.transcription import descend_each
 
 ROWS = [
-    Row(gd.scale_by_kl_shampoo(precondition_frequency=2)),
+    Row(gd.scale_by_kl_shampoo(every=2)),
     Row(gd.kl_shampoo(0.05, weight_decay=0.01)),
 ]
 
@@ -91,11 +91,11 @@ def kl_shampoo(
 AGREE = {
     "numpy-kl_shampoo": Agree(gd.kl_shampoo(0.05), rule(kl_shampoo, eta=0.05)),
     "numpy-kl_shampoo-all": Agree(
-        gd.kl_shampoo(0.05, 0.9, 0.8, 0.3, 0.1, precondition_frequency=3, init_factor=0.1),
+        gd.kl_shampoo(0.05, 0.9, 0.8, 0.3, 0.1, every=3, init_factor=0.1),
         rule(kl_shampoo, eta=0.05, b1=0.9, b2=0.8, eps=0.3, lam=0.1, every=3, factor=0.1),
     ),
     "numpy-kl_shampoo-diagonal": Agree(
-        gd.kl_shampoo(0.05, max_precond_dim=2, precondition_frequency=1),
+        gd.kl_shampoo(0.05, max_precond_dim=2, every=1),
         rule(kl_shampoo, eta=0.05, diagonal=(1,), every=1),
     ),
 }
@@ -120,14 +120,14 @@ def test_the_factors_of_another_package(x64):
 
 def test_kl_shampoo_does_not_see_the_scale(x64):
     """At first S fits the first gradient: no step depends on the units of the loss."""
-    tx = gd.scale_by_kl_shampoo(precondition_frequency=2)
+    tx = gd.scale_by_kl_shampoo(every=2)
     gradients = jax.random.normal(jax.random.key(0), (6, 3, 2))
     one, million = (over(tx, scale * gradients)[0] for scale in (1.0, 1e6))
     np.testing.assert_allclose(one, million, rtol=1e-9)
 
 
 def test_layers_in_a_stack_are_as_layers_apart(x64):
-    tx = lambda axes: gd.scale_by_kl_shampoo(precondition_frequency=2, matrix_axes=axes)
+    tx = lambda axes: gd.scale_by_kl_shampoo(every=2, matrix_axes=axes)
     stacked = jax.random.normal(jax.random.key(0), (4, 3, 2, 3))
     apart = {str(i): stacked[:, i] for i in range(3)}
     together, _ = over(tx("n in out"), stacked)
@@ -138,10 +138,10 @@ def test_layers_in_a_stack_are_as_layers_apart(x64):
 def test_complex_matrices():
     """A unit factor changes nothing: S is Hermitian."""
     g = jax.random.normal(jax.random.key(0), (5, 2, 3), jnp.complex64)
-    tx = gd.scale_by_kl_shampoo(precondition_frequency=2)
+    tx = gd.scale_by_kl_shampoo(every=2)
     np.testing.assert_allclose(over(tx, 1j * g)[0], 1j * over(tx, g)[0], rtol=2e-4, atol=1e-5)
 
 
 def test_the_frequency_is_checked():
-    with pytest.raises(ValueError, match="precondition_frequency must be at least 1"):
-        gd.kl_shampoo(0.1, precondition_frequency=0)
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        gd.kl_shampoo(0.1, every=0)

@@ -154,7 +154,7 @@ AGREE = {
         gd.kron(
             0.05,
             weight_decay=0.1,
-            weight_decay_mask={"w": True, "b": False},
+            mask={"w": True, "b": False},
             memory_save_mode="one_diag",
             momentum_into_precond_update=False,
         ),
@@ -190,7 +190,7 @@ def test_what_is_fitted_whitens(name, x64):
     A = jnp.array([[3.0, 0.0], [1.0, 0.2]])
     B = jnp.array([[0.1, 0.0, 0.0], [0.1, 1.0, 0.0], [0.0, 0.3, 2.0]])
     gradients = A @ jax.random.normal(jax.random.key(1), (3000, 2, 3)) @ B
-    few = {"b2": 0.99, "precondition_frequency": 1}
+    few = {"b2": 0.99, "every": 1}
     many = {"precond_lr": 0.05, "clipping_threshold": None}
     updates, _ = over(getattr(gd, name)(b1=0.0, **(few if "kl" in name else many)), gradients)
     flat = updates[1000:].reshape(-1, 6)

@@ -18,7 +18,7 @@ ROWS = [
         gd.muon(0.05, "dion", weight_decay=0.1, adam_learning_rate=0.01, consistent_rms=0.2),
         label="muon-dion",
     ),
-    Row(gd.scale_by_muon(beta=0.9)),
+    Row(gd.scale_by_muon(b1=0.9)),
     Row(
         gd.scale_by_muon(adaptive=True, preconditioning="spectral"), label="scale_by_muon-spectral"
     ),
@@ -128,11 +128,11 @@ AGREE = {
         gd.muon(0.05, eps=0.0, weight_decay=0.1, **ADAM), recorded("muon_kin", "torch/muon")
     ),
     "torch-muon_plain": Agree(
-        gd.muon(0.05, beta=0.8, eps=0.0, nesterov=False, **ADAM),
+        gd.muon(0.05, b1=0.8, eps=0.0, nesterov=False, **ADAM),
         recorded("muon_kin", "torch/muon_plain"),
     ),
     "torch-muon_rms": Agree(
-        gd.muon(0.05, ns_steps=3, eps=0.0, weight_decay=0.1, consistent_rms=0.2, **ADAM),
+        gd.muon(0.05, steps=3, eps=0.0, weight_decay=0.1, consistent_rms=0.2, **ADAM),
         recorded("muon_kin", "torch/muon_rms"),
     ),
     "numpy-muon": Agree(
@@ -170,7 +170,7 @@ AGREE = {
         gd.muon(
             0.02,
             "dion",
-            muon_weight_dimension_numbers={"w": gd.MuonDimensionNumbers(1, 0), "b": None},
+            matrix_axes={"w": "out in", "b": None},
         ),
         rule(
             muon,
@@ -196,7 +196,7 @@ AGREE = {
     "keras-muon": Agree(
         gd.muon(
             0.0625,
-            beta=0.9,
+            b1=0.9,
             eps=1e-30,
             weight_decay=0.125,
             adam_weight_decay=0.125,
@@ -210,8 +210,7 @@ AGREE = {
 
 def test_muon_makes_singular_values_one():
     g = jax.random.normal(jax.random.key(0), (3, 20, 10))
-    numbers = gd.MuonDimensionNumbers(1, 2)
-    tx = gd.scale_by_muon("dion", weight_dimension_numbers=numbers)
+    tx = gd.scale_by_muon("dion", matrix_axes="n in out")
     updates, _ = tx.update(g, tx.init(g))
     values = jnp.linalg.svd(updates, compute_uv=False)
     assert float(jnp.abs(values - 1).max()) < 0.15

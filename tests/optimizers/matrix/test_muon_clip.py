@@ -78,7 +78,7 @@ ADAM = {
 }
 
 
-clipping = {"head_axes": "in (3 out)", "beta": 0.9, "eps": 0.0, "weight_decay": 0.1} | ADAM
+clipping = {"head_axes": "in (3 out)", "b1": 0.9, "eps": 0.0, "weight_decay": 0.1} | ADAM
 
 
 AGREE = {

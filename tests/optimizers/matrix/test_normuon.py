@@ -84,7 +84,7 @@ AGREE = {
                 {"w": "w", "b": "b"},
                 # The package scales by the shape besides.
                 w=gd.chain(
-                    gd.scale_by_muon(beta=0.9, eps=0.0, nesterov=False),
+                    gd.scale_by_muon(b1=0.9, eps=0.0, nesterov=False),
                     gd.scale_by_neurons(0.8, 0.0, None),
                     gd.scale_by_shape(),
                     gd.add_decayed_weights(0.1),

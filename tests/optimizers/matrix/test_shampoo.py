@@ -16,7 +16,7 @@ from tests.references import Agree, descent, halving, recorded, rule
 from tests.transcription import at, blockwise
 
 ROWS = [
-    Row(gd.scale_by_shampoo(0.9, 0.1, precondition_frequency=2)),
+    Row(gd.scale_by_shampoo(0.9, 0.1, every=2)),
     Row(
         gd.scale_by_shampoo(None, 0.1, method="newton", block_size=2, start_step=1),
         label="scale_by_shampoo-newton",
@@ -113,7 +113,7 @@ AGREE = {
             graft_eps=0.1,
             initial_accumulator_value=0.3,
             root=3,
-            precondition_frequency=3,
+            every=3,
             start_step=4,
             block_size=2,
         ),
@@ -138,14 +138,14 @@ AGREE = {
         rule(shampoo, eta=0.05, kind="adagrad", longest=2, diagonal=True),
     ),
     "numpy-shampoo-one-side": Agree(
-        gd.shampoo(0.05, b2=None, grafting="sgd", max_precond_dim=2, precondition_frequency=1),
+        gd.shampoo(0.05, b2=None, grafting="sgd", max_precond_dim=2, every=1),
         rule(shampoo, eta=0.05, b2=None, kind="sgd", longest=2, frequency=1),
     ),
     "numpy-shampoo-sums-grafted": Agree(
         gd.shampoo(0.05, b2=None), rule(shampoo, eta=0.05, b2=None)
     ),
     "numpy-scale_by_shampoo-newton": Agree(
-        descent(gd.scale_by_shampoo(eps=1e-2, precondition_frequency=1, method="newton")),
+        descent(gd.scale_by_shampoo(eps=1e-2, every=1, method="newton")),
         rule(shampoo, eta=0.3, eps=1e-2, **FIRST),
     ),
     "pytorch_optimizer-shampoo": Agree(
@@ -156,7 +156,7 @@ AGREE = {
             0.0,
             grafting=None,
             initial_accumulator_value=1e-2,
-            precondition_frequency=1,
+            every=1,
         ),
         recorded("precondition", "pytorch_optimizer/shampoo"),
     ),
@@ -170,7 +170,7 @@ def test_shampoo_without_memory_is_an_orthogonal_factor(shape, eps, x64):
     g = with_spectrum(np.array([4.0, 3.0, 2.0, 1.0, 0.5]))[1][: shape[0], : shape[1]]
     g = jnp.asarray(g * np.linspace(1.0, 2.0, shape[1]))
     both = gd.scale_by_shampoo(0.0, eps)
-    muon = gd.scale_by_muon("svd", beta=0.0, nesterov=False)
+    muon = gd.scale_by_muon("svd", b1=0.0, nesterov=False)
     for found in (first_update(both, g), first_update(muon, g)):
         np.testing.assert_allclose(found, polar_of(g), atol=1e-12)
     if shape[0] != shape[1]:
@@ -188,9 +188,7 @@ def test_shampoo_of_a_vector_is_of_one_side(x64):
 
 
 def test_a_diagonal_side_of_a_vector_is_adagrad(x64):
-    tx = gd.scale_by_shampoo(
-        None, 0.0, max_precond_dim=2, long_sides="diagonal", precondition_frequency=1
-    )
+    tx = gd.scale_by_shampoo(None, 0.0, max_precond_dim=2, long_sides="diagonal", every=1)
     rss = gd.scale_by_rss(eps=0.0)
     state, other = (t.init(jnp.zeros(4)) for t in (tx, rss))
     for seed in range(3):
@@ -205,8 +203,8 @@ def test_blocks_are_matrices_of_their_own(shape, size, x64):
     cut = Cut.of(shape, size)
     a, b = cut.count
     assert max(cut.sides) <= size and (a, b) == tuple(-(-n // size) for n in shape)
-    tx = gd.scale_by_shampoo(0.9, 1e-3, block_size=size, precondition_frequency=1)
-    alone = gd.scale_by_shampoo(0.9, 1e-3, root=4, precondition_frequency=1)
+    tx = gd.scale_by_shampoo(0.9, 1e-3, block_size=size, every=1)
+    alone = gd.scale_by_shampoo(0.9, 1e-3, root=4, every=1)
     slices = [
         (
             slice(i * cut.sides[0], (i + 1) * cut.sides[0]),
@@ -228,7 +226,7 @@ def test_blocks_are_matrices_of_their_own(shape, size, x64):
 
 
 def test_shampoo_passes_the_gradient_until_it_starts():
-    tx = gd.scale_by_shampoo(start_step=2, precondition_frequency=3)
+    tx = gd.scale_by_shampoo(start_step=2, every=3)
     state, g = tx.init(jnp.zeros((2, 3))), single(2, 3)
     same, kept = [], []
     for _ in range(7):
@@ -242,7 +240,7 @@ def test_shampoo_passes_the_gradient_until_it_starts():
 
 def test_derivative_by_the_decay_of_shampoo(x64):
     def end(b2):
-        tx = gd.scale_by_shampoo(b2, 1e-2, precondition_frequency=1)
+        tx = gd.scale_by_shampoo(b2, 1e-2, every=1)
         state, total = tx.init(jnp.zeros((2, 3))), 0.0
         for seed in range(3):
             u, state = tx.update(jnp.asarray(normal(2, 3, seed=seed)), state)
@@ -260,7 +258,7 @@ def test_derivative_by_the_decay_of_shampoo(x64):
         (lambda: gd.scale_by_shampoo(method="qr"), "method"),
         (lambda: gd.scale_by_shampoo(long_sides="cut"), "long_sides"),
         (lambda: gd.scale_by_shampoo(root=0), "root"),
-        (lambda: gd.scale_by_shampoo(precondition_frequency=0), "precondition_frequency"),
+        (lambda: gd.scale_by_shampoo(every=0), "every"),
         (lambda: gd.scale_by_shampoo(block_size=0), "block_size"),
         (lambda: gd.shampoo(0.1, grafting="lion"), "grafting"),
     ],

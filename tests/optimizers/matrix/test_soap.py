@@ -13,7 +13,7 @@ from tests.references import Agree, descent, halving, recorded, rule
 from tests.transcription import at, blockwise
 
 ROWS = [
-    Row(gd.scale_by_soap(0.9, 0.95, 0.1, precondition_frequency=2, skip_first=False)),
+    Row(gd.scale_by_soap(0.9, 0.95, 0.1, every=2, skip_first=False)),
     Row(gd.soap(0.05, eps=0.1, weight_decay=0.1)),
 ]
 
@@ -69,17 +69,17 @@ def soap(
 
 
 def refreshed_every(frequency, b3=None):
-    return gd.soap(0.05, 0.9, 0.95, 1e-30, b3=b3, precondition_frequency=frequency)
+    return gd.soap(0.05, 0.9, 0.95, 1e-30, b3=b3, every=frequency)
 
 
 AGREE = {
     "numpy-soap": Agree(gd.soap(halving(0.05)), rule(soap, eta=halving(0.05))),
     "numpy-soap-all": Agree(
-        gd.soap(0.05, 0.8, 0.9, 0.1, 0.2, b3=0.7, precondition_frequency=3, skip_first=False),
+        gd.soap(0.05, 0.8, 0.9, 0.1, 0.2, b3=0.7, every=3, skip_first=False),
         rule(soap, eta=0.05, b1=0.8, b2=0.9, eps=0.1, lam=0.2, b3=0.7, frequency=3, skip=False),
     ),
     "numpy-scale_by_soap": Agree(
-        descent(gd.scale_by_soap(precondition_frequency=1, max_precond_dim=2), eta=0.05),
+        descent(gd.scale_by_soap(every=1, max_precond_dim=2), eta=0.05),
         rule(soap, eta=0.05, frequency=1, longest=2),
     ),
     "pytorch_optimizer-soap": Agree(
@@ -114,7 +114,7 @@ def test_the_first_step_of_soap(skip):
 
 def test_soap_does_not_see_signs_and_order_of_the_basis(x64):
     """Any signs, any order: one path, over steps that look up the basis and steps that do not."""
-    tx = gd.scale_by_soap(precondition_frequency=2)
+    tx = gd.scale_by_soap(every=2)
     grads = [jnp.asarray(normal(3, 4, seed=seed)) for seed in range(7)]
     state = tx.init(grads[0])
     for g in grads[:2]:
@@ -135,5 +135,5 @@ def test_soap_does_not_see_signs_and_order_of_the_basis(x64):
 
 
 def test_the_frequency_is_checked():
-    with pytest.raises(ValueError, match="precondition_frequency"):
-        gd.scale_by_soap(precondition_frequency=0).init(jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match="every"):
+        gd.scale_by_soap(every=0).init(jnp.ones((2, 3)))

@@ -54,7 +54,7 @@ AGREE = {
             0.1,
             0.2,
             b3=0.7,
-            precondition_frequency=3,
+            every=3,
             max_precond_dim=2,
             backend="svd",
             skip_first=False,

@@ -11,7 +11,7 @@ from tests.transcription import descend
 
 ROWS = [
     Row(gd.sign_sgd(0.05)),
-    Row(gd.signum(0.05, beta=0.8)),
+    Row(gd.signum(0.05, b1=0.8)),
     Row(gd.scale_by_sign()),
 ]
 

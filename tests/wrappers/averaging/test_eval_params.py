@@ -14,7 +14,7 @@ def _shadow_for_test():
     """A transformation whose evaluation parameters are twice those that are trained."""
     init = lambda params: gd.EmptyState()
     update = lambda updates, state, params=None, **extra: (updates, state)
-    return gd.Pair(init, update, evaluate=lambda state, p: jax.tree.map(lambda x: 2 * x, p))
+    return gd.Rule(init, update, evaluate=lambda state, p: jax.tree.map(lambda x: 2 * x, p))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.references import Agree, recorded, rule
 from tests.transcription import adam_direction, at, trajectory
 
 ROWS = [
-    Row(gd.lookahead(gd.adam(0.1), sync_period=2, slow_step_size=0.5)),
+    Row(gd.lookahead(gd.adam(0.1), every=2, slow_step_size=0.5)),
     Row(gd.lookahead(gd.sgd(0.1), 2, 0.8, reset_state=True), label="lookahead-reset"),
 ]
 

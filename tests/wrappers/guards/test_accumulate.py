@@ -199,13 +199,15 @@ def test_accumulation_of_16_bit_gradients_is_wide():
 def test_what_every_must_be(every):
     with pytest.raises(ValueError, match="accumulate: every must be an integer of 1 or more"):
         gd.accumulate(gd.sgd(0.1), every)
-    with pytest.raises(ValueError, match="apply_every: k must be an integer of 1 or more"):
+    with pytest.raises(ValueError, match="apply_every: every must be an integer of 1 or more"):
         gd.apply_every(every)
 
 
 def test_did_step_asks_for_one_state():
-    with pytest.raises(ValueError, match="did_step: state must hold one .*got 0 of them"):
+    with pytest.raises(KeyError, match="did_step: 'MultiStepsState' must be .* got none"):
         gd.did_step(gd.sgd(0.1).init(ONE))
+    twice = gd.accumulate(gd.accumulate(gd.sgd(0.1), 2), 1)  # the state that is given, of the two
+    assert gd.did_step(twice.update(ONE, twice.init(ONE))[1])
 
 
 def branches(text):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
-from gdjax.core.lowbit.quantized import FORMATS, Stored
+from gdjax.core.lowbit.quantized import FORMATS, Quantized
+from gdjax.core.rule.roles import map_fields
 from gdjax.lab.problems import problem as problem_named
 from tests.cases import Row
 from tests.core.lowbit.stored import PACKAGES, RECORDED, normal
@@ -105,14 +105,14 @@ def test_what_is_stored_and_what_stays():
     tx = gd.store(gd.adamw(1e-3), "8bit")
     updates, state = tx.update(grads, tx.init(params), params)
     mu = gd.state.find(state, "mu")
-    assert isinstance(mu["large"], Stored) and not mu["large"].kind.square
+    assert isinstance(mu["large"], Quantized) and not mu["large"].kind.square
     assert gd.state.find(state, "nu")["large"].kind.square
     assert mu["small"].dtype == jnp.float32 and mu["complex"].dtype == jnp.complex64
     assert mu["none"] is None and mu["steps"] is None
     named = gd.store(gd.adamw(1e-3), {"nu": "bf16"}).init(params)
     assert gd.state.find(named, "nu")["large"].codes.dtype == jnp.bfloat16
     assert gd.state.find(named, "mu")["large"].dtype == jnp.float32
-    assert not isinstance(gd.state.find(named, "mu")["large"], Stored)
+    assert not isinstance(gd.state.find(named, "mu")["large"], Quantized)
 
 
 def test_it_is_the_transformation_on_what_was_stored():
@@ -125,7 +125,7 @@ def test_it_is_the_transformation_on_what_was_stored():
         updates, state = tx.update({"w": normal((64, 64), seed)}, state, params)
         np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-6)
         mu = gd.state.find(state, "mu")["w"]
-        chex.assert_trees_all_close(mu, mu.like(gd.state.find(after, "mu")["w"]))
+        chex.assert_trees_all_close(mu, mu.requantize(gd.state.find(after, "mu")["w"]))
     assert state.step == 3
 
 
@@ -158,29 +158,11 @@ def test_errors_say_what_there_is():
         gd.store(gd.adam(1e-3), "8-bit")
     with pytest.raises(ValueError, match="Did you mean mu"):
         gd.store(gd.adam(1e-3), {"mux": "8bit"}).init(jnp.ones(3))
-    with pytest.raises(ValueError, match=r"squares = \(\"slow\",\)"):
+    with pytest.raises(ValueError, match="'slow' must be declared as a mean or a sum to be kept"):
         gd.store(gd.lookahead(gd.sgd(0.1), 2, 0.5), {"slow": "8bit"}).init(jnp.ones(3))
     gd.store(gd.lookahead(gd.sgd(0.1), 2, 0.5), {"slow": "bf16"}).init(jnp.ones(3))
     with pytest.raises(ValueError, match="block must be 1 or more"):
         gd.store(gd.adam(1e-3), block=0)
-
-
-def test_the_declared_fields_are_what_they_are_said_to_be():
-    """Of a complex parameter, means are complex and squares real; every name exists."""
-    assert not {(s, f) for s, fs in module.MOMENTS.items() for f in fs} & {
-        (s, f) for s, fs in module.SQUARES.items() for f in fs
-    }
-    names = {(s, f) for t in (module.MOMENTS, module.SQUARES) for s, fs in t.items() for f in fs}
-    ours = [made.module for made in CATALOGUE.values() if made.module.startswith("gdjax.")]
-    modules = {importlib.import_module(name) for name in (*ours, "gdjax.compat.torch.rules")}
-    known = {
-        (name, field)
-        for m in modules
-        for name in dir(m)
-        for field in getattr(getattr(m, name), "_fields", ())
-    }
-    assert names <= known, names - known
-    assert module._SLOW <= names
 
 
 @pytest.mark.parametrize(
@@ -207,42 +189,18 @@ def test_the_declared_fields_are_what_they_are_said_to_be():
 def test_squares_are_real_and_never_negative(make):
     tx = make(momentum=0.9, learning_rate=0.1) if make is gd.sgd else make(learning_rate=0.1)
     params = normal((4, 5)).astype(jnp.complex64)
-    state = tx.init(params)
-    _, after = jax.eval_shape(tx.update, params, state, params)
+    _, after = tx.update(params, tx.init(params), params)
     seen = []
 
-    def field(node, name, value):
-        for table, complex_ in ((module.MOMENTS, True), (module.SQUARES, False)):
-            if name in table.get(type(node).__name__, ()):
-                seen.append(name)
-                leaves = [x for x in jax.tree.leaves(value) if x.shape == (4, 5)]
-                assert all(jnp.iscomplexobj(x) == complex_ for x in leaves), name
-        return None
+    def field(owner, name, role, value):
+        if role is not None and role.moment:
+            seen.append(name)
+            leaves = [x for x in jax.tree.leaves(value) if x.shape == (4, 5)]
+            assert all(jnp.iscomplexobj(x) != role.square for x in leaves), name
+            assert all(jnp.all(x >= 0) for x in leaves if role.square), name
 
-    module._fields(after, field)
+    map_fields(field, after)
     assert seen
-
-
-def test_of_your_own_state_the_class_says_which_is_which():
-    from typing import Any, NamedTuple
-
-    class OwnState(NamedTuple):
-        v: Any
-        w: Any
-
-        squares = ("v",)
-        moments = ("w",)
-
-    found = {}
-
-    def field(state, name, value):
-        for word, table in (("squares", module.SQUARES), ("moments", module.MOMENTS)):
-            if name in module._declared(state, word, table):
-                found[name] = word
-        return value
-
-    module._fields(OwnState(1, 2), field)
-    assert found == {"v": "squares", "w": "moments"}
 
 
 def test_placed_as_the_parameters_are():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.wrappers.select.trainable import trained
+from gdjax.core.engine.walk import trained, walk
 from tests.cases import Row
 from tests.helpers import close
 from tests.optimizers.adam.test_adam import adam, adamw
@@ -237,8 +237,8 @@ def test_rates_are_multiplied_whatever_they_are():
 
 
 def _parts(tx):
-    ((_, inner, state),) = tx.parts(tx.init(PARAMS))
-    return inner.parts(state)
+    inside = [visit for visit in walk(tx) if len(visit.path) == 2 and visit.given]
+    return [(visit.path[-1], visit.tx, visit.state) for visit in inside]
 
 
 def test_every_rate_of_a_stage_is_multiplied():

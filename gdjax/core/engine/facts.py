@@ -1,0 +1,43 @@
+"""What holds of a transformation and of all that is inside of it, whatever its numbers are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gdjax.core.engine.extra_args import extra_names
+from gdjax.core.engine.rule import Rule
+
+__all__ = ["Facts", "facts_of", "find_facts"]
+
+
+class Facts(NamedTuple):
+    """What holds of a transformation and all that is inside of it, whatever its numbers are."""
+
+    extra_args: dict[str, bool]  # that it takes: is it needed?
+    per_example: bool  # whether the updates that come in have a leading axis of examples
+    couples: bool  # whether the update of one leaf depends on the gradients of others
+    skips: bool  # whether a call may leave the parameters to evaluate at where they are
+
+
+def facts_of(tx: Any) -> Facts:
+    """What holds of a transformation of any origin; another library's may do anything."""
+    if hasattr(tx, "facts"):
+        return tx.facts
+    return Facts(extra_names(tx), per_example=False, couples=True, skips=True)
+
+
+def find_facts(tx: Any) -> Facts:
+    """Asks the rule of a transformation, and what is inside of it."""
+    body = tx.example()
+    if not isinstance(body, Rule):  # it stands for another
+        return facts_of(body)
+    inside = [facts_of(child.tx) for child in body.children]
+    extra: dict[str, bool] = {}
+    for facts in inside:
+        extra |= {k: needed or extra.get(k, False) for k, needed in facts.extra_args.items()}
+    return Facts(
+        {**extra, **extra_names(body)},
+        body.per_example or any(facts.per_example for facts in inside[:1]),
+        body.couples or any(facts.couples for facts in inside),
+        body.skips or body.evaluate is not None or any(facts.skips for facts in inside),
+    )

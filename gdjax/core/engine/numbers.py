@@ -1,0 +1,29 @@
+"""Numbers that move from step to step: where they are kept, and what stands for them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gdjax.core.rule.roles import Count, Scalars
+
+__all__ = ["InjectHyperparamsState", "StandIn"]
+
+
+class InjectHyperparamsState(NamedTuple):
+    """State of a transformation some of whose hyperparameters move from step to step."""
+
+    count: Count  # steps taken
+    hyperparams: Scalars  # the values last used, by argument name
+    inner_state: Any  # the state that the transformation has when nothing moves
+
+
+class StandIn(float):
+    """A number in the place of one that moves, or of an array, while structure is looked at."""
+
+    source: Any  # what it stands for
+
+    def __new__(cls, value: float, source: Any) -> StandIn:
+        """A number within the range, and what it stands for."""
+        self = super().__new__(cls, value)
+        self.source = getattr(source, "source", source)
+        return self

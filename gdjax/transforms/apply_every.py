@@ -1,0 +1,59 @@
+"""Updates that are held back and pass as a sum: a stage of a chain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import zero_count
+from gdjax.core.rule.roles import Count, PerParam
+
+__all__ = ["ApplyEvery", "apply_every"]
+
+
+class ApplyEvery(NamedTuple):
+    """State of `apply_every`."""
+
+    count: Count  # updates added up so far
+    grad_acc: PerParam  # their sum, float32 or wider
+
+
+@transformation
+def apply_every(every: int = 1):
+    """Holds updates back, and lets their sum pass at every k-th call: a stage of a chain.
+
+    The stages around it run at each call; `accumulate` is what stands for a larger batch.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.chain(gd.sgd(1.0), gd.apply_every(2))
+    >>> first, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
+    >>> second, state = tx.update(jnp.array([2.0]), state)
+    >>> float(first[0]), float(second[0])
+    (0.0, -3.0)
+
+    Args:
+        every: Calls from one update to the next, 1 or more.
+
+    Raises:
+        ValueError: `every` is no integer of 1 or more.
+    """
+    if not isinstance(every, int) or every < 1:
+        errors.fail("apply_every", "every must be an integer of 1 or more", every)
+
+    def init(params):
+        return ApplyEvery(zero_count(), tree.moment_like(params))
+
+    def update(updates, state, params=None, **extra):
+        due = state.count >= every - 1
+
+        def leaf(g, held):
+            total = held + g
+            return jnp.where(due, total, 0), jnp.where(due, 0, total)
+
+        updates, held = tree.evolve(leaf, (updates, state.grad_acc))
+        return updates, ApplyEvery(jnp.where(due, 0, state.count + 1), held)
+
+    return init, update

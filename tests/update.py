@@ -1,0 +1,109 @@
+"""Rewrites the files that are derived from the code.
+
+    python -m tests.update                    all of them
+    python -m tests.update docs/race.md       only this one
+
+`DERIVED` has a function for each derived part of a file: it takes the text of the file as it is
+and returns it as it should be. `tests/docs/test_derived.py` compares the two. To add one, write the
+function below the others; parts that other parts are made from come first.
+"""
+
+import argparse
+import pathlib
+from collections.abc import Callable, Sequence
+
+__all__ = ["COMMAND", "DERIVED", "ROOT", "main"]
+
+ROOT = pathlib.Path(__file__).parent.parent
+COMMAND = "python -m tests.update"
+DERIVED: dict[str, tuple[str, Callable[[str], str]]] = {}  # by name: a file, and its new text
+
+
+def derived(path: str):
+    """Registers a function of the text of a file that returns its new text."""
+
+    def register(function):
+        DERIVED[function.__name__] = path, function
+        return function
+
+    return register
+
+
+def between(text: str, mark: str, part: str) -> str:
+    """Replaces what stands between `<!-- mark -->` and `<!-- /mark -->`."""
+    before, rest = text.split(f"<!-- {mark} -->")
+    after = rest.split(f"<!-- /{mark} -->")[1]
+    return f"{before}<!-- {mark} -->\n{part.strip()}\n<!-- /{mark} -->{after}"
+
+
+@derived("gdjax/_exports.py")
+def exports(_: str) -> str:
+    """The public names, from the `__all__` of the files."""
+    from .exports import exports_text
+
+    return exports_text()
+
+
+@derived("gdjax/states.py")
+def states(_: str) -> str:
+    """The classes of states."""
+    from .exports import states_text
+
+    return states_text()
+
+
+@derived("gdjax/lab/oracles.json")
+def oracles(_: str) -> str:
+    """What each factory agrees with, from `AGREE` of the tests; `gdjax list` shows it."""
+    from tests.oracles.agreements import oracles_json
+
+    return oracles_json()
+
+
+@derived("docs/catalogue.md")
+def catalogue(page: str) -> str:
+    """The tables of `gdjax list --markdown`."""
+    from gdjax.lab.catalogue import markdown
+
+    return between(page, "catalogue", markdown())
+
+
+@derived("docs/race.md")
+def race(page: str) -> str:
+    """The table of `gdjax race --problem charlm`, from the runs in `docs/data`."""
+    from gdjax.lab import results, trials
+
+    runs = trials.load(ROOT / "docs" / "data" / "charlm_runs.jsonl")
+    return between(page, "race", results.markdown(trials.outcomes(runs, "adamw")))
+
+
+@derived("docs/meshes.md")
+def scaling(page: str) -> str:
+    """The table of `python -m gdjax.lab.scaling --markdown`; a quarter of a minute."""
+    from gdjax.lab.bench import markdown
+    from gdjax.lab.scaling import table
+
+    return between(page, "scaling", markdown(*table()))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Rewrites the files given, all by default, and prints those that changed."""
+    paths = sorted({path for path, _ in DERIVED.values()})
+    parser = argparse.ArgumentParser(COMMAND, description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", metavar="FILE", help=f"of {', '.join(paths)}")
+    given = parser.parse_args(argv).files
+    if unknown := set(given) - set(paths):
+        parser.error(f"FILE must be one of {', '.join(paths)}, got {', '.join(sorted(unknown))}")
+    for name, (path, make) in DERIVED.items():
+        if given and path not in given:
+            continue
+        file = ROOT / path
+        text = file.read_text("utf-8")
+        new = make(text)
+        if new != text:
+            file.write_text(new, "utf-8")
+        print(f"{path}: {name} {'written' if new != text else 'is up to date'}")
+
+
+if __name__ == "__main__":
+    main()
