@@ -47,12 +47,12 @@ ITS_OWN = set().union(*(getattr(m, "ITS_OWN", ()) for m in families.modules.valu
 
 @pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
 def test_defaults_are_those_of_the_parts(row):
-    defaults = row.tx._factory.defaults()
+    defaults = row.tx.factory.defaults()
     body = row.tx.example()
     if not isinstance(body, GradientTransformation):
         return  # a rule of its own, no composition
-    for part in body._arguments["transformations"] if body.name == "chain" else [body]:
-        for name, default in part._factory.defaults().items():
+    for part in body.given["transformations"] if body.name == "chain" else [body]:
+        for name, default in part.factory.defaults().items():
             if part.name in DECAYS and name == "weight_decay":
                 continue
             if name in defaults and (row.tx.name, name) not in ITS_OWN:

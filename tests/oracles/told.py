@@ -36,7 +36,7 @@ VERSIONS = {
 def parts(tx):
     """The names of a transformation and of all that it is made of."""
     yield tx.name
-    inside = jax.tree.leaves(tx._arguments, is_leaf=_is_ours)
+    inside = jax.tree.leaves(tx.given, is_leaf=_is_ours)
     body = tx.example()
     for part in filter(_is_ours, [*inside, body]):
         yield from parts(part)

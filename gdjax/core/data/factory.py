@@ -79,11 +79,12 @@ class Factory:
         return bool(kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
     @cached
-    def roles(self) -> dict[str, str]:
+    def roles(self) -> dict[str, list[str]]:
         """The arguments whose annotation says what they do, by what that is."""
-        named = {within.role: name for name, within in self.ranges.items() if within.role}
-        masks = [name for name, hint in self.hints.items() if is_mask(hint)]
-        return named | ({"mask": masks[0]} if masks else {})
+        found = {"mask": [name for name, hint in self.hints.items() if is_mask(hint)]}
+        for name, within in self.ranges.items():
+            found.setdefault(within.role, []).append(name)
+        return found
 
     @cached
     def containers(self) -> set[str]:

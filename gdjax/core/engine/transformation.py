@@ -66,7 +66,7 @@ class GradientTransformation(Recipe, InitUpdate):
             return _enter("update", self, updates, state, params, extra)
 
         self = tuple.__new__(cls, (init, update))
-        self._factory, self._arguments, self.name = made, arguments, made.name
+        self.factory, self.given, self.name = made, arguments, made.name
         self.scheduled = {}
         for name, within in made.ranges.items():
             given = arguments.get(name)
@@ -126,7 +126,7 @@ class GradientTransformation(Recipe, InitUpdate):
 
         Nothing traced is kept, so an object made inside or outside of a trace may be used in both.
         """
-        made, given = self._factory, {**self._arguments, **values}
+        made, given = self.factory, {**self.given, **values}
         for name in made.ranges:
             if isinstance(given.get(name), ARRAYS):
                 if given[name].ndim:
@@ -144,7 +144,7 @@ class GradientTransformation(Recipe, InitUpdate):
 
     def example(self) -> Any:
         """The body with examples in the place of schedules and arrays; computes nothing."""
-        given, ranges = self._arguments, self._factory.ranges
+        given, ranges = self.given, self.factory.ranges
         names = [*self.scheduled, *(n for n in ranges if isinstance(given.get(n), ARRAYS))]
         values = {name: StandIn(ranges[name].example, given[name]) for name in names}
         return self.build(values, trying=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
@@ -153,13 +153,13 @@ def scale_by_shape(
 
 @transformation(kind="optimizer")
 def muon(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     backend: Any = STANDARD,
     steps: int = 5,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     mu_dtype: Any = None,
     *,
     nesterov: bool = True,
@@ -168,8 +168,8 @@ def muon(
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_eps_root: NonNegative = 0.0,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
     consistent_rms: NonNegative | None = None,
 ):
