@@ -7,7 +7,6 @@ by stage; `tree.evolve` in the rule, and there `leaf`.
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, overload
@@ -320,13 +319,12 @@ def transformation(function: Any = None, /, *, kind: Kind = "transformation") ->
 
     Args:
         function: The function.
-        kind: What it is in the catalogue: `"optimizer"`, a whole one with its learning rate;
-            `"wrapper"`, which takes transformations; or `"transformation"`. Written
-            `@transformation(kind="optimizer")`.
+        kind: `"optimizer"` (whole, with its learning rate), `"wrapper"` (of transformations) or
+            `"transformation"`, written as `@transformation(kind="optimizer")`.
     """
-    if function is None:
-        return functools.partial(factory, make=GradientTransformation, kind=kind)
     if isinstance(function, str):
         hint = f"Write @transformation(kind={function!r})."
         errors.fail("transformation", "kind must be given by name", function, instead=hint)
+    if function is None:
+        return lambda given: factory(given, GradientTransformation, kind)
     return factory(function, GradientTransformation, kind)
