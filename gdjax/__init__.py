@@ -43,9 +43,10 @@ else:  # type checkers would take every name for one that is there
             import importlib
 
             return importlib.import_module(f"gdjax.{name}")
+        from gdjax.core.data.renamed import NAMES
         from gdjax.core.rule import errors
 
-        hint = errors.nearest(name, __all__)
+        hint = f"It is now {NAMES[name]}." if name in NAMES else errors.nearest(name, __all__)
         if name in states.__all__:
             hint = f"Classes of states are in gdjax.states: write gdjax.states.{name}."
         message = f"module 'gdjax' has no attribute {name!r}."

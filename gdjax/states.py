@@ -32,10 +32,10 @@ from gdjax.optimizers.line_search.zoom_linesearch import (
     ZoomLinesearchInfo,
 )
 from gdjax.optimizers.matrix.dion2 import ScaleByDion2State
-from gdjax.optimizers.matrix.galore import GaLoreDimensionNumbers, GaLoreState
+from gdjax.optimizers.matrix.galore import GaLoreState
 from gdjax.optimizers.matrix.kl_shampoo import KLShampooState
 from gdjax.optimizers.matrix.kron import KronState
-from gdjax.optimizers.matrix.muon import MuonDimensionNumbers, MuonState
+from gdjax.optimizers.matrix.muon import MuonState
 from gdjax.optimizers.matrix.normuon import ScaleByNeuronsState
 from gdjax.optimizers.matrix.shampoo import ScaleByShampooState
 from gdjax.optimizers.matrix.soap import ScaleBySoapState
@@ -103,7 +103,6 @@ __all__ = [
     "EmaState",
     "EmptyState",
     "FactoredState",
-    "GaLoreDimensionNumbers",
     "GaLoreState",
     "GeneralizedPrimalAveragingState",
     "GraftState",
@@ -125,7 +124,6 @@ __all__ = [
     "MomoState",
     "MonitorState",
     "MultiStepsState",
-    "MuonDimensionNumbers",
     "MuonState",
     "NonNegativeParamsState",
     "NormalizeState",

@@ -34,11 +34,11 @@ SOME = {
     "core/engine/transformation.py": ["GradientTransformation", "apply_updates", "transformation"],
     "core/matrix/matrices.py": ["matrix_axes"],
     "losses/arrays.py": [],
+    "optimizers/matrix/matrix_optimizer.py": [],
     "schedules/annotations.py": [],
     "schedules/interpolation.py": [],
     "sharding/zero.py": ["ZeroState"],
     "wrappers/guards/cond.py": [],
-    "wrappers/guards/held.py": [],
     "wrappers/select/edit_chain.py": ["Times", "times"],
 }
 STATEFUL = ("optimizers", "sharding", "transforms", "wrappers")  # where NamedTuples are states

@@ -55,8 +55,7 @@ def test_sm3_has_an_accumulator_for_each_axis(shape):
 
 def test_muon_makes_singular_values_one():
     g = jax.random.normal(jax.random.key(0), (3, 20, 10))
-    numbers = gd.MuonDimensionNumbers(1, 2)
-    tx = gd.scale_by_muon("dion", weight_dimension_numbers=numbers)
+    tx = gd.scale_by_muon("dion", matrix_axes="n in out")
     updates, _ = tx.update(g, tx.init(g))
     values = jnp.linalg.svd(updates, compute_uv=False)
     assert float(jnp.abs(values - 1).max()) < 0.15
@@ -66,7 +65,7 @@ def test_muon_makes_singular_values_one():
 
 def test_galore_of_full_rank_and_linear_base_is_the_base():
     g = jax.random.normal(jax.random.key(0), (4, 6))
-    tx = gd.scale_by_galore(4, base_optimizer=gd.scale(2.0))
+    tx = gd.scale_by_galore(4, inner=gd.scale(2.0))
     for x in (g, g.T):
         np.testing.assert_allclose(tx.update(x, tx.init(x))[0], 2 * x, rtol=2e-5, atol=1e-6)
 

@@ -292,7 +292,7 @@ def test_the_scale_halves_at_overflow_and_grows_again():
     np.testing.assert_array_equal(params, [-6.0])  # six steps by a gradient of 1
     told = gd.state.metrics(state)
     assert told["skipped"] == 4 and told["loss_scale"] == 4.0
-    with pytest.raises(ValueError, match="state must hold one state of loss_scale, got 0"):
+    with pytest.raises(KeyError, match="loss_scale_of: 'LossScaleState' must be .* got none"):
         gd.loss_scale_of(params)
     with pytest.raises(ValueError, match="growth_interval must be an integer of 1 or more"):
         gd.loss_scale(adam(), growth_interval=0)

@@ -398,7 +398,7 @@ def test_dataclasses():
 
 # Decay of matrices alone.
 
-DECAYS, MASKS = ("weight_decay", "weight_decay_rate"), ("mask", "weight_decay_mask")
+DECAYS = ("weight_decay", "weight_decay_rate")
 DECAYING = {
     name: made
     for name, made in CATALOGUE.items()
@@ -417,13 +417,12 @@ def test_every_decay_may_be_of_matrices_alone(name):
     given = {n: 0.5 for n in (*DECAYS, "adam_weight_decay", "max_learning_rate") if n in takes}
     given |= {"learning_rate": 0.1} if "learning_rate" in takes else {}
     given |= {"hessian_diagonal_fn": gd.scale_by_rms(0.9)} if name == "sophia" else {}
-    (mask,) = set(MASKS) & set(takes)
     extra = {"max_logits" if name == "muon_clip" else "value": jnp.asarray(1.0)}
 
     @jax.jit
     def both(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
-        txs = [made.call(**given), made.call(**given, **{mask: "matrices"})]
+        txs = [made.call(**given), made.call(**given, mask="matrices")]
         return [tx.update(zeros, tx.init(params), params, **extra)[0] for tx in txs]
 
     all_, some = both(params)

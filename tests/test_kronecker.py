@@ -46,7 +46,7 @@ def test_the_noise_is_the_one_of_the_recordings(x64):
 
 def test_kl_shampoo_does_not_see_the_scale(x64):
     """At first S fits the first gradient: no step depends on the units of the loss."""
-    tx = gd.scale_by_kl_shampoo(precondition_frequency=2)
+    tx = gd.scale_by_kl_shampoo(every=2)
     gradients = jax.random.normal(jax.random.key(0), (6, 3, 2))
     one, million = (run(tx, scale * gradients)[0] for scale in (1.0, 1e6))
     np.testing.assert_allclose(one, million, rtol=1e-9)
@@ -58,7 +58,7 @@ def test_what_is_fitted_whitens(name, x64):
     A = jnp.array([[3.0, 0.0], [1.0, 0.2]])
     B = jnp.array([[0.1, 0.0, 0.0], [0.1, 1.0, 0.0], [0.0, 0.3, 2.0]])
     gradients = A @ jax.random.normal(jax.random.key(1), (3000, 2, 3)) @ B
-    few = {"b2": 0.99, "precondition_frequency": 1}
+    few = {"b2": 0.99, "every": 1}
     many = {"precond_lr": 0.05, "clipping_threshold": None}
     updates, _ = run(getattr(gd, name)(b1=0.0, **(few if "kl" in name else many)), gradients)
     flat = updates[1000:].reshape(-1, 6)
@@ -77,7 +77,7 @@ def test_a_gradient_of_zero_changes_no_factor(tx):
 
 
 def test_layers_in_a_stack_are_as_layers_apart(x64):
-    tx = lambda axes: gd.scale_by_kl_shampoo(precondition_frequency=2, matrix_axes=axes)
+    tx = lambda axes: gd.scale_by_kl_shampoo(every=2, matrix_axes=axes)
     stacked = jax.random.normal(jax.random.key(0), (4, 3, 2, 3))
     apart = {str(i): stacked[:, i] for i in range(3)}
     together, _ = run(tx("n in out"), stacked)
@@ -137,7 +137,7 @@ def test_which_factors_are_diagonal(mode, shape, expected):
 def test_complex_matrices():
     """A unit factor changes nothing: P is Hermitian, and so is S."""
     g = jax.random.normal(jax.random.key(0), (5, 2, 3), jnp.complex64)
-    tx = gd.scale_by_kl_shampoo(precondition_frequency=2)
+    tx = gd.scale_by_kl_shampoo(every=2)
     np.testing.assert_allclose(run(tx, 1j * g)[0], 1j * run(tx, g)[0], rtol=2e-4, atol=1e-5)
     updates, state = run(gd.scale_by_kron(), g)
     assert updates.dtype == g.dtype and all(np.isfinite(q).all() for q in state.factors)
@@ -146,7 +146,7 @@ def test_complex_matrices():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="memory_save_mode must be"):
         gd.scale_by_kron(memory_save_mode="two_diag")
-    with pytest.raises(ValueError, match="precondition_frequency must be at least 1"):
-        gd.kl_shampoo(0.1, precondition_frequency=0)
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        gd.kl_shampoo(0.1, every=0)
     with pytest.raises(TypeError, match="key must be"):
         gd.kron(0.1, key=0.5)

@@ -88,7 +88,7 @@ def test_rules_with_state():
     """A state for each matrix, numbered as they are; what a rule returns keeps its dtype."""
     params = {"stack": normal(2, 3, 4), "v": normal(5)}
     make = lambda p: (jnp.zeros((p.shape[0],) * 2), None)
-    state = matrices.like(make, params, axes="n in out", where="test")
+    state = matrices.per_matrix(make, params, axes="n in out", where="test")
     assert state["stack"][0].shape == (2, 3, 3) and state["v"][0].shape == (5, 5)
     halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), state)
 
@@ -123,7 +123,7 @@ def test_what_optimizers_leave_to_adamw():
     said = matrices.is_matrix(params, axes, "test")
     assert said["lm_head"]["kernel"] and said["stack"] and not said["embed"]["table"]
     assert gd.build(gd.spec(axes)) == axes
-    state = gd.muon(0.1, muon_weight_dimension_numbers=axes).init(params)
+    state = gd.muon(0.1, matrix_axes=axes).init(params)
     assert gd.state.find(state.inner_states["adam"], "mu")["stack"] is None
 
 
@@ -176,9 +176,9 @@ IN_BATCHES = [
     gd.muon(0.1),
     gd.normuon(0.1),
     gd.dion2(0.1, 0.5),
-    gd.soap(0.1, precondition_frequency=2),
-    gd.shampoo(0.1, precondition_frequency=2),
-    gd.kl_shampoo(0.1, precondition_frequency=2),
+    gd.soap(0.1, every=2),
+    gd.shampoo(0.1, every=2),
+    gd.kl_shampoo(0.1, every=2),
     gd.kron(0.1),
 ]
 
@@ -204,5 +204,5 @@ def test_a_batch_is_as_a_loop(tx, monkeypatch):
     assert other != program
     rolled = lambda text: text.count("scan[") + text.count("while[")
     assert rolled(other) < rolled(program)
-    if "precondition_frequency" in tx.arguments or tx.name == "kron":
+    if "every" in tx.arguments or tx.name == "kron":
         assert other.count("cond[") == program.count("cond[") > 0

@@ -80,7 +80,7 @@ def test_hutchinson_is_unbiased_and_exact_on_diagonals():
 
 
 def test_sophia_asks_for_the_curvature_every_k_steps():
-    tx = gd.scale_by_sophia(update_interval=3)
+    tx = gd.scale_by_sophia(every=3)
     state, seen = tx.init(jnp.ones(2)), []
     for _ in range(7):
         _, state = tx.update(jnp.ones(2), state, jnp.ones(2), obj_fn=lambda p: jnp.sum(p**2))
@@ -157,7 +157,7 @@ def test_long_gradients_move_stable_adam_no_further():
     "wrong",
     [
         lambda: gd.lookahead(gd.sgd(0.1), 0, 0.5),
-        lambda: gd.sophia(0.1, update_interval=0),
+        lambda: gd.sophia(0.1, every=0),
         lambda: gd.centralize(2).update(jnp.ones((2, 2)), gd.EmptyState()),
     ],
 )

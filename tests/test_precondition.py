@@ -104,7 +104,7 @@ def test_shampoo_without_memory_is_an_orthogonal_factor(shape, eps, x64):
     g = with_spectrum(np.array([4.0, 3.0, 2.0, 1.0, 0.5]))[1][: shape[0], : shape[1]]
     g = jnp.asarray(g * np.linspace(1.0, 2.0, shape[1]))
     both = gd.scale_by_shampoo(0.0, eps)
-    muon = gd.scale_by_muon("svd", beta=0.0, nesterov=False)
+    muon = gd.scale_by_muon("svd", b1=0.0, nesterov=False)
     for found in (first_update(both, g), first_update(muon, g)):
         np.testing.assert_allclose(found, polar(g), atol=1e-12)
     if shape[0] != shape[1]:
@@ -122,9 +122,7 @@ def test_shampoo_of_a_vector_is_of_one_side(x64):
 
 
 def test_a_diagonal_side_of_a_vector_is_adagrad(x64):
-    tx = gd.scale_by_shampoo(
-        None, 0.0, max_precond_dim=2, long_sides="diagonal", precondition_frequency=1
-    )
+    tx = gd.scale_by_shampoo(None, 0.0, max_precond_dim=2, long_sides="diagonal", every=1)
     rss = gd.scale_by_rss(eps=0.0)
     state, other = (t.init(jnp.zeros(4)) for t in (tx, rss))
     for seed in range(3):
@@ -139,8 +137,8 @@ def test_blocks_are_matrices_of_their_own(shape, size, x64):
     cut = Cut.of(shape, size)
     a, b = cut.count
     assert max(cut.sides) <= size and (a, b) == tuple(-(-n // size) for n in shape)
-    tx = gd.scale_by_shampoo(0.9, 1e-3, block_size=size, precondition_frequency=1)
-    alone = gd.scale_by_shampoo(0.9, 1e-3, root=4, precondition_frequency=1)
+    tx = gd.scale_by_shampoo(0.9, 1e-3, block_size=size, every=1)
+    alone = gd.scale_by_shampoo(0.9, 1e-3, root=4, every=1)
     slices = [
         (
             slice(i * cut.sides[0], (i + 1) * cut.sides[0]),
@@ -162,7 +160,7 @@ def test_blocks_are_matrices_of_their_own(shape, size, x64):
 
 
 def test_shampoo_passes_the_gradient_until_it_starts():
-    tx = gd.scale_by_shampoo(start_step=2, precondition_frequency=3)
+    tx = gd.scale_by_shampoo(start_step=2, every=3)
     state, g = tx.init(jnp.zeros((2, 3))), jnp.asarray(normal(2, 3), jnp.float32)
     same, kept = [], []
     for _ in range(7):
@@ -176,7 +174,7 @@ def test_shampoo_passes_the_gradient_until_it_starts():
 
 def test_derivative_by_the_decay_of_shampoo(x64):
     def end(b2):
-        tx = gd.scale_by_shampoo(b2, 1e-2, precondition_frequency=1)
+        tx = gd.scale_by_shampoo(b2, 1e-2, every=1)
         state, total = tx.init(jnp.zeros((2, 3))), 0.0
         for seed in range(3):
             u, state = tx.update(jnp.asarray(normal(2, 3, seed=seed)), state)
@@ -205,7 +203,7 @@ def test_the_first_step_of_soap(skip):
 
 def test_soap_does_not_see_signs_and_order_of_the_basis(x64):
     """Any signs, any order: one path, over steps that look up the basis and steps that do not."""
-    tx = gd.scale_by_soap(precondition_frequency=2)
+    tx = gd.scale_by_soap(every=2)
     grads = [jnp.asarray(normal(3, 4, seed=seed)) for seed in range(7)]
     state = tx.init(grads[0])
     for g in grads[:2]:
@@ -271,7 +269,7 @@ def always_run(program):
 def test_decompositions_are_under_a_condition(make):
     """Steps that refresh nothing run no eigh and no QR, in the compiled program."""
     params = {"a": jnp.ones((4, 6)), "b": jnp.ones((4, 6)), "c": jnp.ones((3, 5))}
-    tx = make(precondition_frequency=10)
+    tx = make(every=10)
     step = jax.jit(tx.update).lower(params, tx.init(params)).compile().as_text()
     assert "conditional(" in step and re.search("syevd|geqrf", step)
     assert not re.search("syevd|geqrf", always_run(step))
@@ -285,10 +283,10 @@ def test_decompositions_are_under_a_condition(make):
         (lambda: gd.scale_by_shampoo(method="qr"), "method"),
         (lambda: gd.scale_by_shampoo(long_sides="cut"), "long_sides"),
         (lambda: gd.scale_by_shampoo(root=0), "root"),
-        (lambda: gd.scale_by_shampoo(precondition_frequency=0), "precondition_frequency"),
+        (lambda: gd.scale_by_shampoo(every=0), "every"),
         (lambda: gd.scale_by_shampoo(block_size=0), "block_size"),
         (lambda: gd.shampoo(0.1, grafting="lion"), "grafting"),
-        (lambda: gd.scale_by_soap(precondition_frequency=0), "precondition_frequency"),
+        (lambda: gd.scale_by_soap(every=0), "every"),
     ],
 )
 def test_what_is_asked_must_exist(make, message):

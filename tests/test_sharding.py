@@ -45,9 +45,7 @@ def specs(tx, field, params=PARAMS):
         gd.sm3(0.1),
         gd.muon(
             0.1,
-            muon_weight_dimension_numbers=lambda p: {
-                name: gd.MuonDimensionNumbers() if name in ("w", "square") else None for name in p
-            },
+            matrix_axes=lambda p: {n: "in out" if n in ("w", "square") else None for n in p},
         ),
         gd.schedule_free_adamw(0.1),
         gd.accumulate(gd.groups(gd.adamw(0.1), ("b", gd.frozen)), 2),

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.lowbit.codebooks import MAPS, book, code_of
-from gdjax.core.lowbit.quantized import FORMATS, Stored, block_shape
+from gdjax.core.lowbit.codebooks import CODEBOOKS, codebook, encode
+from gdjax.core.lowbit.quantized import FORMATS, Quantized, block_shape
 from gdjax.core.rule.roles import map_fields
 from gdjax.lab.problems import problem as problem_named
 
@@ -40,14 +40,14 @@ def normal(shape, seed=0, square=False):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_dynamic_map_is_bit_for_bit_that_of(package, square):
     expected = RECORDED[f"{package}/book_{'unsigned' if square else 'signed'}"]
-    np.testing.assert_array_equal(book("8bit", square), expected, strict=True)
+    np.testing.assert_array_equal(codebook("8bit", square), expected, strict=True)
 
 
 @BOTH
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", CODEBOOKS)
 def test_every_number_of_a_book_has_its_code(name, square):
-    numbers = book(name, square)
-    codes = np.asarray(code_of(jnp.asarray(numbers), name, square))
+    numbers = codebook(name, square)
+    codes = np.asarray(encode(jnp.asarray(numbers), name, square))
     np.testing.assert_array_equal(numbers[codes], numbers)
     assert numbers[0 if square else 127] == 0 and numbers.max() == 1
     assert len(np.unique(numbers)) >= 255 and np.all(np.diff(numbers) >= 0)
@@ -55,11 +55,11 @@ def test_every_number_of_a_book_has_its_code(name, square):
 
 @BOTH
 def test_codes_of_the_dynamic_map_are_the_nearest(square):
-    numbers = book("8bit", square).astype(np.float64)
+    numbers = codebook("8bit", square).astype(np.float64)
     tiny = 10 ** np.random.default_rng(0).uniform(-8, 0, 20_000)
     sign = 1 if square else np.random.default_rng(1).choice([-1, 1], 20_000)
     x = (tiny * sign).astype(np.float32)
-    codes = np.asarray(code_of(jnp.asarray(x), "8bit", square))
+    codes = np.asarray(encode(jnp.asarray(x), "8bit", square))
     nearest = np.abs(x[:, None] - numbers).min(1)
     # a number between two codes may go either way by float32's rounding
     assert np.all(np.abs(x - numbers[codes]) <= nearest * (1 + 1e-4))
@@ -67,14 +67,16 @@ def test_codes_of_the_dynamic_map_are_the_nearest(square):
 
 def test_companded_codes_are_those_of_the_paper():
     x = np.linspace(-1, 1, 1001).astype(np.float32)
-    signed = np.asarray(code_of(jnp.asarray(x), "8bit-companded", False)).astype(int) - 127
+    signed = np.asarray(encode(jnp.asarray(x), "8bit-companded", False)).astype(int) - 127
     np.testing.assert_array_equal(signed, np.round(127 * (2 * x / (1 + np.abs(x)))))
     root = np.sqrt(np.abs(x))
-    square = np.asarray(code_of(jnp.abs(jnp.asarray(x)), "8bit-companded", True)).astype(int)
+    square = np.asarray(encode(jnp.abs(jnp.asarray(x)), "8bit-companded", True)).astype(int)
     np.testing.assert_array_equal(square, np.round(255 * root))
     z = signed / 127
-    np.testing.assert_allclose(book("8bit-companded", False)[signed + 127], z / (2 - np.abs(z)))
-    np.testing.assert_allclose(book("8bit-companded", True)[square], (square / 255) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(codebook("8bit-companded", False)[signed + 127], z / (2 - np.abs(z)))
+    np.testing.assert_allclose(
+        codebook("8bit-companded", True)[square], (square / 255) ** 2, rtol=1e-6
+    )
 
 
 @BOTH
@@ -86,7 +88,7 @@ def test_codes_agree_with_bitsandbytes(square):
     theirs = RECORDED[f"bitsandbytes/codes_{'unsigned' if square else 'signed'}"]
     largest = np.abs(x).max(1, keepdims=True)
     numbers = np.asarray(ours.value())
-    other = book("8bit", square)[theirs] * largest
+    other = codebook("8bit", square)[theirs] * largest
     apart = numbers != other
     mirrored = (np.asarray(ours.scale) < 0) & (x == -largest)  # −1 has no code there
     assert np.mean(apart) < 0.05
@@ -103,15 +105,15 @@ SHAPES = [(1000,), (7, 300), (100, 10), (3, 3, 5, 64), (), (0, 3)]
 
 @functools.partial(jax.jit, static_argnames=("format", "square", "block"))
 def stored_as(x, format, square=False, block=256, seed=None):
-    return Stored.of(x, format, square=square, block=block, seed=seed)
+    return Quantized.of(x, format, square=square, block=block, seed=seed)
 
 
 @jax.jit
 def stored_again(stored, seed=None):
-    return stored.like(stored.value(), seed)
+    return stored.requantize(stored.value(), seed)
 
 
-value_of = jax.jit(Stored.value)
+value_of = jax.jit(Quantized.value)
 
 
 @BOTH
@@ -126,7 +128,7 @@ def test_stored_twice_is_stored_once(shape, format, square):
 
 
 @BOTH
-@pytest.mark.parametrize("format", MAPS)
+@pytest.mark.parametrize("format", CODEBOOKS)
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16, jnp.float64), ids=str)
 def test_other_dtypes(dtype, format, square, x64):
     x = normal((4, 512), square=square).astype(dtype)
@@ -169,7 +171,7 @@ def test_error_of_a_block(square, x):
 @BOTH
 def test_the_largest_of_a_block_is_exact(square):
     x = normal((64, 256), square=square)
-    y = np.asarray(Stored.of(x, "8bit", square=square).value())
+    y = np.asarray(Quantized.of(x, "8bit", square=square).value())
     at = np.abs(x).argmax(1)[:, None]
     np.testing.assert_array_equal(
         np.take_along_axis(y, at, 1), np.take_along_axis(np.asarray(x), at, 1)
@@ -217,37 +219,37 @@ def test_zeros_and_the_smallest_numbers(format, square):
 
 def test_only_real_numbers_are_stored():
     with pytest.raises(ValueError, match="real and floating-point, got dtype..complex64"):
-        Stored.of(jnp.ones(3, jnp.complex64), "8bit")
+        Quantized.of(jnp.ones(3, jnp.complex64), "8bit")
     with pytest.raises(ValueError, match="Did you mean 8bit"):
-        Stored.of(jnp.ones(3), "8bits")
+        Quantized.of(jnp.ones(3), "8bits")
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_it_is_a_pytree_that_says_its_form(format):
-    stored = Stored.of(normal((6, 40)), format, block=16)
+    stored = Quantized.of(normal((6, 40)), format, block=16)
     paths = [jax.tree_util.keystr(k) for k, _ in jax.tree_util.tree_leaves_with_path(stored)]
-    assert paths == [".codes", ".scale"] and Stored.parts == ("codes", "scale")
+    assert paths == [".codes", ".scale"] and Quantized.parts == ("codes", "scale")
     form = json.loads(json.dumps(stored.form))
-    again = Stored.build(form, jax.tree.leaves(stored))
+    again = Quantized.build(form, jax.tree.leaves(stored))
     assert jax.tree.structure(again) == jax.tree.structure(stored) and again.form == stored.form
     np.testing.assert_array_equal(again.value(), stored.value())
     with pytest.raises(ValueError, match="codes must be"):
-        Stored.build(form, [stored.codes[:3], stored.scale])
+        Quantized.build(form, [stored.codes[:3], stored.scale])
     abstract = jax.eval_shape(lambda: stored)
     assert abstract.form == stored.form and abstract.shape == (6, 40)
-    assert jax.eval_shape(Stored.value, abstract).shape == (6, 40)
+    assert jax.eval_shape(Quantized.value, abstract).shape == (6, 40)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_more_axes_in_front(format):
     """What vmap makes is read and written outside of it too."""
     x = normal((3, 20, 10))
-    mapped = jax.vmap(lambda x: Stored.of(x, format))(x)
-    each = [Stored.of(one, format).value() for one in x]
-    np.testing.assert_array_equal(jax.vmap(Stored.value)(mapped), jnp.stack(each))
+    mapped = jax.vmap(lambda x: Quantized.of(x, format))(x)
+    each = [Quantized.of(one, format).value() for one in x]
+    np.testing.assert_array_equal(jax.vmap(Quantized.value)(mapped), jnp.stack(each))
     np.testing.assert_array_equal(mapped.value(), jnp.stack(each))
     if format != "bf16":
-        chex.assert_trees_all_equal(mapped.like(x), mapped)
+        chex.assert_trees_all_equal(mapped.requantize(x), mapped)
 
 
 def test_blocks_do_not_cross_shards():
@@ -264,15 +266,15 @@ def test_blocks_do_not_cross_shards():
 
 def test_rounding_at_random_is_right_on_average():
     x = jnp.full(1 << 16, 1.0 + 0.3 * 2**-7, jnp.float32)
-    y = np.asarray(Stored.of(x, "bf16", square=True, seed=3).value())
+    y = np.asarray(Quantized.of(x, "bf16", square=True, seed=3).value())
     assert set(np.unique(y)) == {1.0, 1.0078125}
     share = (y > 1).mean()  # binomial: 0.3 ± 0.0018
     assert abs(share - 0.3) < 4 * np.sqrt(0.21 / y.size)
-    others = np.asarray(Stored.of(x, "bf16", square=True, seed=4).value()) > 1
+    others = np.asarray(Quantized.of(x, "bf16", square=True, seed=4).value()) > 1
     assert abs((others & (y > 1)).mean() - 0.09) < 4 * np.sqrt(0.09 * 0.91 / y.size)
     neighbours = ((y > 1)[1:] & (y > 1)[:-1]).mean()
     assert abs(neighbours - 0.09) < 6 * np.sqrt(0.09 * 0.91 / y.size)
-    np.testing.assert_array_equal(Stored.of(x, "bf16", square=True).value(), 1.0)  # to nearest
+    np.testing.assert_array_equal(Quantized.of(x, "bf16", square=True).value(), 1.0)  # to nearest
 
 
 def test_a_second_moment_in_bfloat16_decays():
@@ -349,14 +351,14 @@ def test_what_is_stored_and_what_stays():
     tx = gd.store(gd.adamw(1e-3), "8bit")
     updates, state = tx.update(grads, tx.init(params), params)
     mu = gd.state.find(state, "mu")
-    assert isinstance(mu["large"], Stored) and not mu["large"].kind.square
+    assert isinstance(mu["large"], Quantized) and not mu["large"].kind.square
     assert gd.state.find(state, "nu")["large"].kind.square
     assert mu["small"].dtype == jnp.float32 and mu["complex"].dtype == jnp.complex64
     assert mu["none"] is None and mu["steps"] is None
     named = gd.store(gd.adamw(1e-3), {"nu": "bf16"}).init(params)
     assert gd.state.find(named, "nu")["large"].codes.dtype == jnp.bfloat16
     assert gd.state.find(named, "mu")["large"].dtype == jnp.float32
-    assert not isinstance(gd.state.find(named, "mu")["large"], Stored)
+    assert not isinstance(gd.state.find(named, "mu")["large"], Quantized)
 
 
 def test_it_is_the_transformation_on_what_was_stored():
@@ -369,7 +371,7 @@ def test_it_is_the_transformation_on_what_was_stored():
         updates, state = tx.update({"w": normal((64, 64), seed)}, state, params)
         np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-6)
         mu = gd.state.find(state, "mu")["w"]
-        chex.assert_trees_all_close(mu, mu.like(gd.state.find(after, "mu")["w"]))
+        chex.assert_trees_all_close(mu, mu.requantize(gd.state.find(after, "mu")["w"]))
     assert state.step == 3
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 __all__ = [
     "Entry",
+    "describe",
     "entries",
-    "explain",
-    "label",
     "lookup",
     "markdown",
     "optimizer",
     "read",
     "reference",
+    "short_call",
 ]
 
 import ast
@@ -155,7 +155,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-def explain(name: str) -> str:
+def describe(name: str) -> str:
     """Everything about one factory: call, docstring, the parts it is made of, its state.
 
     Raises:
@@ -291,7 +291,7 @@ def optimizer(given: Any) -> GradientTransformation:
     return given
 
 
-def label(tx: GradientTransformation) -> str:
+def short_call(tx: GradientTransformation) -> str:
     """The call without its learning rate."""
     given = {k: v for k, v in tx._arguments.items() if k != "learning_rate"}
     inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())

@@ -56,7 +56,7 @@ def _setting(rate: float, steps: int) -> Any:
 
 def _muon(rate: float, steps: int) -> Any:
     axes, rest = gd.matrix_axes(_HIDDEN), _rest(3e-3, steps)
-    matrices: Any = {"muon_weight_dimension_numbers": axes, "weight_decay": 0.01}
+    matrices: Any = {"matrix_axes": axes, "weight_decay": 0.01}
     return gd.muon(_line(rate, steps), "polar_express", **matrices, **rest)
 
 

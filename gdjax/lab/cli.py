@@ -241,7 +241,7 @@ def _show(arguments: argparse.Namespace) -> None:
     from gdjax.lab import catalogue
 
     with _judged():
-        print(catalogue.explain(arguments.name), end="")
+        print(catalogue.describe(arguments.name), end="")
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -124,8 +124,7 @@ def _optimizer(library: str, name: str, stacked: bool) -> Any:
     if library == "gdjax":
         made = getattr(gd, name, None)
         axes = gd.matrix_axes(_STACKED | (_ALL if name == "soap" else {}))
-        takes = {"muon": "muon_weight_dimension_numbers", "soap": "matrix_axes"}
-        about = {takes[name]: axes} if stacked and name in takes else {}
+        about = {"matrix_axes": axes} if stacked and name in ("muon", "soap") else {}
         return None if made is None else made(RATE, **about)
     import optax
 

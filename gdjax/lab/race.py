@@ -317,7 +317,7 @@ def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable
     for label, given in optimizers.items() if named else ((None, x) for x in optimizers):
         if not callable(given) or label is None:
             given = catalogue.optimizer(given)
-            label = catalogue.label(given) if label is None else label
+            label = catalogue.short_call(given) if label is None else label
             given = functools.partial(_with_rate, given)
         if label in makers:
             errors.fail("race", "every optimizer must be another one", f"{label} twice")

@@ -63,7 +63,7 @@ def accumulate_gradients(
     value_and_grad = jax.value_and_grad(loss, has_aux=has_aux, allow_int=True)
 
     def function(params: Any, batch: Any, *others: Any, **named: Any) -> Any:
-        split = _split(where, batch, n)
+        split = _to_microbatches(where, batch, n)
         if key is not None and key not in named:
             must = f"the random key must be given by name, {key}=..."
             errors.fail(where, must, ", ".join(named) or "none", kind=TypeError)
@@ -92,7 +92,7 @@ def accumulate_gradients(
     return function
 
 
-def _split(where: str, batch: Any, n: int) -> Any:
+def _to_microbatches(where: str, batch: Any, n: int) -> Any:
     """Arrays [B, ...] as [B / n, n, ...], which moves nothing."""
     for path, x in zip(tree.paths(batch), jax.tree.leaves(batch)):
         if jnp.ndim(x) == 0 or jnp.shape(x)[0] % n:

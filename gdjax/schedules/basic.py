@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gdjax.core.data.schedule import schedule
 from gdjax.schedules.annotations import Count, Factor, Steps, Value
-from gdjax.schedules.interpolation import between, glide, real, remaining
+from gdjax.schedules.interpolation import interpolate, lerp, real, remaining
 from gdjax.schedules.interpolation import power as raised
 
 __all__ = ["constant_schedule", "linear_schedule", "linear_to_zero", "polynomial_schedule"]
@@ -48,7 +48,7 @@ def linear_schedule(
 
     def value(step):
         end = real(transition_begin) + real(transition_steps)
-        return glide(step, transition_begin, end, init_value, end_value)
+        return interpolate(step, transition_begin, end, init_value, end_value)
 
     return value
 
@@ -69,7 +69,7 @@ def linear_to_zero(init_value: Value, total_steps: Steps):
         init_value: a, the value at step 0.
         total_steps: T > 0, in steps.
     """
-    return lambda step: glide(step, 0, total_steps, init_value, 0.0)
+    return lambda step: interpolate(step, 0, total_steps, init_value, 0.0)
 
 
 @schedule
@@ -102,6 +102,6 @@ def polynomial_schedule(
     def value(step):
         end = real(transition_begin) + real(transition_steps)
         left = remaining(step, transition_begin, end)
-        return between(end_value, init_value, raised(left, power))
+        return lerp(end_value, init_value, raised(left, power))
 
     return value

@@ -13,7 +13,15 @@ from gdjax.core.data.hyperparams import Range, ScalarLike
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Factor, Shrink, Steps, Value
-from gdjax.schedules.interpolation import between, cosine, geometric, power, real, remaining, whole
+from gdjax.schedules.interpolation import (
+    cosine,
+    geometric,
+    lerp,
+    power,
+    real,
+    remaining,
+    snap_to_step,
+)
 from gdjax.schedules.join import joined
 from gdjax.schedules.warmup import warmup_cosine_decay_schedule
 
@@ -50,7 +58,7 @@ def cosine_decay_schedule(
 
     def value(step):
         left = power(remaining(step, 0, decay_steps, cosine), exponent)
-        return between(real(alpha) * real(init_value), init_value, left)
+        return lerp(real(alpha) * real(init_value), init_value, left)
 
     return value
 
@@ -92,7 +100,7 @@ def cosine_restarts_schedule(
         cycle = _cycles_begun(jax.lax.stop_gradient(step), first, growth)
         begin, end = _restart(cycle, first, growth), _restart(cycle + 1, first, growth)
         height = geometric(decay, cycle)
-        return between(end_value, init_value, height * remaining(step, begin, end, cosine))
+        return lerp(end_value, init_value, height * remaining(step, begin, end, cosine))
 
     return value
 
@@ -103,7 +111,7 @@ def _restart(cycle: jax.Array, first: Any, growth: Any) -> jax.Array:
     g = jnp.where(grows, growth, 1)
     more = jnp.expm1(cycle * jnp.log1p(g)) / g
     flat = cycle * (1 + (cycle - 1) / 2 * growth)  # with the derivative that g = 0 has
-    return whole(first * jnp.where(grows, more, flat))
+    return snap_to_step(first * jnp.where(grows, more, flat))
 
 
 def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:

@@ -8,15 +8,15 @@ from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Factor, Fraction, Shrink, Steps, Value
 from gdjax.schedules.interpolation import (
-    between,
     cosine,
     cycle,
     geometric,
-    glide,
+    interpolate,
     judge,
+    lerp,
     real,
     remaining,
-    whole,
+    snap_to_step,
 )
 
 __all__ = [
@@ -66,7 +66,7 @@ def triangular_schedule(
         index, since = cycle(step, period)
         rise, fall = 1 - remaining(since, 0, up), remaining(since, up, period)
         height = geometric(cycle_decay, index) * geometric(step_decay, step)
-        return between(min_value, max_value, height * jnp.where(since < up, rise, fall))
+        return lerp(min_value, max_value, height * jnp.where(since < up, rise, fall))
 
     return value
 
@@ -97,7 +97,7 @@ def cosine_cycle_schedule(init_value: Value, end_value: Value, half_cycle_steps:
         half = real(half_cycle_steps)
         _, since = cycle(step, 2 * half)
         since = jnp.where(since < half, since, 2 * half - since)
-        return glide(since, 0, half, init_value, end_value, cosine)
+        return interpolate(since, 0, half, init_value, end_value, cosine)
 
     return value
 
@@ -143,10 +143,10 @@ def linear_onecycle_schedule(
 
     def value(step):
         total, first, last = _ends(transition_steps, peak_value, div_factor, final_div_factor)
-        top, back = whole(real(pct_start) * total), whole(real(pct_final) * total)
-        rise = glide(step, 0, top, first, peak_value)
-        fall = glide(step, top, back, peak_value, first)
-        final = glide(step, back, total, first, last)
+        top, back = snap_to_step(real(pct_start) * total), snap_to_step(real(pct_final) * total)
+        rise = interpolate(step, 0, top, first, peak_value)
+        fall = interpolate(step, top, back, peak_value, first)
+        final = interpolate(step, back, total, first, last)
         out = jnp.where(step < top, rise, jnp.where(step < back, fall, final))
         return jnp.where(step < total, out, last)  # also where a phase has no length
 
@@ -186,9 +186,9 @@ def cosine_onecycle_schedule(
 
     def value(step):
         total, first, last = _ends(transition_steps, peak_value, div_factor, final_div_factor)
-        top = whole(real(pct_start) * total)
-        rise = glide(step, 0, top, first, peak_value, cosine)
-        fall = glide(step, top, total, peak_value, last, cosine)
+        top = snap_to_step(real(pct_start) * total)
+        rise = interpolate(step, 0, top, first, peak_value, cosine)
+        fall = interpolate(step, top, total, peak_value, last, cosine)
         out = jnp.where(step < top, rise, fall)
         return jnp.where(step < total, out, last)  # also where a phase has no length
 

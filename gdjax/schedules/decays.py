@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gdjax.core.data.schedule import schedule
 from gdjax.schedules.annotations import Count, Factor, Steps, Value
-from gdjax.schedules.interpolation import between, cycle, geometric, real, remaining
+from gdjax.schedules.interpolation import cycle, geometric, lerp, real, remaining
 
 __all__ = ["exponential_decay", "inverse_sqrt_schedule"]
 
@@ -76,7 +76,7 @@ def inverse_sqrt_schedule(peak_value: Value, warmup_steps: Steps):
 
     def value(step):
         warmup = real(warmup_steps)
-        rise = between(peak_value, 0.0, remaining(step, 0, warmup))
+        rise = lerp(peak_value, 0.0, remaining(step, 0, warmup))
         fall = real(peak_value) * jnp.sqrt(warmup / jnp.maximum(step, warmup))
         return jnp.where(step < warmup, rise, fall)
 

@@ -1,4 +1,4 @@
-"""The words schedules are written in: exact at both ends, differentiable, whatever is traced."""
+"""Interpolation for schedules: exact at both ends, differentiable, for traced numbers too."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from gdjax.core.rule import errors
 
 __all__ = [
     "at",
-    "between",
     "cosine",
     "cycle",
     "geometric",
-    "glide",
+    "interpolate",
     "judge",
     "judge_schedule",
+    "lerp",
     "power",
     "real",
     "remaining",
-    "whole",
+    "snap_to_step",
 ]
 
 Ease = Callable[[jax.Array], jax.Array]
@@ -60,8 +60,8 @@ def real(x: Any) -> Any:
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
-def whole(x: Any) -> jax.Array:
-    """A place on the axis of steps, put on a whole step where only rounding keeps it off one.
+def snap_to_step(x: Any) -> jax.Array:
+    """Snaps a point on the axis of steps to a whole step if only rounding keeps it from one.
 
     0.29 · 100 is 28.999999999999996 in float64; the phase that begins there begins at step 29.
     """
@@ -94,18 +94,21 @@ def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease | None = None) -
     return jnp.where(early, 1 - done, left)
 
 
-def between(end: Any, start: Any, left: jax.Array) -> jax.Array:
-    """End + (start − end)·left; exactly `end` at left = 0, `start` at left = 1, never outside."""
+def lerp(end: Any, start: Any, left: jax.Array) -> jax.Array:
+    """Linear interpolation: end + (start − end)·left, never outside of [start, end].
+
+    Exactly `end` at left = 0 and `start` at left = 1.
+    """
     end, start = real(end), real(start)
     way = start - end
     return jnp.where(left < 0.5, end + way * left, start - way * (1 - left))
 
 
-def glide(
+def interpolate(
     step: jax.Array, begin: Any, end: Any, first: Any, last: Any, ease: Ease | None = None
 ) -> jax.Array:
-    """Goes from the value `first` at step `begin` to the value `last` at step `end`."""
-    return between(last, first, remaining(step, begin, end, ease))
+    """Interpolates from the value `first` at step `begin` to the value `last` at step `end`."""
+    return lerp(last, first, remaining(step, begin, end, ease))
 
 
 def power(x: jax.Array, exponent: Any) -> jax.Array:

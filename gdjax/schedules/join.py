@@ -12,7 +12,7 @@ from gdjax.core.data.hyperparams import Hyperparam
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Count, Value
-from gdjax.schedules.interpolation import at, glide, judge, judge_schedule, real
+from gdjax.schedules.interpolation import at, interpolate, judge, judge_schedule, real
 
 __all__ = ["join_schedules", "warmup"]
 
@@ -92,7 +92,7 @@ def warmup(schedule: Hyperparam, steps: Count, init_value: Value = 0.0):
     judge_schedule("warmup", "schedule", schedule)
 
     def value(step):
-        rise = glide(step, 0, steps, init_value, at(schedule, jnp.zeros_like(step)))
+        rise = interpolate(step, 0, steps, init_value, at(schedule, jnp.zeros_like(step)))
         return jnp.where(step < real(steps), rise, at(schedule, jnp.maximum(step - real(steps), 0)))
 
     return value

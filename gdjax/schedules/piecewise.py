@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Scale, Value
-from gdjax.schedules.interpolation import cosine, glide, real
+from gdjax.schedules.interpolation import cosine, interpolate, real
 
 __all__ = ["piecewise_constant_schedule", "piecewise_interpolate_schedule"]
 
@@ -103,7 +103,7 @@ def piecewise_interpolate_schedule(
     def value(step):
         out = knots[-1][1]
         for (begin, first), (end, last) in reversed(list(itertools.pairwise(knots))):
-            out = jnp.where(step < end, glide(step, begin, end, first, last, ease), out)
+            out = jnp.where(step < end, interpolate(step, begin, end, first, last, ease), out)
         return out
 
     return value

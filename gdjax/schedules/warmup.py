@@ -12,14 +12,14 @@ from gdjax.core.rule.numerics import safe_sqrt
 from gdjax.schedules.annotations import Count, Factor, Fraction, Steps, Value
 from gdjax.schedules.decays import exponential_decay
 from gdjax.schedules.interpolation import (
-    between,
     cosine,
-    glide,
+    interpolate,
     judge,
+    lerp,
     power,
     real,
     remaining,
-    whole,
+    snap_to_step,
 )
 from gdjax.schedules.join import joined
 
@@ -50,7 +50,7 @@ def warmup_constant_schedule(init_value: Value, peak_value: Value, warmup_steps:
     """
 
     def value(step):
-        rise = glide(step, 0, warmup_steps, init_value, peak_value)
+        rise = interpolate(step, 0, warmup_steps, init_value, peak_value)
         return jnp.where(step < real(warmup_steps), rise, real(peak_value))
 
     return value
@@ -94,11 +94,11 @@ def warmup_cosine_decay_schedule(
         errors.fail("warmup_cosine_decay_schedule", must, decay_steps)
 
     def value(step):
-        rise = between(peak_value, init_value, remaining(step, 0, warmup_steps))
+        rise = lerp(peak_value, init_value, remaining(step, 0, warmup_steps))
         left = remaining(step, warmup_steps, decay_steps, cosine)
         if not isinstance(exponent, (int, float)) or exponent != 1:
             left = power(left, exponent)
-        fall = between(end_value, peak_value, left)
+        fall = lerp(end_value, peak_value, left)
         return jnp.where(step < real(warmup_steps), rise, fall)
 
     return value
@@ -142,7 +142,7 @@ def warmup_exponential_decay_schedule(
     )
 
     def value(step):
-        rise = lambda step: glide(step, 0, warmup_steps, init_value, peak_value)
+        rise = lambda step: interpolate(step, 0, warmup_steps, init_value, peak_value)
         return joined(step, [rise, decay], [warmup_steps])
 
     return value
@@ -209,9 +209,9 @@ def warmup_stable_decay_schedule(
 
     def value(step):
         total = real(total_steps)
-        risen, falls = whole(real(warmup) * total), whole(total - real(decay) * total)
-        rise = glide(step, 0, risen, init_value, peak_value)
-        fall = between(end_value, peak_value, _SHAPES[shape](step, falls, total))
+        risen, falls = snap_to_step(real(warmup) * total), snap_to_step(total - real(decay) * total)
+        rise = interpolate(step, 0, risen, init_value, peak_value)
+        fall = lerp(end_value, peak_value, _SHAPES[shape](step, falls, total))
         return jnp.where(step < risen, rise, fall)
 
     return value

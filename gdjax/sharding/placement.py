@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gdjax.core.engine.walk import walk
-from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors, tree
 from gdjax.sharding.split import OPEN, Spec, along, names_of
 from gdjax.state.names import named_leaves, parameter_of, words
@@ -100,7 +100,7 @@ def _places(
         shape, spec = np.shape(by_path[owner]), specs[owner]
         if (axis := shared.get(i)) is not None:
             spec = _slices(shape, spec, axis, mesh)
-        if is_stored(leaf):
+        if is_quantized(leaf):
             places += _of_stored(leaf, spec, mesh)
         else:
             kept = followed.axes(str(name), leaf.shape, shape)
@@ -115,7 +115,7 @@ def _places(
 
 
 def _numbered(state: Any) -> tuple[Any, range]:
-    leaves, treedef = jax.tree.flatten(state, is_leaf=is_stored)
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_quantized)
     return treedef, range(len(leaves))
 
 

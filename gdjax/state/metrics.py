@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from gdjax.core.engine.numbers import InjectHyperparamsState
-from gdjax.state.find import walk
+from gdjax.core.rule.find import nodes
 
 __all__ = ["metrics"]
 
@@ -32,7 +32,7 @@ def metrics(state: Any) -> dict[str, jax.Array]:
             `metrics`, which gives scalars by name; write one for a state of yours.
     """
     found = []
-    for path, node in walk(state):
+    for path, node in nodes(state):
         own = node.metrics() if hasattr(node, "_fields") and hasattr(node, "metrics") else {}
         if isinstance(node, InjectHyperparamsState):
             own = node.hyperparams

@@ -16,7 +16,7 @@ import numpy as np
 
 from gdjax.core.engine.transformation import name_of
 from gdjax.core.engine.walk import walk
-from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule.tree import differentiable
 
 __all__ = ["Name", "named_leaves", "parameter_of", "words"]
@@ -51,7 +51,7 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
         tx: The transformation that made the state.
         state: Its state; the arrays may be abstract.
     """
-    leaves, treedef = jax.tree.flatten(state, is_leaf=is_stored)
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_quantized)
     places = treedef.unflatten(map(_Place, range(len(leaves))))
     names: dict[int, Name] = {}
     numbers: dict[tuple, int] = {}
@@ -104,7 +104,7 @@ def parameter_of(
             if inside[start:end] in params:
                 return inside[start:end]
     if () in params and not name.moves:  # a bare array: what has its shape is for it
-        shape = tuple(leaf.form["shape"]) if is_stored(leaf) else leaf.shape
-        real = is_stored(leaf) or differentiable(leaf)
+        shape = tuple(leaf.form["shape"]) if is_quantized(leaf) else leaf.shape
+        real = is_quantized(leaf) or differentiable(leaf)
         return () if real and shape == np.shape(params[()]) else None
     return None

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.lowbit.quantized import is_stored
+from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors
 from gdjax.params.rules import select
 from gdjax.state.names import named_leaves, parameter_of, words
@@ -48,9 +48,9 @@ def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
     """
     by_path = {words(path): p for path, p in jax.tree_util.tree_leaves_with_path(params)}
     flags = _flags(params, by_path, where)
-    treedef = jax.tree.structure(state, is_leaf=is_stored)
+    treedef = jax.tree.structure(state, is_leaf=is_quantized)
     after = []
-    fresh = jax.tree.leaves(tx.init(params), is_leaf=is_stored)
+    fresh = jax.tree.leaves(tx.init(params), is_leaf=is_quantized)
     for (name, old), new in zip(named_leaves(tx, state), fresh):
         after.append(_mixed(old, new, flags.get(parameter_of(name, old, by_path), False)))
     return treedef.unflatten(after)
@@ -78,8 +78,8 @@ def _flags(params: Any, by_path: dict[tuple[str, ...], Any], where: Any) -> dict
 def _mixed(old: Any, new: Any, flag: Any) -> Any:
     if isinstance(flag, bool):
         return new if flag else old
-    if is_stored(old):
-        return old.like(_mixed(old.value(), new.value(), flag))
+    if is_quantized(old):
+        return old.requantize(_mixed(old.value(), new.value(), flag))
     if jnp.shape(old)[: flag.ndim] != flag.shape:
         return old
     return jnp.where(flag.reshape(flag.shape + (1,) * (old.ndim - flag.ndim)), new, old)

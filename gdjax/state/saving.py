@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.lowbit.quantized import Stored, is_stored
+from gdjax.core.data.renamed import former
+from gdjax.core.lowbit.quantized import Quantized, is_quantized
 from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves
 
@@ -47,9 +48,9 @@ def to_dict(tx: Any, state: Any) -> dict[str, Any]:
     """
     saved, forms = {}, {}
     for name, leaf in named_leaves(tx, state):
-        if is_stored(leaf):
+        if is_quantized(leaf):
             forms[str(name)] = leaf.form
-            parts = zip(Stored.parts, jax.tree.leaves(leaf))
+            parts = zip(Quantized.parts, jax.tree.leaves(leaf))
             saved.update({f"{name}/{part}": x for part, x in parts})
         else:
             saved[str(name)] = _data(leaf)
@@ -100,7 +101,7 @@ def from_dict(
     if entries and not source.kept:
         must = "saved must have a name in common with the state"
         errors.fail("from_dict", must, ", ".join(list(saved)[:3]))
-    treedef = jax.tree.structure(fresh, is_leaf=is_stored)
+    treedef = jax.tree.structure(fresh, is_leaf=is_quantized)
     report = Report(source.kept, source.changed, tuple(source.new), dropped)
     return treedef.unflatten(leaves), report
 
@@ -163,8 +164,9 @@ class _Source:
 
     def find(self, name: Name) -> str | None:
         """The name under which an array was saved; None if it was not."""
-        if str(name) in self.names or self.strict:
-            return str(name) if str(name) in self.names else None
+        known = next((one for one in _spellings(name) if one in self.names), None)
+        if known is not None or self.strict:
+            return known
         end = "/" + "/".join((name.owner, *name.path))
         found = [other for other in self.names if f"/{other}".endswith(end)]
         if name.moves and name.path[-1] == "count" and not found:  # of what was a number
@@ -174,7 +176,7 @@ class _Source:
 
     def read(self, name: str) -> Any:
         """What was saved under a name: an array, or one in few bits."""
-        parts = [name] if name not in self.forms else [f"{name}/{p}" for p in Stored.parts]
+        parts = [name] if name not in self.forms else [f"{name}/{p}" for p in Quantized.parts]
         values = [self.saved[part] if part in self.saved else None for part in parts]  # read once
         for part, value in zip(parts, values):
             if not hasattr(value, "dtype") or not hasattr(value, "shape"):
@@ -183,14 +185,22 @@ class _Source:
             return values[0]
         try:
             arrays = [_known(value, jnp.zeros([], jnp.bfloat16)) for value in values]
-            return Stored.build(self.forms[name], [jnp.asarray(x) for x in arrays])
+            return Quantized.build(self.forms[name], [jnp.asarray(x) for x in arrays])
         except (TypeError, ValueError, KeyError) as error:
             errors.fail("from_dict", f"{name!r} must be in few bits as its form says", str(error))
 
 
+def _spellings(name: Name) -> Iterator[str]:
+    """The name of an array, and those it had before: a value that moves has its argument's name."""
+    yield str(name)
+    if name.moves:
+        for old in former(name.path[-1]):
+            yield str(name._replace(path=(*name.path[:-1], old)))
+
+
 def _form(x: Any) -> dict[str, Any]:
     """What an array is, as JSON can tell it: shape and dtype, and how it is kept in few bits."""
-    if is_stored(x):
+    if is_quantized(x):
         return x.form
     dtype = jax.random.key_data(x).dtype if _is_key(x) else x.dtype
     shape = jnp.shape(jax.random.key_data(x)) if _is_key(x) else jnp.shape(x)
@@ -212,12 +222,12 @@ def _data(x: Any) -> Any:
 
 def _fitted(old: Any, leaf: Any, same: bool) -> Any:
     """What was saved in the form of what `init` made, placed as that is; None if it cannot be."""
-    if same and is_stored(leaf):
+    if same and is_quantized(leaf):
         return jax.tree.map(_placed, old, leaf)
-    value = old.value() if is_stored(old) else old
-    if is_stored(leaf):
+    value = old.value() if is_quantized(old) else old
+    if is_quantized(leaf):
         fits = tuple(leaf.form["shape"]) == jnp.shape(value) and _is_float(value)
-        return jax.tree.map(_placed, leaf.like(jnp.asarray(value)), leaf) if fits else None
+        return jax.tree.map(_placed, leaf.requantize(jnp.asarray(value)), leaf) if fits else None
     if _is_key(leaf):
         data = jax.random.key_data(leaf)
         fits = (jnp.shape(value), value.dtype) == (data.shape, data.dtype)
@@ -233,7 +243,7 @@ def _fitted(old: Any, leaf: Any, same: bool) -> Any:
 
 def _known(value: Any, leaf: Any) -> Any:
     """Numbers again out of NumPy's files, which do not know bfloat16 and its kin."""
-    if is_stored(value) or is_stored(leaf) or value.dtype.kind != "V" or _is_key(value):
+    if is_quantized(value) or is_quantized(leaf) or value.dtype.kind != "V" or _is_key(value):
         return value
     same = value.dtype.itemsize == leaf.dtype.itemsize
     return np.asarray(value).view(np.dtype(leaf.dtype)) if same else value

@@ -101,8 +101,8 @@ class ZClipState(NamedTuple):
 
 @transformation
 def zclip(
-    z_thresh: NonNegative = 2.5,
-    alpha: Decay = 0.97,
+    threshold: NonNegative = 2.5,
+    decay: Decay = 0.97,
     warmup_steps: NonNegative = 25,
     *,
     axis_name: Any = None,
@@ -110,14 +110,14 @@ def zclip(
     """Shortens updates whose norm stands out from the norms before, by its z-score.
 
         z = (‖g‖ − μ) / σ
-        ĝ = μ + (z_thresh² / z)·σ  where z > z_thresh,  ‖g‖ elsewhere        u = g · ĝ / ‖g‖
+        ĝ = μ + (κ² / z)·σ  where z > κ,  ‖g‖ elsewhere        u = g · ĝ / ‖g‖
         μ ← α·μ + (1 − α)·ĝ        σ² ← α·σ² + (1 − α)·(ĝ − μ)²
 
     The longer the update, the shorter it becomes, down to the mean. In the first steps nothing is
     clipped, and μ and σ² are the plain mean and variance of the norms.
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx = gd.zclip(z_thresh=2.0, warmup_steps=2)
+    >>> tx = gd.zclip(threshold=2.0, warmup_steps=2)
     >>> state = tx.init(jnp.zeros(1))
     >>> for g in (1.0, 3.0, 10.0):
     ...     u, state = tx.update(jnp.array([g]), state)
@@ -125,8 +125,8 @@ def zclip(
     Array([2.5], dtype=float32)
 
     Args:
-        z_thresh: Greatest z-score that is let pass, ≥ 0.
-        alpha: α in [0, 1), decay of mean and variance.
+        threshold: κ ≥ 0, the greatest z-score that is not clipped.
+        decay: α in [0, 1), decay of mean and variance.
         warmup_steps: Steps before clipping; one at the least.
         axis_name: Axes of `shard_map` or `pmap` over which the updates are split.
 
@@ -143,16 +143,16 @@ def zclip(
         early = t.astype(float) <= jnp.maximum(numerics.weak(warmup_steps), 1)
 
         above = length - state.mean
-        spike = ~early & (above > z_thresh * numerics.safe_sqrt(state.var))
-        # μ + z_thresh²/z · σ, which is right, and finite, at σ = 0 too.
-        low = state.mean + z_thresh**2 * safe_divide(state.var, above)
+        spike = ~early & (above > threshold * numerics.safe_sqrt(state.var))
+        # μ + κ²/z · σ, which is right, and finite, at σ = 0 too.
+        low = state.mean + threshold**2 * safe_divide(state.var, above)
         clipped = jnp.where(spike, low, length)
 
         # Welford's form of the plain mean and variance: 1/t and 1 − 1/t in the place of decays.
-        decay = jnp.where(early, 1 - 1 / t.astype(length.dtype), numerics.like(alpha, length))
-        mean = ema(state.mean, clipped, decay)
+        share = jnp.where(early, 1 - 1 / t.astype(length.dtype), numerics.like(decay, length))
+        mean = ema(state.mean, clipped, share)
         off = jnp.where(early, (clipped - state.mean) * (clipped - mean), (clipped - mean) ** 2)
-        var = ema(state.var, off, decay)
+        var = ema(state.var, off, share)
 
         factor = jnp.where(spike, safe_divide(clipped, length), 1)
         updates = tree.map(lambda g: g * factor.astype(g.dtype), updates)

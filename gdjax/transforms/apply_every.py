@@ -22,7 +22,7 @@ class ApplyEvery(NamedTuple):
 
 
 @transformation
-def apply_every(k: int = 1):
+def apply_every(every: int = 1):
     """Holds updates back, and lets their sum pass at every k-th call: a stage of a chain.
 
     The stages around it run at each call; `accumulate` is what stands for a larger batch.
@@ -35,19 +35,19 @@ def apply_every(k: int = 1):
     (0.0, -3.0)
 
     Args:
-        k: Calls from one update to the next, 1 or more.
+        every: Calls from one update to the next, 1 or more.
 
     Raises:
-        ValueError: `k` is no integer of 1 or more.
+        ValueError: `every` is no integer of 1 or more.
     """
-    if not isinstance(k, int) or k < 1:
-        errors.fail("apply_every", "k must be an integer of 1 or more", k)
+    if not isinstance(every, int) or every < 1:
+        errors.fail("apply_every", "every must be an integer of 1 or more", every)
 
     def init(params):
         return ApplyEvery(zero_count(), tree.moment_like(params))
 
     def update(updates, state, params=None, **extra):
-        due = state.count >= k - 1
+        due = state.count >= every - 1
 
         def leaf(g, held):
             total = held + g

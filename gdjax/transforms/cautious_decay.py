@@ -10,7 +10,7 @@ from gdjax.core.data.hyperparams import NonNegative
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["add_cautious_weight_decay"]
 
@@ -55,6 +55,6 @@ def add_cautious_weight_decay(weight_decay: NonNegative = 0.0, mask: Any = None)
 
     def update(updates, state, params=None, **extra):
         errors.need_params(name, params)
-        return tree.map(leaf, updates, masked(params, mask, name)), state
+        return tree.map(leaf, updates, masked_params(params, mask, name)), state
 
     return lambda params: EmptyState(), update

@@ -23,7 +23,7 @@ class HutchinsonState(NamedTuple):
 
 
 @transformation
-def hutchinson_estimator_diag_hessian(random_seed: Any = 0):
+def hutchinson_estimator_diag_hessian(key: Any = 0):
     """Estimates the diagonal of the Hessian of a function of the parameters.
 
         u = v ⊙ ∇²f(θ)·v,    v = ±1 at random
@@ -38,10 +38,10 @@ def hutchinson_estimator_diag_hessian(random_seed: Any = 0):
     Array([  6., -10.], dtype=float32)
 
     Args:
-        random_seed: A seed, or a key of `jax.random`.
+        key: A seed, or a key of `jax.random`.
 
     Raises:
-        TypeError: `random_seed` is neither, or `update` was called without `obj_fn`, a function of
+        TypeError: `key` is neither, or `update` was called without `obj_fn`, a function of
             the parameters alone that returns the loss, [].
         ValueError: `update` was called without params.
 
@@ -50,14 +50,14 @@ def hutchinson_estimator_diag_hessian(random_seed: Any = 0):
         second-order optimizer for language model pre-training, 2023,
         https://arxiv.org/abs/2305.14342
     """
-    judge_key("hutchinson_estimator_diag_hessian", random_seed)
+    judge_key("hutchinson_estimator_diag_hessian", key)
 
     def update(updates, state, params=None, *, obj_fn, **extra):
         if params is None:
             must = "update needs the parameters"
             hint = "Write update(grads, state, params, obj_fn=loss)."
             errors.fail("hutchinson_estimator_diag_hessian", must, params, instead=hint)
-        following, own = jax.random.split(key_of(state.key, random_seed))
+        following, own = jax.random.split(key_of(state.key, key))
         keys = jax.tree.leaves(leaf_keys(own, params))
         leaves, treedef = jax.tree.flatten(params)
         moves = [tree.differentiable(p) for p in leaves]
@@ -81,4 +81,4 @@ def hutchinson_estimator_diag_hessian(random_seed: Any = 0):
             HutchinsonState(jax.random.key_data(following)),
         )
 
-    return lambda params: HutchinsonState(key_data(random_seed)), update
+    return lambda params: HutchinsonState(key_data(key)), update

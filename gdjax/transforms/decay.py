@@ -88,7 +88,7 @@ def _decay(name: str, weight_decay: Any, mask: Any, sign: int = 1):
     def update(updates, state, params=None, **extra):
         if params is None:
             errors.need_params(name, params)
-        theirs = params if mask is None else masked(params, mask, name)
+        theirs = params if mask is None else masked_params(params, mask, name)
         nothing = isinstance(weight_decay, (int, float)) and weight_decay == 0  # reads no params
 
         def leaf(g, p):
@@ -99,6 +99,6 @@ def _decay(name: str, weight_decay: Any, mask: Any, sign: int = 1):
     return lambda params: EmptyState(), update
 
 
-def masked(params: Any, mask: Any, where: str) -> Any:
+def masked_params(params: Any, mask: Any, where: str) -> Any:
     """The parameters with None where the mask says False."""
     return params if mask is None else only(select(params, mask, where), params)

@@ -26,7 +26,7 @@ class DifferentiallyPrivateAggregateState(NamedTuple):
 
 @transformation
 def differentially_private_aggregate(
-    l2_norm_clip: NonNegative, noise_multiplier: NonNegative, key: Any = 0
+    max_norm: NonNegative, noise_multiplier: NonNegative, key: Any = 0
 ):
     """Averages the clipped gradients of single examples, with noise that hides each of them.
 
@@ -43,7 +43,7 @@ def differentially_private_aggregate(
     Array([0.45, 0.6 ], dtype=float32)
 
     Args:
-        l2_norm_clip: C ≥ 0, the greatest norm of the gradient of an example.
+        max_norm: C ≥ 0, the greatest norm of the gradient of an example.
         noise_multiplier: σ ≥ 0, the deviation of the noise in units of C.
         key: A seed, or a key of `jax.random`. A run is private only if nobody can guess it.
 
@@ -66,11 +66,11 @@ def differentially_private_aggregate(
         leaves = [g for g in jax.tree.leaves(updates) if tree.differentiable(g)]
         if leaves:
             count = leaves[0].shape[0]
-            sums, _ = per_example_global_norm_clip(updates, l2_norm_clip)
+            sums, _ = per_example_global_norm_clip(updates, max_norm)
 
             def leaf(g, k):
                 noise = jax.random.normal(k, g.shape, g.dtype)
-                return (g + noise_multiplier * l2_norm_clip * noise) / count
+                return (g + noise_multiplier * max_norm * noise) / count
 
             updates = tree.map(leaf, sums, leaf_keys(now, sums))
         return updates, DifferentiallyPrivateAggregateState(jax.random.key_data(after))

@@ -108,7 +108,7 @@ def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
         return unit(g, SIZES[norm](g))
 
     def update(updates, state, params=None, **extra):
-        carry = matrices.evolve if norm == "spectral" else in_place
-        return carry(leaf, (updates,), axes=matrix_axes, where=where)[0], state
+        evolve = matrices.evolve if norm == "spectral" else in_place
+        return evolve(leaf, (updates,), axes=matrix_axes, where=where)[0], state
 
     return lambda params: EmptyState(), update

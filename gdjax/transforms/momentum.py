@@ -20,7 +20,7 @@ class TraceState(NamedTuple):
 
 
 @transformation
-def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
+def trace(decay: Decay, nesterov: bool = False, mu_dtype: Any = None):
     """Adds up the updates under decay: heavy-ball momentum, or Nesterov's.
 
         v ← μ·v + g               u = v
@@ -33,7 +33,7 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
     Args:
         decay: μ in [0, 1).
         nesterov: Looks one step of momentum ahead.
-        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+        mu_dtype: Dtype in which v is kept; float32 or wider by default.
 
     Reference: Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
         https://doi.org/10.1016/0041-5553(64)90137-5; Sutskever et al., On the importance of
@@ -41,7 +41,7 @@ def trace(decay: Decay, nesterov: bool = False, accumulator_dtype: Any = None):
     """
 
     def init(params):
-        return TraceState(tree.moment_like(params, accumulator_dtype))
+        return TraceState(tree.moment_like(params, mu_dtype))
 
     def update(updates, state, params=None, **extra):
         def leaf(g, v):
@@ -62,7 +62,7 @@ class EmaState(NamedTuple):
 
 
 @transformation
-def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
+def ema(decay: Decay, debias: bool = True, mu_dtype: Any = None):
     """Averages the updates exponentially.
 
         v ← β·v + (1 − β)·g       u = v
@@ -76,11 +76,11 @@ def ema(decay: Decay, debias: bool = True, accumulator_dtype: Any = None):
     Args:
         decay: β in [0, 1).
         debias: Divides by what the weights add up to, so that the first u is g.
-        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+        mu_dtype: Dtype in which v is kept; float32 or wider by default.
     """
 
     def init(params):
-        return EmaState(zero_count(), tree.moment_like(params, accumulator_dtype))
+        return EmaState(zero_count(), tree.moment_like(params, mu_dtype))
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)

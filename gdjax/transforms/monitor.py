@@ -74,7 +74,7 @@ class MeasureWithEmaState(NamedTuple):
 
 @transformation
 def measure_with_ema(
-    measure: Callable[[Any], Any], decay: Decay, debias: bool = True, accumulator_dtype: Any = None
+    measure: Callable[[Any], Any], decay: Decay, debias: bool = True, mu_dtype: Any = None
 ):
     """Keeps an exponential average of a function of the updates in the state.
 
@@ -94,7 +94,7 @@ def measure_with_ema(
         measure: Takes the tree of updates as they are at this stage, returns an array or a tree.
         decay: β in [0, 1).
         debias: Divides by what the weights add up to.
-        accumulator_dtype: Dtype in which m is kept; float32 or wider by default.
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Raises:
         TypeError: `measure` is not callable.
@@ -104,7 +104,7 @@ def measure_with_ema(
     def init(params):
         real = lambda x: x if tree.differentiable(x) else x.astype(np.float32)
         zeros = jax.tree.map(real, _blank(measure, params))
-        mean = lambda: tree.moment_like(zeros, accumulator_dtype)
+        mean = lambda: tree.moment_like(zeros, mu_dtype)
         return MeasureWithEmaState(zero_count(), mean(), mean())
 
     def update(updates, state, params=None, **extra):
@@ -198,7 +198,7 @@ def _blank(measure: Callable[[Any], Any], params: Any) -> Any:
 
 def _take(measure: Callable[[Any], Any], updates: Any, before: Any) -> Any:
     """What is measured, in the dtypes and the places it has in the state."""
-    as_it_was = lambda x, old: distribute.put_like(numerics.like(x, old), old)
+    as_it_was = lambda x, old: distribute.reshard_like(numerics.like(x, old), old)
     return jax.tree.map(as_it_was, measure(updates), before)
 
 

@@ -25,7 +25,7 @@ class MeasureUpdateRatioState(NamedTuple):
 
 
 @transformation
-def measure_update_ratio(param_labels: Any = None):
+def measure_update_ratio(rules: Any = None):
     """Keeps in the state how long the updates are, measured by the parameters, group by group.
 
         r = ‖u‖ / ‖θ‖,  0 where θ is 0
@@ -41,7 +41,7 @@ def measure_update_ratio(param_labels: Any = None):
     {'update_ratio/bias': 0.1, 'update_ratio/rest': 0.1}
 
     Args:
-        param_labels: The groups, as `gdjax.label` takes them: `by_label(...)`, a tree of labels.
+        rules: The groups, as `gdjax.label` takes them: `by_label(...)`, a tree of labels.
             None for one group, `all`.
 
     Raises:
@@ -49,9 +49,9 @@ def measure_update_ratio(param_labels: Any = None):
     """
 
     def groups(params: Any) -> dict[str, Any]:
-        if param_labels is None:
+        if rules is None:
             return {"all": jax.tree.map(lambda _: True, params)}
-        labels = label(params, param_labels, "measure_update_ratio")
+        labels = label(params, rules, "measure_update_ratio")
         names = dict.fromkeys(map(str, jax.tree.leaves(labels)))
         return {n: jax.tree.map(lambda x, n=n: str(x) == n, labels) for n in sorted(names)}
 

@@ -62,7 +62,7 @@ def hyperball(learning_rate: NonNegative, *, matrix_axes: Any = None):
 
     def init(params):
         norm = lambda p: jnp.squeeze(length(p), (-2, -1))
-        return HyperballState(matrices.like(norm, params, axes=matrix_axes, where=where))
+        return HyperballState(matrices.per_matrix(norm, params, axes=matrix_axes, where=where))
 
     def update(updates, state, params=None, **extra):
         errors.need_params(where, params)

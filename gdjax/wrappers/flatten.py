@@ -69,15 +69,15 @@ def _vector(values: Any, like: Any) -> jax.Array:
     kinds = [numerics.wide_dtype(jnp.asarray(p if x is None else x).dtype) for x, p in pairs]
     dtype = np.result_type(np.float32, *kinds)
     flat = [
-        jnp.ravel(_on_all(jnp.zeros_like(p) if x is None else x)).astype(dtype) for x, p in pairs
+        jnp.ravel(_gathered(jnp.zeros_like(p) if x is None else x)).astype(dtype) for x, p in pairs
     ]
     return jnp.concatenate(flat) if flat else jnp.zeros(0, dtype)
 
 
-def _on_all(x: Any) -> Any:
+def _gathered(x: Any) -> Any:
     """An array on all devices, where its sharding is known: those of a vector must have one."""
-    split = distribute.place(x)
-    return x if split is None else distribute.put(x, [()] * len(split))
+    split = distribute.spec_of(x)
+    return x if split is None else distribute.reshard(x, [()] * len(split))
 
 
 def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any], Any]) -> Any:
@@ -89,7 +89,7 @@ def _leaves_of(vector: jax.Array, values: Any, like: Any, dtype: Callable[[Any],
             out.append(x)
             continue
         part = vector[start : start + np.size(p)].reshape(np.shape(p))
-        part = distribute.put_like(part, p)
+        part = distribute.reshard_like(part, p)
         start += np.size(p)
         to = None if x is None else dtype(jnp.asarray(x))
         if to is not None and not jnp.issubdtype(to, jnp.complexfloating):
@@ -130,24 +130,24 @@ def split_real_and_imaginary(inner: Any):
     """
 
     def init(params):
-        return SplitRealAndImaginaryState(inner.init(_split(params)))
+        return SplitRealAndImaginaryState(inner.init(_to_pairs(params)))
 
     def update(updates, state, params=None, **extra):
-        theirs = None if params is None else _split(params)
-        out, after = call_update(inner, _split(updates), state.inner_state, theirs, extra)
-        return _join(out), SplitRealAndImaginaryState(after)
+        theirs = None if params is None else _to_pairs(params)
+        out, after = call_update(inner, _to_pairs(updates), state.inner_state, theirs, extra)
+        return _to_complex(out), SplitRealAndImaginaryState(after)
 
     def evaluate(state, params):
         if not isinstance(inner, GradientTransformation):
             return params
-        return _join(inner.evaluate(state.inner_state, _split(params)))
+        return _to_complex(inner.evaluate(state.inner_state, _to_pairs(params)))
 
     return Rule(
         init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
     )
 
 
-def _split(values: Any) -> Any:
+def _to_pairs(values: Any) -> Any:
     def one(x: Any) -> Any:
         if not (tree.differentiable(x) and jnp.iscomplexobj(x)):
             return x
@@ -156,7 +156,7 @@ def _split(values: Any) -> Any:
     return jax.tree.map(one, values)
 
 
-def _join(values: Any) -> Any:
+def _to_complex(values: Any) -> Any:
     is_pair = lambda x: isinstance(x, SplitRealAndImaginaryArrays)
     join = lambda x: jax.lax.complex(x.real, x.imaginary) if is_pair(x) else x
     return jax.tree.map(join, values, is_leaf=is_pair)

@@ -32,7 +32,7 @@ class MechanicState(NamedTuple):
 
 @transformation(kind="wrapper")
 def mechanize(
-    base_optimizer: Any,
+    inner: Any,
     weight_decay: NonNegative = 1e-2,
     eps: NonNegative = 1e-8,
     s_init: NonNegative = 1e-6,
@@ -55,7 +55,7 @@ def mechanize(
     True
 
     Args:
-        base_optimizer: The transformation, its learning rate included.
+        inner: The transformation, its learning rate included.
         weight_decay: λ ≥ 0, a pull of the factor and not of the parameters.
         eps: In the units of h, the gradient times the steps of the base.
         s_init: s₀ ≥ 0, the factor to begin with.
@@ -76,7 +76,7 @@ def mechanize(
             return tree.scalar_like(params) + jnp.zeros(num_betas, tree.scalar_like(params).dtype)
 
         return MechanicState(
-            base_optimizer.init(params),
+            inner.init(params),
             zero_count(),
             zeros(),
             zeros(),
@@ -98,9 +98,7 @@ def mechanize(
         v = numerics.norm(jnp.stack([beta * v, jnp.broadcast_to(h, v.shape)]), axis=0)
         r = jnp.maximum(beta * r - s * h, 0)
         s = safe_divide(s_init / num_betas * m + r, v + eps)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         factor = weak(jnp.sum(s))
 
         def leaf(u, delta, x0, x):
@@ -116,5 +114,5 @@ def mechanize(
         update,
         evaluate=lambda state, params: params,
         couples=True,
-        children=(Child("base_optimizer", base_optimizer, at="base_optimizer_state"),),
+        children=(Child("inner", inner, at="base_optimizer_state"),),
     )

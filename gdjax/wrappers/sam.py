@@ -26,16 +26,16 @@ class SAMState(NamedTuple):
     """State of `sam`."""
 
     steps_since_sync: Count  # steps of the adversary since the last descent
-    opt_state: Any  # of the optimizer
+    opt_state: Any  # of `inner`
     adv_state: Any  # of the adversary
     cache: PerParam | None  # where the climb began; None in opaque mode
 
 
 @transformation(kind="wrapper")
 def sam(
-    optimizer: Any,
+    inner: Any,
     adv_optimizer: Any,
-    sync_period: int = 2,
+    every: int = 2,
     reset_state: bool = True,
     opaque_mode: bool = False,
     batch_axis_name: Any = None,
@@ -43,7 +43,7 @@ def sam(
     """Descends from where it is by the gradient at a worse point nearby.
 
         θ' = θ − a(∇L(θ))                   climbs: a is the adversary's update
-        θ ← θ + u(∇L(θ'))                   descends from θ: u is the optimizer's
+        θ ← θ + u(∇L(θ'))                   descends from θ: u is that of `inner`
 
     In the paper, the adversary is `chain(normalize(), sgd(ρ))`, so that θ' = θ + ρ·g/‖g‖; for ASAM
     it is `chain(normalize_adaptively(η), sgd(ρ))`.
@@ -62,28 +62,28 @@ def sam(
     Array([-0.1], dtype=float32)
 
     Args:
-        optimizer: What descends.
+        inner: What descends.
         adv_optimizer: A descent too: the adversary goes where it does not want to.
-        sync_period: Gradients a step, 2 or more: all but the last climb.
+        every: Gradients from one descent to the next, 2 or more: all but the last climb.
         reset_state: Whether each climb begins with a fresh state of the adversary.
         opaque_mode: Whether a call is a whole step.
         batch_axis_name: In opaque mode, axes of `shard_map` or `pmap` over which the gradients for
             the descent are averaged.
 
     Raises:
-        ValueError: `update` was called without params, or `sync_period` is less than 2.
+        ValueError: `update` was called without params, or `every` is less than 2.
         TypeError: In opaque mode, `update` was called without `grad_fn`.
 
     Reference: Foret, Kleiner, Mobahi and Neyshabur, Sharpness-aware minimization for efficiently
         improving generalization, 2020, https://arxiv.org/abs/2010.01412
     """
-    if not isinstance(sync_period, int) or sync_period < 2:
-        errors.fail("sam", "sync_period must be an integer of 2 or more", sync_period)
+    if not isinstance(every, int) or every < 2:
+        errors.fail("sam", "every must be an integer of 2 or more", every)
 
     def init(params):
         own = lambda p: jnp.copy(p) if tree.differentiable(p) else None
         cache = None if opaque_mode else jax.tree.map(own, params)
-        return SAMState(zero_count(), optimizer.init(params), adv_optimizer.init(params), cache)
+        return SAMState(zero_count(), inner.init(params), adv_optimizer.init(params), cache)
 
     def climb(grads: Any, state: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
         """Steps of the adversary, turned round."""
@@ -91,7 +91,7 @@ def sam(
         return tree.map(jnp.negative, updates), state._replace(adv_state=adv_state)
 
     def descend(grads: Any, state: Any, start: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
-        updates, opt_state = call_update(optimizer, grads, state.opt_state, start, extra)
+        updates, opt_state = call_update(inner, grads, state.opt_state, start, extra)
         state = state._replace(opt_state=opt_state, steps_since_sync=zero_count())
         return updates, state._replace(
             adv_state=adv_optimizer.init(start)
@@ -105,7 +105,7 @@ def sam(
 
     def whole(updates, state, params=None, *, grad_fn, **extra):
         here, grads, start = _needed(params), updates, params
-        for i in range(sync_period - 1):
+        for i in range(every - 1):
             moves, state = climb(grads, state, here, extra)
             here = apply_updates(here, moves)
             grads = grad_fn(here, i)
@@ -127,7 +127,7 @@ def sam(
             moves, after = descend(updates, state, start, extra)
             return apply_updates(start, moves), after
 
-        return jax.lax.cond(state.steps_since_sync < sync_period - 1, up, down)
+        return jax.lax.cond(state.steps_since_sync < every - 1, up, down)
 
     def update(updates, state, params=None, **extra):
         after, state = step(updates, state, _needed(params), **extra)
@@ -137,12 +137,12 @@ def sam(
     def evaluate(state, params):
         if not opaque_mode:
             params = begun(state, params)
-        if isinstance(optimizer, GradientTransformation):
-            params = optimizer.evaluate(state.opt_state, params)
+        if isinstance(inner, GradientTransformation):
+            params = inner.evaluate(state.opt_state, params)
         return params
 
     children = (
-        Child("optimizer", optimizer, at="opt_state"),
+        Child("inner", inner, at="opt_state"),
         Child("adv_optimizer", adv_optimizer, at="adv_state"),
     )
     if opaque_mode:

@@ -41,7 +41,7 @@ ROWS = [
         gd.muon(0.05, "dion", weight_decay=0.1, adam_learning_rate=0.01, consistent_rms=0.2),
         label="muon-dion",
     ),
-    Row(gd.scale_by_muon(beta=0.9)),
+    Row(gd.scale_by_muon(b1=0.9)),
     Row(
         gd.scale_by_muon(adaptive=True, preconditioning="spectral"), label="scale_by_muon-spectral"
     ),
@@ -152,7 +152,7 @@ NUMPY_ROWS = {
         gd.muon(
             0.02,
             "dion",
-            muon_weight_dimension_numbers={"w": gd.MuonDimensionNumbers(1, 0), "b": None},
+            matrix_axes={"w": "out in", "b": None},
         ),
         rule(
             rules.muon,
@@ -179,7 +179,7 @@ NUMPY_ROWS = {
         rule(rules.galore, eta=0.05, rank=1, gap=7, alpha=0.25, lam=0.1),
     ),
     "galore-base": (
-        gd.galore(0.05, 2, 200, base_optimizer=gd.scale_by_adam(0.8, 0.99, 1e-3)),
+        gd.galore(0.05, 2, 200, inner=gd.scale_by_adam(0.8, 0.99, 1e-3)),
         rule(rules.galore, eta=0.05, rank=2, gap=200, alpha=1.0, b1=0.8, b2=0.99, eps=1e-3),
     ),
     "scale_by_galore": (
@@ -201,7 +201,7 @@ RECORDED_ROWS = {
     "keras/adafactor": gd.adafactor(0.0625, 2),
     "keras/muon": gd.muon(
         0.0625,
-        beta=0.9,
+        b1=0.9,
         eps=1e-30,
         weight_decay=0.125,
         adam_weight_decay=0.125,

@@ -8,7 +8,7 @@ from ..oracles.rules import kronecker as rules
 from ..row import Agree, Row, recorded, rule
 
 ROWS = [
-    Row(gd.scale_by_kl_shampoo(precondition_frequency=2)),
+    Row(gd.scale_by_kl_shampoo(every=2)),
     Row(gd.kl_shampoo(0.05, weight_decay=0.01)),
     Row(gd.scale_by_kron()),
     Row(gd.kron(0.05, preconditioner_update_probability=0.5)),
@@ -17,11 +17,11 @@ ROWS = [
 NUMPY_ROWS = {
     "kl_shampoo": (gd.kl_shampoo(0.05), rule(rules.kl_shampoo, eta=0.05)),
     "kl_shampoo-all": (
-        gd.kl_shampoo(0.05, 0.9, 0.8, 0.3, 0.1, precondition_frequency=3, init_factor=0.1),
+        gd.kl_shampoo(0.05, 0.9, 0.8, 0.3, 0.1, every=3, init_factor=0.1),
         rule(rules.kl_shampoo, eta=0.05, b1=0.9, b2=0.8, eps=0.3, lam=0.1, every=3, factor=0.1),
     ),
     "kl_shampoo-diagonal": (
-        gd.kl_shampoo(0.05, max_precond_dim=2, precondition_frequency=1),
+        gd.kl_shampoo(0.05, max_precond_dim=2, every=1),
         rule(rules.kl_shampoo, eta=0.05, diagonal=(1,), every=1),
     ),
     "kron": (gd.kron(0.05), rule(rules.kron, eta=0.05)),
@@ -71,7 +71,7 @@ SOLVED_IN_FLOAT32 = {
     "one_diag": gd.kron(
         0.05,
         weight_decay=0.1,
-        weight_decay_mask={"w": True, "b": False},
+        mask={"w": True, "b": False},
         memory_save_mode="one_diag",
         momentum_into_precond_update=False,
     ),

@@ -52,7 +52,7 @@ ROWS = [
     Row(gd.scale_by_simplified_ademamix(alpha=1.0)),
     Row(gd.scale_by_madgrad(0.1)),
     Row(
-        gd.scale_by_sophia(gamma=1.0, clip_threshold=None, update_interval=2),
+        gd.scale_by_sophia(gamma=1.0, clipping_threshold=None, every=2),
         extra={"obj_fn": bowl},
     ),
     Row(gd.hutchinson_estimator_diag_hessian(3), extra={"obj_fn": bowl}, descends=False),
@@ -65,7 +65,7 @@ ROWS = [
     # wrappers
     Row(gd.cautious(gd.adam(0.1))),
     Row(gd.mars(gd.adam(0.1, b1=0.9), b1=0.9)),
-    Row(gd.lookahead(gd.adam(0.1), sync_period=2, slow_step_size=0.5)),
+    Row(gd.lookahead(gd.adam(0.1), every=2, slow_step_size=0.5)),
     Row(gd.lookahead(gd.sgd(0.1), 2, 0.8, reset_state=True), label="lookahead-reset"),
 ]
 
@@ -280,7 +280,7 @@ AGREE = (
                 gamma=0.01,
                 eps=2e-4,
                 weight_decay=1.0,
-                update_interval=1,
+                every=1,
             ),
             recorded("modern", "torch/sophia"),
             extra=told,
@@ -302,12 +302,12 @@ AGREE = (
             extra=told,
         ),
         "numpy-sophia": Agree(
-            sophia(0.05, **SOPHIA, weight_decay=0.1, clip_threshold=0.8, update_interval=3),
+            sophia(0.05, **SOPHIA, weight_decay=0.1, clipping_threshold=0.8, every=3),
             rule(rules.sophia, eta=0.05, **SOPHIA, lam=0.1, rho=0.8, every=3, curvature=curvature),
             extra=told,
         ),
         "numpy-sophia-unclipped": Agree(
-            sophia(0.02, **SOPHIA, weight_decay=0.0, clip_threshold=None, update_interval=10),
+            sophia(0.02, **SOPHIA, weight_decay=0.0, clipping_threshold=None, every=10),
             rule(rules.sophia, eta=0.02, **SOPHIA, rho=math.inf, every=10, curvature=curvature),
             extra=told,
         ),

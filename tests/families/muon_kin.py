@@ -112,7 +112,7 @@ NUMPY_ROWS = {
     "muon_hyperball": (
         gd.muon_hyperball(
             halving,
-            beta=0.8,
+            b1=0.8,
             eps=1e-3,
             adam_b1=0.8,
             adam_b2=0.99,
@@ -258,7 +258,7 @@ ADAM = {
     "adam_weight_decay": 0.1,
     "adam_learning_rate": 0.02,
 }
-clipping = {"head_axes": "in (3 out)", "beta": 0.9, "eps": 0.0, "weight_decay": 0.1} | ADAM
+clipping = {"head_axes": "in (3 out)", "b1": 0.9, "eps": 0.0, "weight_decay": 0.1} | ADAM
 
 
 def scions(norm, constrained=False, radius=0.7):
@@ -277,7 +277,7 @@ RECORDED_ROWS = {
             {"w": "w", "b": "b"},
             # The package scales by the shape besides.
             w=gd.chain(
-                gd.scale_by_muon(beta=0.9, eps=0.0, nesterov=False),
+                gd.scale_by_muon(b1=0.9, eps=0.0, nesterov=False),
                 gd.scale_by_neurons(0.8, 0.0, None),
                 gd.scale_by_shape(),
                 gd.add_decayed_weights(0.1),
@@ -299,8 +299,8 @@ RECORDED_ROWS = {
 
 TORCH_ROWS = {
     "muon": gd.muon(0.05, eps=0.0, weight_decay=0.1, **ADAM),
-    "muon_plain": gd.muon(0.05, beta=0.8, eps=0.0, nesterov=False, **ADAM),
-    "muon_rms": gd.muon(0.05, ns_steps=3, eps=0.0, weight_decay=0.1, consistent_rms=0.2, **ADAM),
+    "muon_plain": gd.muon(0.05, b1=0.8, eps=0.0, nesterov=False, **ADAM),
+    "muon_rms": gd.muon(0.05, steps=3, eps=0.0, weight_decay=0.1, consistent_rms=0.2, **ADAM),
 }
 
 

@@ -15,9 +15,9 @@ def halving(t):
 # Gradients of the examples span less than their columns, and what is rounding there is divided by
 # its own size: eps is more, here.
 ROWS = [
-    Row(gd.scale_by_soap(0.9, 0.95, 0.1, precondition_frequency=2, skip_first=False)),
+    Row(gd.scale_by_soap(0.9, 0.95, 0.1, every=2, skip_first=False)),
     Row(gd.soap(0.05, eps=0.1, weight_decay=0.1)),
-    Row(gd.scale_by_shampoo(0.9, 0.1, precondition_frequency=2)),
+    Row(gd.scale_by_shampoo(0.9, 0.1, every=2)),
     Row(
         gd.scale_by_shampoo(None, 0.1, method="newton", block_size=2, start_step=1),
         label="scale_by_shampoo-newton",
@@ -37,13 +37,13 @@ FIRST = {"kind": None, "b1": 0.0, "frequency": 1}  # Shampoo as of its first pap
 NUMPY_ROWS = {
     "soap": (gd.soap(halving), rule(rules.soap, eta=halving)),
     "soap-all": (
-        gd.soap(0.05, 0.8, 0.9, 0.1, 0.2, b3=0.7, precondition_frequency=3, skip_first=False),
+        gd.soap(0.05, 0.8, 0.9, 0.1, 0.2, b3=0.7, every=3, skip_first=False),
         rule(
             rules.soap, eta=0.05, b1=0.8, b2=0.9, eps=0.1, lam=0.2, b3=0.7, frequency=3, skip=False
         ),
     ),
     "scale_by_soap": (
-        descent(gd.scale_by_soap(precondition_frequency=1, max_precond_dim=2), 0.05),
+        descent(gd.scale_by_soap(every=1, max_precond_dim=2), 0.05),
         rule(rules.soap, eta=0.05, frequency=1, longest=2),
     ),
     "shampoo": (gd.shampoo(halving), rule(rules.shampoo, eta=halving)),
@@ -58,7 +58,7 @@ NUMPY_ROWS = {
             graft_eps=0.1,
             initial_accumulator_value=0.3,
             root=3,
-            precondition_frequency=3,
+            every=3,
             start_step=4,
             block_size=2,
         ),
@@ -83,7 +83,7 @@ NUMPY_ROWS = {
         rule(rules.shampoo, eta=0.05, kind="adagrad", longest=2, diagonal=True),
     ),
     "shampoo-one-side": (
-        gd.shampoo(0.05, b2=None, grafting="sgd", max_precond_dim=2, precondition_frequency=1),
+        gd.shampoo(0.05, b2=None, grafting="sgd", max_precond_dim=2, every=1),
         rule(rules.shampoo, eta=0.05, b2=None, kind="sgd", longest=2, frequency=1),
     ),
     "shampoo-sums-grafted": (  # the squares of the grafted method decay by 0.999
@@ -91,7 +91,7 @@ NUMPY_ROWS = {
         rule(rules.shampoo, eta=0.05, b2=None),
     ),
     "scale_by_shampoo-newton": (
-        descent(gd.scale_by_shampoo(eps=1e-2, precondition_frequency=1, method="newton")),
+        descent(gd.scale_by_shampoo(eps=1e-2, every=1, method="newton")),
         rule(rules.shampoo, eta=0.3, eps=1e-2, **FIRST),
     ),
     "graft": (
@@ -110,7 +110,7 @@ NUMPY_ROWS = {
             0.1,
             0.2,
             b3=0.7,
-            precondition_frequency=3,
+            every=3,
             max_precond_dim=2,
             backend="svd",
             skip_first=False,
@@ -139,7 +139,7 @@ NUMPY_ROWS = {
 
 
 def soap(frequency, b3=None):
-    return gd.soap(0.05, 0.9, 0.95, 1e-30, b3=b3, precondition_frequency=frequency)
+    return gd.soap(0.05, 0.9, 0.95, 1e-30, b3=b3, every=frequency)
 
 
 RECORDED_ROWS = {
@@ -152,7 +152,7 @@ RECORDED_ROWS = {
         0.0,
         grafting=None,
         initial_accumulator_value=1e-2,
-        precondition_frequency=1,
+        every=1,
     ),
     "heavyball/soap": soap(1000, 0.9),
     "heavyball/soap-refreshed": soap(1, 0.9),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
@@ -22,6 +23,20 @@ from gdjax.wrappers.select import masked as _masking
 __all__ = NAMES["contrib"]
 
 __getattr__, __dir__ = namespace("contrib", ("gdjax",))
+
+
+class MuonDimensionNumbers(NamedTuple):
+    """Which axes of an array are the two sides of a matrix; the other axes number matrices."""
+
+    reduction_axis: int | Sequence[int] = 0  # summed over with the inputs
+    output_axis: int | Sequence[int] = 1
+
+
+class GaLoreDimensionNumbers(NamedTuple):
+    """As `MuonDimensionNumbers`, for GaLore."""
+
+    reduction_axis: int | Sequence[int] = 0
+    output_axis: int | Sequence[int] = 1
 
 
 def scale_by_ademamix(
@@ -117,7 +132,7 @@ def muon(
         nesterov=nesterov,
         adaptive=adaptive,
         preconditioning=preconditioning,
-        weight_dimension_numbers=numbers,
+        matrix_axes=numbers,
     )
     matrices = _chain(
         rule,

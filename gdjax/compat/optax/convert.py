@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors, tree
@@ -249,7 +250,8 @@ class _Filling:
         last = jnp.maximum(jnp.asarray(count) - 1, 0)
         rules = self.rules.get(id(a.state), {})
         for name, old in getattr(a.state, "hyperparams", {}).items():
-            value = held[name] if name in held else rules[name](last) if name in rules else old
+            theirs = next((n for n in (name, *former(name)) if n in held), None)
+            value = rules[name](last) if theirs is None and name in rules else held.get(theirs, old)
             numbers = new.setdefault("hyperparams", {})
             numbers[name] = self.like(old, value, _join(a.path, f"hyperparams/{name}"))
         for name, old in getattr(a.state, "hyperparams_states", {}).items():

@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
+from gdjax.compat.optax.spellings import spelled
 from gdjax.core.rule import errors
 
 __all__ = ["NAMES", "namespace"]
@@ -108,7 +109,7 @@ def namespace(
         space: Key of `NAMES`, the module's name after `optax.`.
         sources: The modules in which a name is looked for, first come, first served.
     """
-    module = f"optax.{space}".rstrip(".")
+    module, here = f"optax.{space}".rstrip("."), f"{_HERE}.{space}".rstrip(".")
 
     def look(name: str) -> Any:
         if name in ("__path__", "__all__") or name not in NAMES[space]:
@@ -118,11 +119,11 @@ def namespace(
             return importlib.import_module(f"{_HERE}.{name}")
         for source in filter(importlib.util.find_spec, (*sources, "gdjax.states")):
             if (found := getattr(importlib.import_module(source), name, None)) is not None:
-                return found
+                return spelled(name, found, here) if source == "gdjax" else found
         raise AttributeError(f"gdjax has no counterpart of {module}.{name}.")
 
     def listed() -> list[str]:
-        here = importlib.import_module(f"{_HERE}.{space}".rstrip("."))
-        return sorted(name for name in NAMES[space] if hasattr(here, name))
+        found = importlib.import_module(here)
+        return sorted(name for name in NAMES[space] if hasattr(found, name))
 
     return look, listed

@@ -301,7 +301,7 @@ def adafactor(
     if momentum is None:
         return _adafactor.adafactor(*numbers, *more, None, *last)
     without = _adafactor.adafactor(*numbers, *more, None, None, None, eps, factored)
-    average = _momentum.ema(momentum, debias=False, accumulator_dtype=dtype_momentum)
+    average = _momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum)
     decay = (
         []
         if weight_decay_rate is None

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
+from gdjax.core.data import renamed
 from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, show
 from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_mask, is_number, range_in
@@ -16,18 +17,6 @@ from gdjax.core.rule import errors
 __all__ = ["Factory", "Kind"]
 
 Kind = Literal["optimizer", "wrapper", "transformation", "schedule", "rule"]
-
-# What other libraries call an argument. Offered where the factory has what stands on the right.
-_ELSEWHERE = {
-    "lr": "learning_rate",
-    "beta1": "b1",
-    "beta2": "b2",
-    "beta_1": "b1",
-    "beta_2": "b2",
-    "betas": "b1",
-    "epsilon": "eps",
-    "wd": "weight_decay",
-}
 
 
 class Factory:
@@ -107,14 +96,7 @@ class Factory:
             return dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
             names = list(self.signature.parameters)
-            if not (wrong := [k for k in kwargs if k not in names]):
-                raise TypeError(f"{self.name}: {error}. Write {self}.") from None
-            known = _ELSEWHERE.get(wrong[0], "")
-            hint = f"Did you mean {known}?" if known in names else errors.nearest(wrong[0], names)
-            hint = hint or f"Write {self}."
-            raise TypeError(
-                f"{self.name}: got an unexpected keyword argument {wrong[0]!r}. {hint}"
-            ) from None
+            raise renamed.misfit(self.name, str(self), error, kwargs, names) from None
 
     def __str__(self) -> str:
         """The call with its defaults, as one would type it: no annotations."""

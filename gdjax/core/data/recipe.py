@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from gdjax.core.data import renamed
 from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, freeze, show
 from gdjax.core.data.factory import Factory, Kind
@@ -122,7 +123,8 @@ class Recipe(Remembers):
             named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
             names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
             names = [*(n for stages in named for n in stages), *names]
-            hint = errors.nearest(next(iter(changes)), names)
+            wrong = next(iter(changes))
+            hint = renamed.argument(wrong, names) or errors.nearest(wrong, names)
             must = f"replace takes {', '.join(names) or 'nothing'}"
             errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
         bound = inspect.BoundArguments(self._factory.signature, arguments)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""Maps of numbers in [−1, 1] to 256 codes and back: dynamic, linear, companded.
+"""Codebooks of 256 numbers in [−1, 1]: dynamic, linear, companded; encoding and decoding by them.
 
-A map is a book, the number that each code stands for, and a rule that finds the code of a number
-without searching the book. There are two of each kind: one for numbers of either sign, whose code
-127 is 0, and one for squares, whose code 0 is 0 and which gives no positive number that code.
+A codebook has the number that each 8-bit code stands for, and a rule that finds the code of a
+number without a search. There are two of each kind: one for numbers of either sign, whose code 127
+is 0, and one for squares, whose code 0 is 0 and which gives no positive number that code.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from jax.sharding import PartitionSpec
 
 from gdjax.core.mesh import distribute
 
-__all__ = ["MAPS", "book", "code_of", "number_of"]
+__all__ = ["CODEBOOKS", "codebook", "decode", "encode"]
 
-MAPS = ("8bit", "8bit-linear", "8bit-companded")
+CODEBOOKS = ("8bit", "8bit-linear", "8bit-companded")
 
-_DECADES = 7  # of the dynamic map: 10⁻⁶ to 1
+_DECADES = 7  # of the dynamic codebook: 10⁻⁶ to 1
 _ZERO = 127  # the code of 0 among numbers of either sign
 
 
 @functools.cache
-def book(name: str, square: bool) -> np.ndarray:
+def codebook(name: str, square: bool) -> np.ndarray:
     """The number that each of the 256 codes stands for, [256] float32, ascending.
 
-    >>> [round(float(x), 9) for x in book("8bit", square=True)[[0, 1, 2, 255]]]
+    >>> [round(float(x), 9) for x in codebook("8bit", square=True)[[0, 1, 2, 255]]]
     [0.0, 3.25e-07, 7.75e-07, 1.0]
 
     Args:
-        name: One of `MAPS`.
-        square: Whether it is the map for squares.
+        name: One of `CODEBOOKS`.
+        square: Whether it is the codebook for squares.
     """
     k = np.arange(256 if square else 128)
     if name == "8bit":
@@ -41,7 +41,8 @@ def book(name: str, square: bool) -> np.ndarray:
     elif name == "8bit-linear" and not square:
         size = k / 127
     elif name == "8bit-linear":
-        return book("8bit", True)  # equal steps would raise small squares to a 255th of the largest
+        # Equal steps would raise small squares to a 255th of the largest.
+        return codebook("8bit", True)
     else:
         size = (k / 255) ** 2 if square else (k / 127) / (2 - k / 127)
     size = size.astype(np.float32)
@@ -53,7 +54,7 @@ def book(name: str, square: bool) -> np.ndarray:
 
 
 def _dynamic(first: int) -> np.ndarray:
-    """The sizes of the dynamic map: 0, the centres of the cells of each decade, and 1.
+    """The sizes of the dynamic codebook: 0, the centres of the cells of each decade, and 1.
 
     Decade i from 10⁻⁶ up has first·2ⁱ equal cells. Rounded as the packages round that have it: the
     ends of the cells are those of torch.linspace(0.1, 1).
@@ -69,20 +70,20 @@ def _dynamic(first: int) -> np.ndarray:
     return np.concatenate([*sizes, np.ones(1, np.float32)])
 
 
-def number_of(codes: jax.Array, name: str, square: bool, dtype: np.dtype) -> jax.Array:
+def decode(codes: jax.Array, name: str, square: bool, dtype: np.dtype) -> jax.Array:
     """The numbers that codes stand for."""
-    numbers = jnp.asarray(book(name, square).astype(dtype))
-    where = distribute.place(codes)
+    numbers = jnp.asarray(codebook(name, square).astype(dtype))
+    where = distribute.spec_of(codes)
     spec = None if where is None else PartitionSpec(*(names or None for names in where))
     at = numbers.at[codes.astype(jnp.uint32)]
     return at.get(mode="promise_in_bounds", out_sharding=spec)
 
 
-def code_of(x: jax.Array, name: str, square: bool) -> jax.Array:
-    """The codes of numbers in [−1, 1], uint8: those of the nearest in the book.
+def encode(x: jax.Array, name: str, square: bool) -> jax.Array:
+    """The codes of numbers in [−1, 1], uint8: those of the nearest in the codebook.
 
     >>> import jax.numpy as jnp
-    >>> code_of(jnp.array([-1.0, 0.0, 1e-9, 1.0]), "8bit", square=False)
+    >>> encode(jnp.array([-1.0, 0.0, 1e-9, 1.0]), "8bit", square=False)
     Array([  0, 127, 127, 255], dtype=uint8)
     """
     size = x if square else jnp.abs(x)
@@ -103,7 +104,7 @@ def _dynamic_code(size: jax.Array, first: int) -> jax.Array:
     Decade i begins at code first·2ⁱ − first + 1, and its cells are equal, so the nearest centre is
     that of the cell in which the size lies. Between two decades the nearer centre decides.
     """
-    numbers = book("8bit", first == 2).astype(np.float64)[-(127 * first + 2) :]
+    numbers = codebook("8bit", first == 2).astype(np.float64)[-(127 * first + 2) :]
     middles = (numbers[1:] + numbers[:-1]) / 2
     starts = [first * 2**i - first + 1 for i in range(_DECADES + 1)]
     slope = cells = jnp.zeros_like(size)

@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec, get_abstract_mesh
 
-from gdjax.core.lowbit.codebooks import MAPS, code_of, number_of
+from gdjax.core.lowbit.codebooks import CODEBOOKS, decode, encode
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 
-__all__ = ["FORMATS", "Kind", "Stored", "block_shape", "check_format", "is_stored", "mix"]
+__all__ = ["FORMATS", "Format", "Quantized", "block_shape", "check_format", "is_quantized", "mix"]
 
-FORMATS = (*MAPS, "bf16")
+FORMATS = (*CODEBOOKS, "bf16")
 
 
-class Kind(NamedTuple):
-    """What is known of a stored array beside its numbers."""
+class Format(NamedTuple):
+    """The format of a quantized array: all that is static about it but its shape."""
 
     format: str  # one of FORMATS
     square: bool  # whether the numbers are squares, of which no positive one may become 0
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
 
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True)
-class Stored:
+class Quantized:
     """An array in few bits, a pytree of two arrays: the codes and the scales.
 
     `codes` has the shape of the array, so it is placed as the array would be. A block is a box of
@@ -44,7 +44,7 @@ class Stored:
     infinity is NaN everywhere. Numbers smaller than float32's smallest normal one count as 0.
 
     >>> import jax.numpy as jnp
-    >>> x = Stored.of(jnp.array([3.0, -1.0, 0.0, 1e-9]), "8bit")
+    >>> x = Quantized.of(jnp.array([3.0, -1.0, 0.0, 1e-9]), "8bit")
     >>> x.codes, x.scale
     (Array([255,  47, 127, 127], dtype=uint8), Array([3.], dtype=float32))
     >>> x.value().round(2)
@@ -53,15 +53,15 @@ class Stored:
 
     codes: Any  # in the shape of the array: uint8, or bfloat16
     scale: Any  # [blocks along each axis] float32 or wider, or [] where there are no blocks
-    kind: Kind
+    kind: Format
 
     parts: ClassVar[tuple[str, str]] = ("codes", "scale")
 
     @classmethod
     def of(
         cls, array: Any, format: str, *, square: bool = False, block: int = 256, seed: Any = None
-    ) -> Stored:
-        """Stores a real floating-point array.
+    ) -> Quantized:
+        """Quantizes a real floating-point array.
 
         Args:
             array: The array.
@@ -72,23 +72,23 @@ class Stored:
             seed: [] uint32 or a Python number, of what `"bf16"` does at random; None rounds to
                 nearest.
         """
-        check_format(format, "Stored")
+        check_format(format, "Quantized")
         array = jnp.asarray(array)
         if not jnp.issubdtype(array.dtype, jnp.floating):
-            errors.fail("Stored", "the array must be real and floating-point", array.dtype)
+            errors.fail("Quantized", "the array must be real and floating-point", array.dtype)
         shape = () if format == "bf16" else block_shape(array.shape, block)
-        return _encode(array, Kind(format, square, array.dtype, shape), seed)
+        return _encode(array, Format(format, square, array.dtype, shape), seed)
 
     @classmethod
-    def build(cls, form: dict[str, Any], parts: Sequence[Any]) -> Stored:
-        """Makes one of its form and its arrays, in the order of `Stored.parts`.
+    def build(cls, form: dict[str, Any], parts: Sequence[Any]) -> Quantized:
+        """Makes one of its form and its arrays, in the order of `Quantized.parts`.
 
         Raises:
             ValueError: The form is none, or the arrays do not have it.
         """
-        check_format(form["format"], "Stored")
+        check_format(form["format"], "Quantized")
         block = tuple(int(n) for n in form["block"])
-        kind = Kind(form["format"], bool(form["square"]), jnp.dtype(form["dtype"]), block)
+        kind = Format(form["format"], bool(form["square"]), jnp.dtype(form["dtype"]), block)
         codes, scale = parts
         like = jax.eval_shape(
             lambda: _encode(jnp.zeros(tuple(form["shape"]), kind.dtype), kind, None)
@@ -96,7 +96,7 @@ class Stored:
         for name, got, want in zip(cls.parts, parts, (like.codes, like.scale)):
             if (got.shape, got.dtype) != (want.shape, want.dtype):
                 must = f"{name} must be {want.dtype} {want.shape}"
-                errors.fail("Stored", must, f"{got.dtype} {got.shape}")
+                errors.fail("Quantized", must, f"{got.dtype} {got.shape}")
         return cls(codes, scale, kind)
 
     @property
@@ -121,35 +121,35 @@ class Stored:
         if kind.format == "bf16":
             return self.codes.astype(kind.dtype)
         wide = self.scale.dtype
-        numbers = number_of(self.codes, kind.format, kind.square, wide)
+        numbers = decode(self.codes, kind.format, kind.square, wide)
         value = numbers * _spread(self.scale, kind.block, self.shape)
         if kind.square:  # the product may be too small for its dtype
             tiny = float(jnp.finfo(kind.dtype).tiny)
             value = jnp.where(self.codes > 0, jnp.maximum(value, tiny), value)
         return value.astype(kind.dtype)
 
-    def like(self, array: Any, seed: Any = None) -> Stored:
-        """Another array in the same format; see `Stored.of`."""
+    def requantize(self, array: Any, seed: Any = None) -> Quantized:
+        """Quantizes another array in the same format; see `Quantized.of`."""
         return _encode(jnp.asarray(array).astype(self.dtype), self.kind, seed)
 
-    def tree_flatten_with_keys(self) -> tuple[Any, Kind]:
-        """Codes and scale, and what is known without them."""
+    def tree_flatten_with_keys(self) -> tuple[Any, Format]:
+        """Codes and scale, and the format."""
         key = jax.tree_util.GetAttrKey
         return ((key("codes"), self.codes), (key("scale"), self.scale)), self.kind
 
-    def tree_flatten(self) -> tuple[Any, Kind]:
+    def tree_flatten(self) -> tuple[Any, Format]:
         """The same without keys."""
         return (self.codes, self.scale), self.kind
 
     @classmethod
-    def tree_unflatten(cls, kind: Kind, parts: Sequence[Any]) -> Stored:
+    def tree_unflatten(cls, kind: Format, parts: Sequence[Any]) -> Quantized:
         """Puts it together again, of anything."""
         return cls(parts[0], parts[1], kind)
 
 
-def is_stored(x: Any) -> bool:
-    """Tells an array in few bits, which is one leaf for whoever names or unpacks arrays."""
-    return isinstance(x, Stored)
+def is_quantized(x: Any) -> bool:
+    """Whether this is a quantized array, one leaf for whatever names or unpacks arrays."""
+    return isinstance(x, Quantized)
 
 
 def check_format(format: Any, where: str) -> None:
@@ -179,33 +179,33 @@ def block_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
     return tuple(reversed(sides))
 
 
-def _encode(x: jax.Array, kind: Kind, seed: Any) -> Stored:
+def _encode(x: jax.Array, kind: Format, seed: Any) -> Quantized:
     wide = numerics.wide(x)
     if kind.format == "bf16":
         one = jnp.ones([], jnp.float32)
         rounds = kind.square and seed is not None
-        return Stored(_rounded(wide, seed) if rounds else x.astype(jnp.bfloat16), one, kind)
+        return Quantized(_rounded(wide, seed) if rounds else x.astype(jnp.bfloat16), one, kind)
     scale = _scales(wide, kind)
     spread = _spread(scale, kind.block, x.shape)
     usable = (spread != 0) & (spread == spread)
     ratio = jnp.where(usable, wide / jnp.where(usable, spread, 1), 0)
-    codes = code_of(ratio, kind.format, kind.square)
+    codes = encode(ratio, kind.format, kind.square)
     if kind.square:
         codes = jnp.where((wide > 0) & usable, jnp.maximum(codes, 1), codes)
-    return Stored(codes, scale, kind)
+    return Quantized(codes, scale, kind)
 
 
-def _scales(x: jax.Array, kind: Kind) -> jax.Array:
+def _scales(x: jax.Array, kind: Format) -> jax.Array:
     """The largest size in each block, NaN where an entry is not finite.
 
     The dynamic map has a code for 1 and none for −1: there it takes the sign of its entry.
     """
     sides = (1,) * (x.ndim - len(kind.block)) + kind.block
-    where = distribute.place(x)
+    where = distribute.spec_of(x)
     if where is not None:  # axes stay split whose shards have whole blocks
         whole = [n % (side * _shards(names)) == 0 for n, side, names in zip(x.shape, sides, where)]
         where = [names if w else () for names, w in zip(where, whole)]
-        x = distribute.put(x, where)
+        x = distribute.reshard(x, where)
     ends = [-n % side for n, side in zip(x.shape, sides)]
     if any(ends):
         x = jnp.pad(x, [(0, end) for end in ends])
@@ -227,7 +227,7 @@ def _spread(scale: jax.Array, block: tuple[int, ...], shape: tuple[int, ...]) ->
     sides = tuple(1 if m == 1 else side for m, side in zip(scale.shape, sides))
     boxes = jnp.expand_dims(scale, tuple(range(1, 2 * scale.ndim, 2)))
     boxes = jnp.broadcast_to(boxes, [k for pair in zip(scale.shape, sides) for k in pair])
-    where = distribute.place(scale)
+    where = distribute.spec_of(scale)
     whole = _reshaped(boxes, [m * side for m, side in zip(scale.shape, sides)], where)
     spread = whole[tuple(slice(0, n) for n in shape)]
     return jnp.broadcast_to(spread, shape)

@@ -34,7 +34,7 @@ from gdjax.core.lowbit.quantized import mix
 from gdjax.core.rule import tree
 
 __all__ = [
-    "carry",
+    "evolve_narrow",
     "inverse",
     "is_narrow",
     "land",
@@ -54,7 +54,9 @@ def is_narrow(x: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
 
 
-def carry(leaf: Callable[..., Any], updates: Any, params: Any, *states: Any) -> tuple[Any, ...]:
+def evolve_narrow(
+    leaf: Callable[..., Any], updates: Any, params: Any, *states: Any
+) -> tuple[Any, ...]:
     """Carries a rule for one array over the parameters of few bits; other leaves pass.
 
     `leaf` takes update and parameter in float32, the parameter's dtype, the arrays of `states`, and

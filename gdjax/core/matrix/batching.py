@@ -14,7 +14,7 @@ from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 from gdjax.core.rule.leaf import of_one_precision
 
-__all__ = ["Axes", "carry"]
+__all__ = ["Axes", "evolve_stacks"]
 
 
 class Axes(NamedTuple):
@@ -57,7 +57,7 @@ class Axes(NamedTuple):
     def unstack(self, stack: Any, like: Any) -> Any:
         """The array that a stack is, in the shape and the place of the one that it came of."""
         apart = distribute.reshape(stack, self.sizes(self.order)).transpose(np.argsort(self.order))
-        return distribute.put_like(distribute.reshape(apart, np.shape(like)), like)
+        return distribute.reshard_like(distribute.reshape(apart, np.shape(like)), like)
 
 
 class _Row(NamedTuple):
@@ -68,12 +68,14 @@ class _Row(NamedTuple):
     lead: tuple[int, ...]  # the axes that `count` is of
 
 
-def carry(leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int) -> list[Any]:
+def evolve_stacks(
+    leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int
+) -> list[Any]:
     """Carries a rule for one matrix over rows of stacks; gives the first `kept` of each row.
 
     On CPU a loop is rolled: products of two matrices at a time are faster there than of a batch.
     Elsewhere the matrices are one batch. Under `jax.set_mesh` each device takes its share of them,
-    see `dealing`.
+    see `gdjax.core.mesh.distribute`.
 
     Args:
         leaf: A function of one matrix [m, n] and what belongs to it, all in one precision.
@@ -87,7 +89,7 @@ def carry(leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int) 
     flat = [_flat(row) for row in rows]
     groups: dict[Any, list[int]] = {}
     for i, row in enumerate(flat):
-        places = [distribute.place(x) for x in row.arrays]
+        places = [distribute.spec_of(x) for x in row.arrays]
         kinds = tuple((x.shape[1:], x.dtype, at) for x, at in zip(row.arrays, places))
         # What is split over the devices by matrices stays there, and goes with no other.
         alone = i if any(at and at[0] for at in places) else None
@@ -104,7 +106,7 @@ def carry(leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int) 
             after[:] = [structure]
             return results
 
-        results = distribute.dealt(_each(one, sum(counts)), stacks, sum(counts))
+        results = distribute.distribute(_each(one, sum(counts)), stacks, sum(counts))
         start = 0
         for i, count in zip(members, counts):
             parts = results if len(members) == 1 else [x[start : start + count] for x in results]
@@ -128,10 +130,12 @@ def _called(leaf: Callable[..., Any], row: tuple[Any, ...], kept: int) -> tuple[
     out = leaf(*of_one_precision(row))
     out = out if isinstance(out, tuple) and kept > 1 else (out,)
     if len(out) != kept:
-        errors.fail("carry", f"leaf must return {kept} arrays, as many as trees go in", len(out))
+        must = f"leaf must return {kept} arrays, as many as trees go in"
+        errors.fail("evolve_stacks", must, len(out))
     before, after = (jax.tree.map(np.shape, tuple(x[1:kept])) for x in (row, out))
     if before != after:
-        errors.fail("carry", f"leaf must keep the shapes of its state, {before}", str(after))
+        must = f"leaf must keep the shapes of its state, {before}"
+        errors.fail("evolve_stacks", must, str(after))
     return out[0], *jax.tree.map(numerics.like, tuple(out[1:]), tuple(row[1:kept]))
 
 

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.matrix.batching import Axes, carry
+from gdjax.core.matrix.batching import Axes, evolve_stacks
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.params.rules import ParamRule, _matches, _names, _rule
 
@@ -212,7 +212,7 @@ def evolve(
 
     `leaf` takes one matrix [m, n] of each of `trees` and of `read` and returns one for each of
     `trees`: the updates first, then state, which leaves in the dtype it had. A state holds what
-    `like` made. Matrices of one shape go together, see `gdjax.core.matrix.batching`.
+    `per_matrix` made. Matrices of one shape go together, see `gdjax.core.matrix.batching`.
 
     Args:
         leaf: The rule.
@@ -237,7 +237,7 @@ def evolve(
         rows.append((a.stack(jnp.asarray(x)), *(state[i] for state in others), *arrays))
         members.append(i)
     columns = [list(leaves), *(list(state) for state in others)]
-    for i, out in zip(members, carry(leaf, rows, kept)):
+    for i, out in zip(members, evolve_stacks(leaf, rows, kept)):
         columns[0][i] = found[i].unstack(out[0], leaves[i])
         for column, state in zip(columns[1:], out[1:]):
             column[i] = state
@@ -249,7 +249,7 @@ def map(leaf: Callable[..., Any], updates: Any, *read: Any, axes: Any, where: st
     return evolve(leaf, (updates,), *read, axes=axes, where=where)[0]
 
 
-def like(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:
+def per_matrix(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:
     """State for `evolve`: what `make` returns for each matrix, with the axes that number them.
 
     `make` gets a matrix [m, n] in float32 or wider, and makes an array, a tree of them, or None.

@@ -12,17 +12,19 @@ from typing import Any
 
 import jax
 
-__all__ = ["opened"]
+__all__ = ["closure_convert"]
 
 
-def opened(function: Callable[..., Any]) -> tuple[list[Any], Callable[..., Callable[..., Any]]]:
-    """The traced values inside of a function's closure, and the function with others in place.
+def closure_convert(
+    function: Callable[..., Any],
+) -> tuple[list[Any], Callable[..., Callable[..., Any]]]:
+    """The traced values in the closure of a function, and the function with others in their place.
 
     >>> def scaled(factor):
     ...     return lambda x: x * factor
     >>> @jax.jit
     ... def six(factor):
-    ...     values, closed = opened(scaled(factor))
+    ...     values, closed = closure_convert(scaled(factor))
     ...     return closed([value + 1 for value in values])(2)
     >>> int(six(2))
     6

@@ -1,10 +1,10 @@
-"""Stacks of matrices dealt out to the devices of a mesh, whatever the sharding they come in.
+"""Stacks of matrices distributed over the devices of a mesh, whatever the sharding they come in.
 
 The mesh is the one that `jax.set_mesh` sets. Where JAX knows the sharding of an array (Explicit
 axes), a stack goes to its owners by one all-to-all, and returns by one. Where the compiler alone
-knows it (Auto axes), a stack is gathered on all devices, which take their shares of it, and so are
-the results; `gdjax.sharding.placed` tells JAX what it does not know. Inside of `shard_map` nothing
-is dealt: a device has what it has.
+knows it (Auto axes), a stack is replicated, each device takes its share of it, and the results are
+replicated too; with `gdjax.sharding.placed` JAX knows the sharding there. Inside of `shard_map`
+nothing is distributed: each device applies the rule to the matrices that it has.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh, reshard
+from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh
 
-from gdjax.core.mesh.closure_convert import opened
+from gdjax.core.mesh.closure_convert import closure_convert
 
-__all__ = ["dealt", "on_all", "place", "put_like", "reshape"]
+__all__ = ["distribute", "replicate", "reshape", "reshard", "reshard_like", "spec_of"]
 
 
 def _names(*kinds: AxisType) -> tuple[str, ...]:
@@ -31,8 +31,8 @@ def _names(*kinds: AxisType) -> tuple[str, ...]:
     return tuple(n for n, kind in zip(mesh.axis_names, mesh.axis_types) if kind in kinds)
 
 
-def place(x: Any) -> tuple[tuple[str, ...], ...] | None:
-    """For each axis of an array the axes of the mesh it is split over; None if JAX is not told."""
+def spec_of(x: Any) -> tuple[tuple[str, ...], ...] | None:
+    """The mesh axes that each axis of an array is split over; None where JAX does not know them."""
     if not _names(AxisType.Explicit) or not isinstance(x, jax.Array):
         return None
     spec = jax.typeof(x).sharding.spec
@@ -40,23 +40,23 @@ def place(x: Any) -> tuple[tuple[str, ...], ...] | None:
     return (*split, *[()] * (x.ndim - len(split)))
 
 
-def put(x: Any, where: Sequence[tuple[str, ...]] | None) -> Any:
-    """The array in its place."""
-    if where is None or place(x) == tuple(where):
+def reshard(x: Any, where: Sequence[tuple[str, ...]] | None) -> Any:
+    """The array, split over these mesh axes; as it is for None."""
+    if where is None or spec_of(x) == tuple(where):
         return x
-    return reshard(x, PartitionSpec(*(names or None for names in where)))
+    return jax.sharding.reshard(x, PartitionSpec(*(names or None for names in where)))
 
 
-def put_like(x: Any, other: Any) -> Any:
-    """The array in the place of another of its shape."""
-    return put(x, place(other))
+def reshard_like(x: Any, other: Any) -> Any:
+    """The array, sharded as another of its shape."""
+    return reshard(x, spec_of(other))
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:
     """The array in another shape; only axes that are in both stay split."""
     if x.shape == tuple(shape):
         return x
-    where = place(x)
+    where = spec_of(x)
     if where is None or not any(where):
         return x.reshape(shape)
     kept, old, new = [False] * x.ndim, 0, 0  # whether an axis is one of the new shape too
@@ -72,7 +72,7 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
             after, new = after * shape[new], new + 1
         if before == after:
             before = after = 1
-    x = put(x, [names if keep else () for names, keep in zip(where, kept)])
+    x = reshard(x, [names if keep else () for names, keep in zip(where, kept)])
     return jax.lax.reshape(
         x,
         shape,
@@ -82,11 +82,11 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
     )
 
 
-def dealt(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
-    """Applies a rule for stacks [count, ...]; each device has its share of them to do.
+def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
+    """Applies a rule for stacks [count, ...]; each device computes its share of the matrices.
 
-    The first result comes back in the place of the first stack, and so on. If the devices cannot
-    share evenly, stacks are filled up with zeros.
+    The first result is sharded as the first stack, and so on. Where the devices cannot share
+    evenly, stacks are padded with zeros.
     """
     explicit, auto = _names(AxisType.Explicit), _names(AxisType.Auto)
     names = explicit or auto
@@ -95,8 +95,8 @@ def dealt(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
     if not names:
         return rule(*stacks)
     if owners == 1 or count == 1:  # nothing to share: all do it
-        results = [on_all(x) for x in rule(*map(on_all, stacks))]
-        return [put_like(y, x) for x, y in zip(stacks, results)]
+        results = [replicate(x) for x in rule(*map(replicate, stacks))]
+        return [reshard_like(y, x) for x, y in zip(stacks, results)]
     missing = -count % owners
     stacks = [_at_home(x, () if missing else names) for x in stacks]
     if missing:
@@ -109,18 +109,18 @@ def dealt(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
 
 def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
     """The stack, whose matrices are split over the first of these names, as owners are, or not."""
-    if (where := place(stack)) is None:
+    if (where := spec_of(stack)) is None:
         return stack
     lead, *sides = where
-    return put(stack, (lead if lead == names[: len(lead)] else (), *sides))
+    return reshard(stack, (lead if lead == names[: len(lead)] else (), *sides))
 
 
-def on_all(x: Any) -> Any:
-    """The array whole on all devices of the mesh."""
+def replicate(x: Any) -> Any:
+    """The array, whole on all devices of the mesh."""
     if get_abstract_mesh().empty or not hasattr(x, "shape"):
         return x
-    if place(x) is not None:
-        return put(x, [()] * x.ndim)
+    if spec_of(x) is not None:
+        return reshard(x, [()] * x.ndim)
     return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
@@ -133,18 +133,18 @@ def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, 
         check_vma=False,
     )
     # On all devices before and after: else the compiler moves parts of matrices about one by one.
-    return [on_all(x) for x in shares(*map(on_all, stacks))]
+    return [replicate(x) for x in shares(*map(replicate, stacks))]
 
 
 def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
-    ways = [_Way(x, names) for x in stacks]
-    values, closed = opened(rule)
+    routes = [_Route(x, names) for x in stacks]
+    values, closed = closure_convert(rule)
 
     def share(values: list[Any], *parts: Any) -> list[Any]:
-        mine = [way.to_owners(part) for way, part in zip(ways, parts)]
-        return [way.back(x) for way, x in zip(ways, closed(values)(*mine))]
+        mine = [route.to_owners(part) for route, part in zip(routes, parts)]
+        return [route.back(x) for route, x in zip(routes, closed(values)(*mine))]
 
-    specs = [way.spec for way in ways]
+    specs = [route.spec for route in routes]
     kept = len(jax.eval_shape(rule, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in stacks)))
     run = jax.shard_map(
         share,
@@ -156,8 +156,8 @@ def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...
     return run(values, *stacks)
 
 
-class _Way:
-    """The way of one stack to its owners and back, in the words of one device.
+class _Route:
+    """The route of one stack to its owners and back, as one device sees it.
 
     Matrices are numbered as their owners are: [one axis for each name, matrices of one owner]. Over
     the names that the stack is split over already they need not go: they are at home there.
@@ -165,7 +165,7 @@ class _Way:
 
     def __init__(self, stack: Any, names: tuple[str, ...]) -> None:
         shape = get_abstract_mesh().shape
-        home, *sides = place(stack) or ((),)
+        home, *sides = spec_of(stack) or ((),)
         self.names = names = names[len(home) :]
         self.spec = PartitionSpec(home or None, *(side or None for side in sides))
         self.split = tuple(name for name in names if any(name in side for side in sides))

@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-__all__ = ["count", "names_of", "pmax", "psum"]
+__all__ = ["count", "pmax", "psum", "varying_axes"]
 
 
-def names_of(x: jax.Array, axis_name: Any) -> tuple[Any, ...]:
-    """Those of some axes of `shard_map` over which an array is split.
+def varying_axes(x: jax.Array, axis_name: Any) -> tuple[Any, ...]:
+    """Those of some axes of `shard_map` over which an array varies.
 
     JAX tells (`check_vma`) over which axes the devices may hold different arrays; where it does
     not, these are all that are given. An array that is the same on all devices is not counted
@@ -31,17 +31,17 @@ def _varying(x: jax.Array) -> frozenset[Any]:
 
 def psum(x: jax.Array, axis_name: Any) -> jax.Array:
     """The sum over the shards of an array of what each device has found of its own."""
-    names = names_of(x, axis_name)
+    names = varying_axes(x, axis_name)
     return jax.lax.psum(x, names) if names else x
 
 
 def pmax(x: jax.Array, axis_name: Any) -> jax.Array:
     """The greatest over the shards of an array of what each device has found of its own."""
-    names = names_of(x, axis_name)
+    names = varying_axes(x, axis_name)
     return jax.lax.pmax(x, names) if names else x
 
 
 def count(x: jax.Array, axis_name: Any) -> int:
     """How many shards an array has."""
-    names = names_of(x, axis_name)
+    names = varying_axes(x, axis_name)
     return jax.lax.psum(1, names) if names else 1

@@ -196,7 +196,7 @@ def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
     if axis_name is not None:
         groups: dict[Any, list[jax.Array]] = {}
         for x in lengths:
-            groups.setdefault(collectives.names_of(x, axis_name), []).append(x)
+            groups.setdefault(collectives.varying_axes(x, axis_name), []).append(x)
         lengths = [_over(norm(group), names) for names, group in groups.items()]
     dtype = np.result_type(*dtypes)
     for i, x in enumerate(lengths):

@@ -22,7 +22,7 @@ from gdjax.core.rule.numerics import (
 )
 from gdjax.core.rule.roles import Count, LastGradient, Mean, MeanSquare
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["ScaleByAdanState", "adan", "proximal_decay", "scale_by_adan"]
 
@@ -128,7 +128,7 @@ def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
         def leaf(g, p):
             return g if p is None else (g - weight_decay * p) / (1 + weight_decay)
 
-        return tree.map(leaf, updates, masked(params, mask, "proximal_decay")), state
+        return tree.map(leaf, updates, masked_params(params, mask, "proximal_decay")), state
 
     return lambda params: EmptyState(), update
 

@@ -40,8 +40,8 @@ def scale_by_sophia(
     b2: Decay = 0.99,
     eps: NonNegative = 1e-8,
     gamma: NonNegative = 0.01,
-    clip_threshold: NonNegative | None = 1.0,
-    update_interval: int = 10,
+    clipping_threshold: NonNegative | None = 1.0,
+    every: int = 10,
     hessian_diagonal_fn: Any = None,
     mu_dtype: Any = None,
 ):
@@ -55,7 +55,7 @@ def scale_by_sophia(
     corrected for its start at zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx, params = gd.scale_by_sophia(update_interval=1), jnp.ones(2)
+    >>> tx, params = gd.scale_by_sophia(every=1), jnp.ones(2)
     >>> loss = lambda p: jnp.sum(jnp.array([1.0, -1.0]) * p**2)
     >>> tx.update(jnp.array([30.0, -0.2]), tx.init(params), params, obj_fn=loss)[0]
     Array([ 1., -1.], dtype=float32)
@@ -65,20 +65,20 @@ def scale_by_sophia(
         b2: Decay of the mean diagonal, in [0, 1).
         eps: The least denominator, ≥ 0.
         gamma: γ ≥ 0. The paper chooses it so that 10 to 50 percent of the entries are not clipped.
-        clip_threshold: ρ ≥ 0; None does not clip.
-        update_interval: k ≥ 1, the steps from one estimate to the next.
+        clipping_threshold: ρ ≥ 0; None does not clip.
+        every: k ≥ 1, the steps from one estimate to the next.
         hessian_diagonal_fn: A transformation whose updates are the estimate ĥ; by default
             `hutchinson_estimator_diag_hessian()`, which needs the extra argument `obj_fn`.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Raises:
-        ValueError: `update_interval` is less than 1, or `update` was called without params.
+        ValueError: `every` is less than 1, or `update` was called without params.
 
     Reference: Liu et al., Sophia: a scalable stochastic second-order optimizer for language model
         pre-training, 2023, https://arxiv.org/abs/2305.14342
     """
-    if update_interval < 1:
-        errors.fail("scale_by_sophia", "update_interval must be 1 or more", update_interval)
+    if every < 1:
+        errors.fail("scale_by_sophia", "every must be 1 or more", every)
     estimator = hessian_diagonal_fn
     if estimator is None:
         estimator = hutchinson_estimator_diag_hessian()
@@ -90,18 +90,18 @@ def scale_by_sophia(
     def leaf(g, m, h):
         m = ema(m, g, b1)
         d = jnp.maximum(gamma * h, eps)
-        if clip_threshold is None:
+        if clipping_threshold is None:
             return safe_divide(m, d), m
         # The division is done where it is not clipped, so m / d does not overflow.
-        inside = jnp.abs(m) < clip_threshold * d
-        return jnp.where(inside, m / jnp.where(inside, d, 1), clip_threshold * jnp.sign(m)), m
+        inside = jnp.abs(m) < clipping_threshold * d
+        return jnp.where(inside, m / jnp.where(inside, d, 1), clipping_threshold * jnp.sign(m)), m
 
     def update(updates, state, params=None, **extra):
         def estimate(nu, inner):
             diagonal, inner = call_update(estimator, updates, inner, params, extra)
             return tree.evolve(lambda d, h: (d, ema(h, d, b2)), (diagonal, nu))[1], inner
 
-        due = state.count % update_interval == 0
+        due = state.count % every == 0
         nu, inner = jax.lax.cond(
             due, estimate, lambda nu, inner: (nu, inner), state.nu, state.hessian_fn_state
         )
@@ -118,10 +118,10 @@ def sophia(
     b2: Decay = 0.99,
     eps: NonNegative = 1e-8,
     weight_decay: NonNegative = 1e-4,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
     gamma: NonNegative = 0.01,
-    clip_threshold: NonNegative | None = 1.0,
-    update_interval: int = 10,
+    clipping_threshold: NonNegative | None = 1.0,
+    every: int = 10,
     hessian_diagonal_fn: Any = None,
     mu_dtype: Any = None,
 ):
@@ -145,10 +145,10 @@ def sophia(
         b2: Decay of the mean diagonal, in [0, 1).
         eps: The least denominator, ≥ 0.
         weight_decay: λ ≥ 0, scaled by the rate.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         gamma: γ ≥ 0, the weight of the curvature.
-        clip_threshold: ρ ≥ 0; None does not clip.
-        update_interval: k ≥ 1, the steps from one estimate to the next.
+        clipping_threshold: ρ ≥ 0; None does not clip.
+        every: k ≥ 1, the steps from one estimate to the next.
         hessian_diagonal_fn: A transformation whose updates are the estimate; Hutchinson's by
             default.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
@@ -161,8 +161,8 @@ def sophia(
     """
     return chain(
         scale_by_sophia(
-            b1, b2, eps, gamma, clip_threshold, update_interval, hessian_diagonal_fn, mu_dtype
+            b1, b2, eps, gamma, clipping_threshold, every, hessian_diagonal_fn, mu_dtype
         ),
-        add_decayed_weights(weight_decay, weight_decay_mask),
+        add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -22,7 +22,7 @@ from gdjax.core.rule.numerics import (
 )
 from gdjax.optimizers.adam.adam import ScaleByAdamState
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["scale_by_stable_adam", "stable_adamw"]
 
@@ -73,7 +73,7 @@ def scale_by_stable_adam(
         decayed = None
         if weight_decay is not None:
             errors.need_params("scale_by_stable_adam", params)
-            decayed = masked(params, mask, "scale_by_stable_adam")
+            decayed = masked_params(params, mask, "scale_by_stable_adam")
         t = increment(state.count)
         c1, c2 = debias(b1, t), debias(b2, t)
 

@@ -34,7 +34,7 @@ class ScaleByAdaDeltaState(NamedTuple):
 
 
 @transformation
-def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
+def scale_by_adadelta(decay: Decay = 0.9, eps: NonNegative = 1e-6):
     """Scales the gradient by the ratio of the root mean squares of past steps and gradients.
 
         G ← ρ·G + (1 − ρ)·|g|²
@@ -44,11 +44,11 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
     Where ε is 0 so is X, for ever: it is ε that sets the first step in motion.
 
     >>> import gdjax as gd
-    >>> gd.chain(gd.scale_by_adadelta(rho=0.95), gd.scale_by_learning_rate(0.01))
-    chain(scale_by_adadelta(rho=0.95), scale_by_learning_rate(learning_rate=0.01))
+    >>> gd.chain(gd.scale_by_adadelta(decay=0.95), gd.scale_by_learning_rate(0.01))
+    chain(scale_by_adadelta(decay=0.95), scale_by_learning_rate(learning_rate=0.01))
 
     Args:
-        rho: ρ in [0, 1).
+        decay: ρ in [0, 1).
         eps: ε ≥ 0, in the units of the squared gradient and of the squared step.
 
     Reference: Zeiler, ADADELTA: an adaptive learning rate method, 2012,
@@ -60,12 +60,12 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
 
     def update(updates, state, params=None, **extra):
         def leaf(g, G, X):
-            G = ema(G, abs_sq(g), rho)
-            X = after(ema(X, (X + eps) * safe_divide(abs_sq(g), G + eps), rho), G)
+            G = ema(G, abs_sq(g), decay)
+            X = after(ema(X, (X + eps) * safe_divide(abs_sq(g), G + eps), decay), G)
             # The X + eps that was, of the X that is: so the old X may be overwritten by the new.
             # The barrier keeps XLA from writing the ratio to memory for both to share.
             ratio = safe_divide(abs_sq(lax.optimization_barrier(g)), G + eps)
-            before = safe_divide(X + rho * eps, rho + (1 - rho) * ratio)
+            before = safe_divide(X + decay * eps, decay + (1 - decay) * ratio)
             return divide_by_root(g, G, eps, eps_in_sqrt=True) * like(safe_sqrt(before), g), G, X
 
         updates, e_g, e_x = tree.evolve(leaf, (updates, state.e_g, state.e_x))
@@ -77,10 +77,10 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6):
 @transformation(kind="optimizer")
 def adadelta(
     learning_rate: NonNegative | None = None,
-    rho: Decay = 0.9,
+    decay: Decay = 0.9,
     eps: NonNegative = 1e-6,
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
 ):
     """Descends by steps as long as its past ones were, whatever the scale of the gradient.
 
@@ -98,10 +98,10 @@ def adadelta(
 
     Args:
         learning_rate: η ≥ 0; None is the paper's 1.
-        rho: ρ in [0, 1).
+        decay: ρ in [0, 1).
         eps: ε ≥ 0, in the units of the squared gradient and of the squared step.
         weight_decay: λ ≥ 0: L2 regularisation, added to the gradient, as torch and optax have it.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -110,7 +110,7 @@ def adadelta(
         https://arxiv.org/abs/1212.5701
     """
     return chain(
-        add_decayed_weights(weight_decay, weight_decay_mask),
-        scale_by_adadelta(rho, eps),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_adadelta(decay, eps),
         scale_by_learning_rate(1.0 if learning_rate is None else learning_rate),
     )

@@ -85,8 +85,8 @@ def factors_like(
     return rows, columns, jax.tree.map(lambda p: p if axes_of(p) is None else None, squares)
 
 
-def follow(
-    g: jax.Array, r: Any, c: Any, v: Any, decay: Any, epsilon: Any, spec: Any = None
+def update_means(
+    g: jax.Array, r: Any, c: Any, v: Any, decay: Any, eps: Any, spec: Any = None
 ) -> tuple[Any, ...]:
     """Takes |g|² + ε into its means: row and column means r and c of a matrix, or v.
 
@@ -94,13 +94,13 @@ def follow(
     is not formed, since it underflows where its root does not.
     """
     if v is not None:
-        v = ema(v, abs_sq(g) + epsilon, decay)
+        v = ema(v, abs_sq(g) + eps, decay)
         return (safe_sqrt(v),), None, None, v
     row, column = longest_axes(_whole(g.shape, spec))  # the rows lie along the first of them
     # The barrier keeps XLA from writing |g|² to memory for the two sums to share.
     of_rows, of_columns = abs_sq(g), abs_sq(lax.optimization_barrier(g))
-    r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column, spec) + epsilon, decay)
-    c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row, spec) + epsilon, decay)
+    r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column, spec) + eps, decay)
+    c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row, spec) + eps, decay)
     roots = safe_sqrt(safe_divide(r, mean_over(r, row, spec))), safe_sqrt(c)
     return roots, jnp.squeeze(r, column), jnp.squeeze(c, row), None
 
@@ -153,7 +153,7 @@ def scale_by_factored_rms(
     decay_rate: NonNegative = 0.8,
     step_offset: NonNegative = 0,
     min_dim_size_to_factor: int = 128,
-    epsilon: NonNegative = 1e-30,
+    eps: NonNegative = 1e-30,
     decay_rate_fn: Callable[[Any, Any], Any] = power_decay_rate,
     *,
     clipping_threshold: Positive | None = None,
@@ -179,7 +179,7 @@ def scale_by_factored_rms(
         decay_rate: The exponent of t, or what else `decay_rate_fn` takes.
         step_offset: Steps that were taken before; the powers of t begin after them.
         min_dim_size_to_factor: Both axes must be at least as long.
-        epsilon: ε ≥ 0, in the units of the squared gradient. With 0, u is 0 where V is.
+        eps: ε ≥ 0, in the units of the squared gradient. With 0, u is 0 where V is.
         decay_rate_fn: Gives β for a step, counted from 0, and `decay_rate`.
         clipping_threshold: d > 0, the greatest root mean square of a block of updates; None for
             no clipping. `clip_by_block_rms` after this one does the same with more memory moved.
@@ -200,7 +200,7 @@ def scale_by_factored_rms(
         decay = numerics.weak(decay_rate_fn(step, decay_rate))
 
         def leaf(g, r, c, v):
-            roots, r, c, v = follow(g, r, c, v, decay, epsilon, spec)
+            roots, r, c, v = update_means(g, r, c, v, decay, eps, spec)
             if clipping_threshold is None:
                 return divide(g, roots), r, c, v
             return divide_and_clip(g, roots, clipping_threshold, spec), r, c, v
@@ -221,11 +221,11 @@ def adafactor(
     multiply_by_parameter_scale: bool = True,
     clipping_threshold: Positive | None = 1.0,
     momentum: Decay | None = None,
-    dtype_momentum: Any = None,
+    mu_dtype: Any = None,
     weight_decay_rate: NonNegative | None = None,
     eps: NonNegative = 1e-30,
     factored: bool = True,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
     *,
     spec: Any = None,
 ):
@@ -252,11 +252,11 @@ def adafactor(
         multiply_by_parameter_scale: False makes η absolute, in the units of the parameters.
         clipping_threshold: d > 0; None does not clip.
         momentum: μ in [0, 1); None keeps no average.
-        dtype_momentum: Dtype in which m is kept; float32 or wider by default.
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
         weight_decay_rate: λ ≥ 0; None for no decay.
         eps: Added to the squared gradient.
         factored: False keeps the squares of every entry.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         spec: How arrays are split inside of `shard_map`; see `scale_by_factored_rms`.
 
     Raises:
@@ -282,7 +282,7 @@ def adafactor(
         parts.append(scale_by_param_block_rms(axis_name=over))
     parts.append(scale_by_learning_rate(rate))
     if momentum is not None:
-        parts.append(average(momentum, debias=False, accumulator_dtype=dtype_momentum))
+        parts.append(average(momentum, debias=False, mu_dtype=mu_dtype))
     if weight_decay_rate is not None:
-        parts.append(decay_weights(rate * weight_decay_rate, weight_decay_mask))
+        parts.append(decay_weights(rate * weight_decay_rate, mask))
     return chain(*parts)

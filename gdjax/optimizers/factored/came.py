@@ -16,7 +16,7 @@ from gdjax.optimizers.factored.adafactor import (
     divide,
     divide_and_clip,
     factors_like,
-    follow,
+    update_means,
 )
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
@@ -77,12 +77,12 @@ def scale_by_came(
 
     def update(updates, state, params=None, **extra):
         def leaf(g, m, r, c, v, res_r, res_c):
-            roots, r, c, v = follow(g, r, c, v, b2, eps)
+            roots, r, c, v = update_means(g, r, c, v, b2, eps)
             u = divide_and_clip(g, roots, clipping_threshold)
             m = ema(m, u, b1)
             if v is not None:
                 return m, m, r, c, v, None, None
-            roots, res_r, res_c, _ = follow(u - m, res_r, res_c, None, b3, eps_instability)
+            roots, res_r, res_c, _ = update_means(u - m, res_r, res_c, None, b3, eps_instability)
             return divide(m, roots), m, r, c, None, res_r, res_c
 
         updates, *means = tree.evolve(leaf, (updates, *state))

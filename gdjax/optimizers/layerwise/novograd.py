@@ -14,7 +14,7 @@ from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema, increment, zero_count
 from gdjax.core.rule.roles import Count, Mean, Scalars
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["ScaleByNovogradState", "novograd", "scale_by_novograd"]
 
@@ -82,7 +82,7 @@ def scale_by_novograd(
             m = b1 * m + divide_by_root(g, v + eps_root, eps) + decay
             return m, m, v
 
-        decayed = masked(params, mask, "scale_by_novograd")
+        decayed = masked_params(params, mask, "scale_by_novograd")
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu), decayed)
         return updates, ScaleByNovogradState(t, mu, nu)
 

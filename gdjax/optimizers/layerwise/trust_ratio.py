@@ -14,7 +14,7 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
-from gdjax.transforms.decay import add_decayed_weights, masked
+from gdjax.transforms.decay import add_decayed_weights, masked_params
 from gdjax.transforms.momentum import trace
 from gdjax.transforms.norms import length_of
 
@@ -76,7 +76,7 @@ def scale_by_trust_ratio(
 @transformation
 def scale_by_lars(
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = True,
+    mask: Any = True,
     trust_coefficient: NonNegative = 0.001,
     eps: NonNegative = 0.0,
     trust_ratio_mask: Any = True,
@@ -91,7 +91,7 @@ def scale_by_lars(
 
     Args:
         weight_decay: β ≥ 0.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         trust_coefficient: c ≥ 0.
         eps: In the units of the gradient.
         trust_ratio_mask: Which parameters are scaled, in the same form; others get u = g + βw.
@@ -115,8 +115,8 @@ def scale_by_lars(
 
     def update(updates, state, params=None, **extra):
         _need_params("scale_by_lars", params)
-        decayed = masked(params, weight_decay_mask, "scale_by_lars")
-        scaled = masked(params, trust_ratio_mask, "scale_by_lars")
+        decayed = masked_params(params, mask, "scale_by_lars")
+        scaled = masked_params(params, trust_ratio_mask, "scale_by_lars")
         return tree.map(leaf, updates, decayed, scaled), state
 
     return lambda params: EmptyState(), update
@@ -126,7 +126,7 @@ def scale_by_lars(
 def lars(
     learning_rate: NonNegative,
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = True,
+    mask: Any = True,
     trust_coefficient: NonNegative = 0.001,
     eps: NonNegative = 0.0,
     trust_ratio_mask: Any = True,
@@ -150,7 +150,7 @@ def lars(
     Args:
         learning_rate: η ≥ 0.
         weight_decay: β ≥ 0, of L2 regularisation.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         trust_coefficient: c ≥ 0.
         eps: Added to the denominator of λ, in the units of the gradient.
         trust_ratio_mask: Which parameters have a rate of their own; in the same form. Leave out
@@ -169,7 +169,7 @@ def lars(
     return chain(
         scale_by_lars(
             weight_decay,
-            weight_decay_mask,
+            mask,
             trust_coefficient,
             eps,
             trust_ratio_mask,

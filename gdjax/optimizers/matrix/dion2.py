@@ -15,8 +15,8 @@ from gdjax.core.matrix import matrices, polar
 from gdjax.core.matrix.polar_coefficients import polar_steps
 from gdjax.core.rule import errors
 from gdjax.core.rule.roles import MatrixMean
-from gdjax.optimizers.adam.adam import adamw
-from gdjax.optimizers.matrix.muon import scale_by_shape, with_adamw
+from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
+from gdjax.optimizers.matrix.muon import scale_by_shape
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 
@@ -32,7 +32,7 @@ class ScaleByDion2State(NamedTuple):
 @transformation
 def scale_by_dion2(
     fraction: float = 0.25,
-    beta: Decay = 0.95,
+    b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
     *,
     backend: Any = "standard",
@@ -63,7 +63,7 @@ def scale_by_dion2(
 
     Args:
         fraction: α in (0, 1].
-        beta: β in [0, 1), what is left of a row when it was chosen.
+        b1: β in [0, 1), what is left of a row when it was chosen.
         eps: In the units of the gradient.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
@@ -87,7 +87,7 @@ def scale_by_dion2(
         _, chosen = jax.lax.top_k(jnp.sum(jnp.abs(m), 1), count)
         part = m[chosen]
         u = jnp.zeros_like(m).at[chosen].set(polar.polar_factor(part, how, eps))
-        return u, m.at[chosen].set(beta * part)
+        return u, m.at[chosen].set(b1 * part)
 
     def leaf(g, m):
         m = m + g
@@ -98,7 +98,7 @@ def scale_by_dion2(
 
     def init(params):
         return ScaleByDion2State(
-            matrices.like(jnp.zeros_like, params, axes=matrix_axes, where=where)
+            matrices.per_matrix(jnp.zeros_like, params, axes=matrix_axes, where=where)
         )
 
     def update(updates, state, params=None, **extra):
@@ -113,7 +113,7 @@ def scale_by_dion2(
 def dion2(
     learning_rate: NonNegative,
     fraction: float = 0.25,
-    beta: Decay = 0.95,
+    b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
@@ -142,7 +142,7 @@ def dion2(
     Args:
         learning_rate: η ≥ 0.
         fraction: α in (0, 1], of the rows.
-        beta: What is left of a row when it was chosen, in [0, 1).
+        b1: What is left of a row when it was chosen, in [0, 1).
         eps: In the units of the gradient; AdamW's too.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -161,13 +161,11 @@ def dion2(
     Reference: Ahn, Amsel and Langford, Dion2: a simple method to shrink matrix in Muon, 2025,
         https://arxiv.org/abs/2512.16928
     """
-    axes = {"matrix_axes": matrix_axes}
     hidden = chain(
-        scale_by_dion2(fraction, beta, eps, backend=backend, steps=steps, **axes),
+        scale_by_dion2(fraction, b1, eps, backend=backend, steps=steps, matrix_axes=matrix_axes),
         scale_by_shape(matrix_axes, shape_factor="spectral"),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )
-    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    others = adamw(rate, adam_b1, adam_b2, eps, weight_decay=adam_weight_decay, mask=mask)
-    return with_adamw(matrix_axes, others, dion2=hidden)
+    adam = (adam_b1, adam_b2, eps, 0.0, None, adam_weight_decay, mask)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, dion2=hidden)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,14 +22,7 @@ from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
 
-__all__ = ["GaLoreDimensionNumbers", "GaLoreState", "galore", "scale_by_galore"]
-
-
-class GaLoreDimensionNumbers(NamedTuple):
-    """Which axes of an array are the two sides of a matrix; the other axes number matrices."""
-
-    reduction_axis: int | Sequence[int] = 0
-    output_axis: int | Sequence[int] = 1
+__all__ = ["GaLoreState", "galore", "scale_by_galore"]
 
 
 class GaLoreState(NamedTuple):
@@ -48,16 +40,16 @@ class _Wide(NamedTuple):
     turned: bool
 
     def stack(self, x: Any) -> Any:
-        stack = distribute.on_all(self.axes.stack(jnp.asarray(x)))
+        stack = distribute.replicate(self.axes.stack(jnp.asarray(x)))
         return stack.mT if self.turned else stack
 
     def unstack(self, stack: Any, like: Any) -> Any:
         return self.axes.unstack(stack.mT if self.turned else stack, like)
 
 
-def _stacks(updates: Any, numbers: Any) -> tuple[list[Any], list[Any], Any]:
+def _stacks(updates: Any, axes: Any) -> tuple[list[Any], list[Any], Any]:
     """The leaves, matrices as stacks with the short side first; the ways; the structure."""
-    leaves, found, treedef = axes_of(updates, numbers, "scale_by_galore")
+    leaves, found, treedef = axes_of(updates, axes, "scale_by_galore")
     ways = [None if a is None else _Wide(a, a.sides[0] > a.sides[1]) for a in found]
     return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
 
@@ -65,10 +57,10 @@ def _stacks(updates: Any, numbers: Any) -> tuple[list[Any], list[Any], Any]:
 @transformation(kind="wrapper")
 def scale_by_galore(
     rank: int = 128,
-    update_proj_gap: int = 200,
+    every: int = 200,
     scale: Hyperparam = 1.0,
-    base_optimizer: Any = None,
-    weight_dimension_numbers: Any = None,
+    inner: Any = None,
+    matrix_axes: Any = None,
 ):
     """Gives a transformation each matrix's gradient on its leading directions, and leads back.
 
@@ -80,27 +72,25 @@ def scale_by_galore(
 
     Args:
         rank: r ≥ 1; the short side if that is less.
-        update_proj_gap: T ≥ 1.
+        every: T ≥ 1, the steps from one decomposition to the next.
         scale: α, of either sign, for what is projected; the paper's is 0.25.
-        base_optimizer: A transformation that needs no parameters; `scale_by_adam()` by default.
-        weight_dimension_numbers: `GaLoreDimensionNumbers` of all, a tree of them, None in it for
-            what is not projected, or a function that makes one of the parameters. None for
-            matrices of two axes.
+        inner: A transformation that needs no parameters; `scale_by_adam()` by default.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; what has none
+            is not projected.
 
     Raises:
-        ValueError: rank or update_proj_gap is less than 1.
+        ValueError: `rank` or `every` is less than 1.
 
     Reference: Zhao et al., GaLore: memory-efficient LLM training by gradient low-rank projection,
         2024, https://arxiv.org/abs/2403.03507
     """
-    for name, number in (("rank", rank), ("update_proj_gap", update_proj_gap)):
+    for name, number in (("rank", rank), ("every", every)):
         if number < 1:
             errors.fail("scale_by_galore", f"{name} must be 1 or more", number)
-    base = scale_by_adam() if base_optimizer is None else base_optimizer
-    numbers = weight_dimension_numbers
+    base = scale_by_adam() if inner is None else inner
 
     def init(params):
-        xs, ways, treedef = _stacks(params, numbers)
+        xs, ways, treedef = _stacks(params, matrix_axes)
         projector, projected = [], []
         for x, way in zip(xs, ways):
             r = 0 if way is None else min(rank, x.shape[-2])
@@ -112,9 +102,9 @@ def scale_by_galore(
         return GaLoreState(zero_count(), inner, treedef.unflatten(projector))
 
     def update(updates, state, params=None, **extra):
-        xs, ways, treedef = _stacks(updates, numbers)
+        xs, ways, treedef = _stacks(updates, matrix_axes)
         stacks = treedef.unflatten(xs)
-        due = state.count % update_proj_gap == 0
+        due = state.count % every == 0
 
         def refresh(g, p):
             return g, lax.cond(due, lambda: polar.leading_vectors(g, p.shape[-1]), lambda: p)
@@ -123,29 +113,31 @@ def scale_by_galore(
         project = lambda g, p: g if p is None else p.mT.conj() @ g
         projected = tree.map(project, stacks, projector)
         before = state.base_optimizer_state
-        inner = call_update(base, projected, jax.tree.map(distribute.on_all, before), None, extra)
+        inner = call_update(
+            base, projected, jax.tree.map(distribute.replicate, before), None, extra
+        )
         lead_back = lambda n, p: n if p is None else scale * (p @ n)
         out = treedef.flatten_up_to(tree.map(lead_back, inner[0], projector))
         likes = treedef.flatten_up_to(updates)
         rows = zip(ways, out, likes)
         out = [u if way is None or u is None else way.unstack(u, x) for way, u, x in rows]
-        after = jax.tree.map(distribute.put_like, inner[1], before)
+        after = jax.tree.map(distribute.reshard_like, inner[1], before)
         state = GaLoreState(increment(state.count), after, projector)
         return treedef.unflatten(out), state
 
-    return Rule(init, update, children=(Child("base_optimizer", base, at="base_optimizer_state"),))
+    return Rule(init, update, children=(Child("inner", base, at="base_optimizer_state"),))
 
 
 @transformation(kind="optimizer")
 def galore(
     learning_rate: NonNegative,
     rank: int = 128,
-    update_proj_gap: int = 200,
+    every: int = 200,
     scale: Hyperparam = 1.0,
-    base_optimizer: Any = None,
+    inner: Any = None,
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
-    weight_dimension_numbers: Any = None,
+    matrix_axes: Any = None,
 ):
     """Descends by Adam in the leading directions of each matrix's gradient, looked up anew.
 
@@ -159,22 +151,22 @@ def galore(
     Args:
         learning_rate: η ≥ 0.
         rank: Directions that are kept of each matrix.
-        update_proj_gap: Steps after which they are looked up anew.
+        every: Steps from one decomposition to the next.
         scale: α, of the updates of matrices.
-        base_optimizer: What is done in them; a transformation that needs no parameters,
+        inner: What is done in them; a transformation that needs no parameters,
             `scale_by_adam()` by default.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
-        weight_dimension_numbers: See `scale_by_galore`.
+        matrix_axes: See `scale_by_galore`.
 
     Raises:
-        ValueError: `update` was called without params; rank or update_proj_gap is less than 1.
+        ValueError: `update` was called without params; `rank` or `every` is less than 1.
 
     Reference: Zhao et al., GaLore: memory-efficient LLM training by gradient low-rank projection,
         2024, https://arxiv.org/abs/2403.03507
     """
     return chain(
-        scale_by_galore(rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers),
+        scale_by_galore(rank, every, scale, inner, matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -7,8 +7,9 @@ from typing import Any
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
-from gdjax.optimizers.adam.adam import adamw, scale_by_adam
-from gdjax.optimizers.matrix.muon import scale_by_muon, with_adamw
+from gdjax.optimizers.adam.adam import scale_by_adam
+from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
+from gdjax.optimizers.matrix.muon import scale_by_muon
 from gdjax.transforms.weight_norm import hyperball
 
 __all__ = ["adam_hyperball", "muon_hyperball"]
@@ -60,9 +61,8 @@ def adam_hyperball(
         scale_by_adam(b1, b2, eps, mu_dtype=mu_dtype),
         hyperball(learning_rate, matrix_axes=matrix_axes),
     )
-    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    others = adamw(rate, b1, b2, eps, 0.0, mu_dtype, adam_weight_decay)
-    return with_adamw(matrix_axes, others, hyperball=hidden)
+    adam = (b1, b2, eps, 0.0, mu_dtype, adam_weight_decay)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, hyperball=hidden)
 
 
 @transformation(kind="optimizer")
@@ -70,7 +70,7 @@ def muon_hyperball(
     learning_rate: NonNegative,
     backend: Any = "standard",
     steps: int = 5,
-    beta: Decay = 0.95,
+    b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
     mu_dtype: Any = None,
     *,
@@ -98,7 +98,7 @@ def muon_hyperball(
         learning_rate: η ≥ 0, of the length of the weights.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
-        beta: Decay of the mean gradient, in [0, 1).
+        b1: Decay of the mean gradient, in [0, 1).
         eps: In the units of the gradient; AdamW's too.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         nesterov: Looks one step of momentum ahead.
@@ -118,13 +118,12 @@ def muon_hyperball(
     direction = scale_by_muon(
         backend,
         steps,
-        beta,
+        b1,
         eps,
         mu_dtype,
         nesterov=nesterov,
-        weight_dimension_numbers=matrix_axes,
+        matrix_axes=matrix_axes,
     )
     hidden = chain(direction, hyperball(learning_rate, matrix_axes=matrix_axes))
-    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    others = adamw(rate, adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay)
-    return with_adamw(matrix_axes, others, hyperball=hidden)
+    adam = (adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, hyperball=hidden)

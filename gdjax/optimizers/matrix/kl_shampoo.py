@@ -49,7 +49,7 @@ def scale_by_kl_shampoo(
     b1: Decay = 0.95,
     b2: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     init_factor: Positive | None = None,
     mu_dtype: Any = None,
@@ -81,22 +81,20 @@ def scale_by_kl_shampoo(
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1), of the covariances.
         eps: The least eigenvalue, as a part of the largest of its side.
-        precondition_frequency: T ≥ 1.
+        every: T ≥ 1, the steps from one decomposition to the next.
         max_precond_dim: Longer sides have a diagonal S.
         init_factor: S_a and S_b are this multiple of I at first; None for one that fits.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
         matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: precondition_frequency is less than 1; an array of more than two axes without
-            matrix_axes.
+        ValueError: `every` is less than 1; an array of more than two axes without `matrix_axes`.
 
     Reference: Lin, Lowe, Dangel, Eschenhagen, Xu and Grosse, Understanding and improving Shampoo
         and SOAP via Kullback-Leibler minimization, 2025, https://arxiv.org/abs/2509.03378
     """
-    if precondition_frequency < 1:
-        must = "precondition_frequency must be at least 1"
-        errors.fail("scale_by_kl_shampoo", must, precondition_frequency)
+    if every < 1:
+        errors.fail("scale_by_kl_shampoo", "every must be at least 1", every)
     about = {"axes": matrix_axes, "where": "scale_by_kl_shampoo"}
     at_first = 0.0 if init_factor is None else init_factor
 
@@ -117,15 +115,15 @@ def scale_by_kl_shampoo(
         return KLShampooState(
             zero_count(),
             tree.moment_like(params, mu_dtype),
-            matrices.like(
+            matrices.per_matrix(
                 pair(lambda n, dtype: at_first * jnp.eye(n, dtype=dtype)), params, **about
             ),
-            matrices.like(pair(lambda n, dtype: jnp.eye(n, dtype=dtype)), params, **about),
-            matrices.like(pair(real, whole=False), params, **about),
+            matrices.per_matrix(pair(lambda n, dtype: jnp.eye(n, dtype=dtype)), params, **about),
+            matrices.per_matrix(pair(real, whole=False), params, **about),
         )
 
     def update(updates, state, params=None, **extra):
-        due = state.count % precondition_frequency == 0
+        due = state.count % every == 0
         t = increment(state.count)
         c = debias(b1, t)
         _, mu = tree.evolve(lambda g, m: (g, ema(m, g, b1)), (updates, state.mu))
@@ -137,7 +135,7 @@ def scale_by_kl_shampoo(
                 S, lam = start(S, lam, size ** (2 / sum(x is not None for x in lam)))
             S, lam = jax.tree.map(
                 lambda new, old: jnp.where(size > 0, new, old),
-                follow(g, S, Q, lam, b2, eps),
+                update_factors(g, S, Q, lam, b2, eps),
                 (S, lam),
             )
             Q, lam = lax.cond(due, lambda: turn(S, Q, lam), lambda: (Q, lam))
@@ -167,24 +165,24 @@ def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
     return x
 
 
-def follow(
+def update_factors(
     g: jax.Array, S: tuple, Q: tuple, lam: tuple, decay: Any, eps: Any
 ) -> tuple[tuple, tuple]:
     """Takes a gradient, whitened from the other side, into S and λ of each."""
     covariance, eigenvalues = list(S), list(lam)
     for side in (0, 1):
-        w = by_roots(rotate(g, only(Q, 1 - side)), only(lam, 1 - side), eps)
+        w = by_roots(rotate(g, one_side(Q, 1 - side)), one_side(lam, 1 - side), eps)
         count = g.shape[1 - side]
         if S[side] is not None:
             delta = w @ w.mT.conj() if side == 0 else w.mT @ w.conj()
             covariance[side] = ema(S[side], delta / count, decay)
         if lam[side] is not None:
-            squares = jnp.sum(abs_sq(rotate(w, only(Q, side))), 1 - side) / count
+            squares = jnp.sum(abs_sq(rotate(w, one_side(Q, side))), 1 - side) / count
             eigenvalues[side] = ema(lam[side], squares, decay)
     return tuple(covariance), tuple(eigenvalues)
 
 
-def only(pair: tuple, side: int) -> tuple[Any, Any]:
+def one_side(pair: tuple, side: int) -> tuple[Any, Any]:
     """A pair of sides without the other one."""
     return (pair[0], None) if side == 0 else (None, pair[1])
 
@@ -208,7 +206,7 @@ def kl_shampoo(
     eps: NonNegative = 1e-8,
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     init_factor: Positive | None = None,
     mu_dtype: Any = None,
@@ -233,7 +231,7 @@ def kl_shampoo(
         eps: The least eigenvalue, as a part of the largest.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
-        precondition_frequency: Steps from one look at the eigenvectors to the next.
+        every: Steps from one decomposition of the covariances to the next.
         max_precond_dim: Sides that are longer are whitened entry by entry.
         init_factor: What the factors are multiples of I by at first; see `scale_by_kl_shampoo`.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
@@ -250,7 +248,7 @@ def kl_shampoo(
             b1,
             b2,
             eps,
-            precondition_frequency,
+            every,
             max_precond_dim,
             init_factor,
             mu_dtype,

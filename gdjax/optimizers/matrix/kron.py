@@ -123,7 +123,7 @@ def scale_by_kron(
 
     def init(params):
         mu = tree.moment_like(params, mu_dtype)
-        Q = matrices.like(factors, params, **about)
+        Q = matrices.per_matrix(factors, params, **about)
         return KronState(zero_count(), zero_count(), key_data(key), mu, Q)
 
     def update(updates, state, params=None, **extra):
@@ -167,7 +167,7 @@ def kinds_of(shape: tuple[int, ...], longest: int, mode: str | None) -> list[str
 
 def matrix_keys(key: jax.Array, updates: Any, about: dict[str, Any]) -> Any:
     """The data of a key for each matrix: of `key`, the path of its array, and its number there."""
-    counts = matrices.like(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
+    counts = matrices.per_matrix(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
 
     def each(k: jax.Array, zeros: jax.Array | None) -> jax.Array | None:
         if zeros is None:
@@ -235,7 +235,7 @@ def kron(
     learning_rate: NonNegative,
     b1: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
     preconditioner_update_probability: NonNegative | None = None,
     max_size_triangular: int = 8192,
     memory_save_mode: str | None = None,
@@ -266,7 +266,7 @@ def kron(
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
         weight_decay: λ ≥ 0.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         preconditioner_update_probability: How often it is fitted; see `scale_by_kron`.
         max_size_triangular: Longer sides have a diagonal factor.
         memory_save_mode: Which other factors are diagonal; see `scale_by_kron`.
@@ -301,6 +301,6 @@ def kron(
             key,
             matrix_axes=matrix_axes,
         ),
-        add_decayed_weights(weight_decay, weight_decay_mask),
+        add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

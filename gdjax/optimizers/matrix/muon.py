@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,24 +12,15 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
-from gdjax.core.matrix.matrices import is_matrix
 from gdjax.core.matrix.polar_coefficients import STANDARD, polar_steps
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import debias, ema, increment, zero_count
 from gdjax.core.rule.roles import Count, Mean
-from gdjax.optimizers.adam.adam import adamw
+from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
-from gdjax.wrappers.select.masked import partition
 
-__all__ = ["MuonDimensionNumbers", "MuonState", "muon", "scale_by_muon", "scale_by_shape"]
-
-
-class MuonDimensionNumbers(NamedTuple):
-    """Which axes of an array are the two sides of a matrix; the other axes number matrices."""
-
-    reduction_axis: int | Sequence[int] = 0  # summed over with the inputs
-    output_axis: int | Sequence[int] = 1
+__all__ = ["MuonState", "muon", "scale_by_muon", "scale_by_shape"]
 
 
 class MuonState(NamedTuple):
@@ -40,37 +30,18 @@ class MuonState(NamedTuple):
     mu: Mean  # of the gradients
 
 
-def with_adamw(matrix_axes: Any, others: Any, **matrices: Any) -> Any:
-    """One transformation for matrices between hidden layers, another for all else.
-
-    Args:
-        matrix_axes: See `gdjax.matrix_axes`; None for what has two axes, without embeddings and
-            heads as they are called: `.*embed.*`, `wte`, `head`, `lm_head` and so on.
-        others: For all else.
-        **matrices: For matrices, by its name.
-    """
-    (name,) = matrices
-
-    def label(params):
-        return jax.tree.map(
-            lambda matrix: name if matrix else "adam", is_matrix(params, matrix_axes, name)
-        )
-
-    return partition(label, **matrices, adam=others)
-
-
 @transformation
 def scale_by_muon(
-    ns_coeffs: Any = STANDARD,
-    ns_steps: int = 5,
-    beta: Decay = 0.95,
+    backend: Any = STANDARD,
+    steps: int = 5,
+    b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
     mu_dtype: Any = None,
     *,
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: str = "frobenius",
-    weight_dimension_numbers: Any = None,
+    matrix_axes: Any = None,
 ):
     """Puts an orthogonal matrix in the place of each: nearly U·Vᵀ of its mean, U·S·Vᵀ.
 
@@ -82,35 +53,35 @@ def scale_by_muon(
     Vectors and scalars are matrices of one column: u is about m̂/‖m̂‖.
 
     Args:
-        ns_coeffs: (a, b, c); or a triple for each step, then `ns_steps` is not used; or the name
+        backend: (a, b, c); or a triple for each step, then `steps` is not used; or the name
             of some: "standard", which leaves singular values between 0.7 and 1.2, "dion" (five
             steps), "classical", "polar_express" (8 steps leave nothing to wish), "deepseek" (10);
             or "svd" or "qdwh", exact.
-        ns_steps: Number of steps.
-        beta: β in [0, 1).
+        steps: Number of steps.
+        b1: β in [0, 1).
         eps: In the units of the gradient.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
         nesterov: Looks one step of momentum ahead.
         adaptive: Scales u by the nuclear norm of m̂, so that it is as long as gradients are.
         preconditioning: How X₀ is scaled: by its "frobenius", "spectral" or "schatten" (4) norm,
             or its rows by "aol".
-        weight_dimension_numbers: Which axes are the sides of matrices: see `gdjax.matrix_axes`, or
-            `MuonDimensionNumbers` of all, a tree of them, or a function that makes one.
+        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+            matrices of one column.
 
     Raises:
         ValueError: No such coefficients or preconditioning; an array of more than two axes
-            without dimension numbers.
+            without `matrix_axes`.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
     """
-    steps = polar_steps("scale_by_muon", "ns_coeffs", ns_coeffs, ns_steps)
+    how = polar_steps("scale_by_muon", "backend", backend, steps)
     if preconditioning not in polar.SCALINGS:
         must = f"preconditioning must be one of {', '.join(polar.SCALINGS)}"
         errors.fail("scale_by_muon", must, preconditioning)
 
     def orthogonal(m):
-        u = polar.polar_factor(m, steps, eps, preconditioning)
+        u = polar.polar_factor(m, how, eps, preconditioning)
         return u * jnp.sum(jnp.real(jnp.conj(m) * u)).astype(u.dtype) if adaptive else u
 
     def init(params):
@@ -118,15 +89,14 @@ def scale_by_muon(
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
-        c = debias(beta, increment(t) if nesterov else t)
+        c = debias(b1, increment(t) if nesterov else t)
 
         def leaf(g, m):
-            m = ema(m, g, beta)
-            return (ema(m, g, beta) if nesterov else m) / c, m
+            m = ema(m, g, b1)
+            return (ema(m, g, b1) if nesterov else m) / c, m
 
         means, mu = tree.evolve(leaf, (updates, state.mu))
-        axes = weight_dimension_numbers
-        updates = matrices.map(orthogonal, means, axes=axes, where="scale_by_muon")
+        updates = matrices.map(orthogonal, means, axes=matrix_axes, where="scale_by_muon")
         return updates, MuonState(t, mu)
 
     return init, update
@@ -134,7 +104,7 @@ def scale_by_muon(
 
 @transformation
 def scale_by_shape(
-    weight_dimension_numbers: Any = None,
+    matrix_axes: Any = None,
     consistent_rms: NonNegative | None = None,
     *,
     shape_factor: str = "wide",
@@ -151,12 +121,12 @@ def scale_by_shape(
     Array([[2., 2., 2., 2.]], dtype=float32)
 
     Args:
-        weight_dimension_numbers: As in `scale_by_muon`.
+        matrix_axes: As in `scale_by_muon`.
         consistent_rms: r ≥ 0; then `shape_factor` is not used.
         shape_factor: "wide" or "spectral".
 
     Raises:
-        ValueError: No such factor; an array of more than two axes without dimension numbers.
+        ValueError: No such factor; an array of more than two axes without `matrix_axes`.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/; Liu et al., Muon is scalable for LLM training,
@@ -175,7 +145,7 @@ def scale_by_shape(
         return g * (max(1, ratio) if shape_factor == "wide" else ratio) ** 0.5
 
     def update(updates, state, params=None, **extra):
-        sides = matrices.sides(updates, weight_dimension_numbers, "scale_by_shape")
+        sides = matrices.sides(updates, matrix_axes, "scale_by_shape")
         return jax.tree.map(leaf, updates, sides, is_leaf=tree.is_none), state
 
     return lambda params: EmptyState(), update
@@ -184,12 +154,12 @@ def scale_by_shape(
 @transformation(kind="optimizer")
 def muon(
     learning_rate: NonNegative,
-    ns_coeffs: Any = STANDARD,
-    ns_steps: int = 5,
-    beta: Decay = 0.95,
+    backend: Any = STANDARD,
+    steps: int = 5,
+    b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
     weight_decay: NonNegative = 0.0,
-    weight_decay_mask: Any = None,
+    mask: Any = None,
     mu_dtype: Any = None,
     *,
     nesterov: bool = True,
@@ -200,7 +170,7 @@ def muon(
     adam_eps_root: NonNegative = 0.0,
     adam_weight_decay: NonNegative = 0.0,
     adam_learning_rate: NonNegative | None = None,
-    muon_weight_dimension_numbers: Any = None,
+    matrix_axes: Any = None,
     consistent_rms: NonNegative | None = None,
 ):
     """Moves matrices along the orthogonal factor of their momentum, all else by AdamW.
@@ -219,12 +189,12 @@ def muon(
 
     Args:
         learning_rate: η ≥ 0.
-        ns_coeffs: See `scale_by_muon`.
-        ns_steps: Steps of the iteration.
-        beta: Decay of the mean gradient, in [0, 1).
+        backend: See `scale_by_muon`.
+        steps: Steps of the iteration.
+        b1: Decay of the mean gradient, in [0, 1).
         eps: In the units of the gradient; AdamW's too.
         weight_decay: λ ≥ 0, of the matrices.
-        weight_decay_mask: Which parameters decay; see `add_decayed_weights`.
+        mask: Which parameters decay; see `add_decayed_weights`.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         nesterov: Looks one step of momentum ahead.
         adaptive: Scales the step by the nuclear norm of the mean gradient.
@@ -234,9 +204,8 @@ def muon(
         adam_eps_root: Added under AdamW's root.
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        muon_weight_dimension_numbers: Which axes of what are the sides of matrices; what has none
-            is left to AdamW. See `gdjax.matrix_axes`, or `MuonDimensionNumbers`: a tree of them,
-            or a function that makes one of the parameters.
+        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+            none is left to AdamW.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
 
     Raises:
@@ -245,32 +214,21 @@ def muon(
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
     """
-    numbers = muon_weight_dimension_numbers
     hidden = chain(
         scale_by_muon(
-            ns_coeffs,
-            ns_steps,
-            beta,
+            backend,
+            steps,
+            b1,
             eps,
             mu_dtype,
             nesterov=nesterov,
             adaptive=adaptive,
             preconditioning=preconditioning,
-            weight_dimension_numbers=numbers,
+            matrix_axes=matrix_axes,
         ),
-        scale_by_shape(numbers, consistent_rms),
-        add_decayed_weights(weight_decay, weight_decay_mask),
+        scale_by_shape(matrix_axes, consistent_rms),
+        add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )
-    others = adamw(
-        learning_rate if adam_learning_rate is None else adam_learning_rate,
-        adam_b1,
-        adam_b2,
-        eps,
-        adam_eps_root,
-        mu_dtype,
-        adam_weight_decay,
-        weight_decay_mask,
-    )
-
-    return with_adamw(numbers, others, muon=hidden)
+    adam = (adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, adam_weight_decay, mask)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, muon=hidden)

@@ -121,7 +121,7 @@ def muon_clip(
     query: Any = None,
     key: Any = None,
     query_alone: Any = None,
-    beta: Decay = 0.95,
+    b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
     weight_decay: NonNegative = 0.1,
     mask: Any = None,
@@ -160,7 +160,7 @@ def muon_clip(
         query: Which parameters make queries, a rule of `gdjax.params`; None for none.
         key: Which make keys.
         query_alone: Which make queries whose keys are shared by heads; see `qk_clip`.
-        beta: Decay of the mean gradient, in [0, 1).
+        b1: Decay of the mean gradient, in [0, 1).
         eps: In the units of the gradient; AdamW's too.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -186,7 +186,7 @@ def muon_clip(
         learning_rate,
         backend,
         steps,
-        beta,
+        b1,
         eps,
         weight_decay,
         mask,
@@ -196,7 +196,7 @@ def muon_clip(
         adam_b2=adam_b2,
         adam_weight_decay=adam_weight_decay,
         adam_learning_rate=adam_learning_rate,
-        muon_weight_dimension_numbers=matrix_axes,
+        matrix_axes=matrix_axes,
         consistent_rms=consistent_rms,
     )
     axes = matrix_axes if head_axes is None else head_axes

@@ -12,8 +12,7 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule.numerics import abs_sq, divide_by_root, ema
 from gdjax.core.rule.roles import PerMatrix
-from gdjax.optimizers.adam.adam import adamw
-from gdjax.optimizers.matrix.muon import with_adamw
+from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
 from gdjax.transforms import momentum
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
@@ -77,7 +76,9 @@ def scale_by_neurons(
 
     def init(params):
         zeros = lambda p: jnp.zeros(p.shape[-1], jnp.finfo(p.dtype).dtype)
-        return ScaleByNeuronsState(matrices.like(zeros, params, axes=matrix_axes, where=where))
+        return ScaleByNeuronsState(
+            matrices.per_matrix(zeros, params, axes=matrix_axes, where=where)
+        )
 
     def update(updates, state, params=None, **extra):
         updates, nu = in_place(leaf, (updates, state.nu), axes=matrix_axes, where=where)
@@ -144,12 +145,11 @@ def normuon(
         https://arxiv.org/abs/2510.05491
     """
     hidden = chain(
-        momentum.ema(b1, accumulator_dtype=mu_dtype),
+        momentum.ema(b1, mu_dtype=mu_dtype),
         orthogonalize(backend, steps, eps, matrix_axes=matrix_axes),
         scale_by_neurons(b2, eps, rms, matrix_axes=matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )
-    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    others = adamw(rate, adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay, mask)
-    return with_adamw(matrix_axes, others, normuon=hidden)
+    adam = (adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay, mask)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, normuon=hidden)

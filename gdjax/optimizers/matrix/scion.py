@@ -85,8 +85,8 @@ def scale_by_lmo(
     leaf = _rule(norm, polar_steps(where, "backend", backend, steps), eps)
 
     def update(updates, state, params=None, **extra):
-        carry = matrices.evolve if norm == "spectral" else in_place
-        return carry(leaf, (updates,), axes=matrix_axes, where=where)[0], state
+        evolve = matrices.evolve if norm == "spectral" else in_place
+        return evolve(leaf, (updates,), axes=matrix_axes, where=where)[0], state
 
     return lambda params: EmptyState(), update
 
@@ -98,7 +98,7 @@ def scion(
     radius: NonNegative = 50.0,
     head_radius: NonNegative = 3000.0,
     norms: Any = None,
-    accumulator_dtype: Any = None,
+    mu_dtype: Any = None,
     *,
     backend: Any = "standard",
     steps: int = 5,
@@ -130,7 +130,7 @@ def scion(
             rows="embed", spectral="matrices", rms=True)`. None for "spectral" of matrices, "rows"
             of embeddings and "sign" of heads as they are called (`embed`, `wte`, `head`,
             `lm_head`), and "rms" of vectors. An embedding that is the head too does well as a head.
-        accumulator_dtype: Dtype in which d is kept; float32 or wider by default.
+        mu_dtype: Dtype in which d is kept; float32 or wider by default.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
@@ -142,7 +142,7 @@ def scion(
     Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
         https://arxiv.org/abs/2502.07529
     """
-    mean = momentum.ema(decay, False, accumulator_dtype)
+    mean = momentum.ema(decay, False, mu_dtype)
     oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), matrix_axes)
     return chain(mean, oracles, add_decayed_weights(1.0), scale_by_learning_rate(learning_rate))
 
@@ -154,7 +154,7 @@ def unconstrained_scion(
     radius: NonNegative = 50.0,
     head_radius: NonNegative = 3000.0,
     norms: Any = None,
-    accumulator_dtype: Any = None,
+    mu_dtype: Any = None,
     *,
     backend: Any = "standard",
     steps: int = 5,
@@ -179,7 +179,7 @@ def unconstrained_scion(
         radius: ρ ≥ 0 of all but heads.
         head_radius: ρ ≥ 0 of what has "sign" or "columns".
         norms: The norm of each parameter, see `scion`.
-        accumulator_dtype: Dtype in which d is kept; float32 or wider by default.
+        mu_dtype: Dtype in which d is kept; float32 or wider by default.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
@@ -191,7 +191,7 @@ def unconstrained_scion(
     Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
         https://arxiv.org/abs/2502.07529
     """
-    mean = momentum.ema(decay, False, accumulator_dtype)
+    mean = momentum.ema(decay, False, mu_dtype)
     oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), matrix_axes)
     return chain(mean, oracles, scale_by_learning_rate(learning_rate))
 

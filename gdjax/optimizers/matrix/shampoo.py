@@ -85,7 +85,7 @@ def scale_by_shampoo(
     *,
     root: int | None = None,
     method: str = "eigh",
-    precondition_frequency: int = 10,
+    every: int = 10,
     start_step: int = 0,
     block_size: int | None = 1024,
     max_precond_dim: int | None = None,
@@ -111,8 +111,8 @@ def scale_by_shampoo(
         root: p of a power −1/p of every preconditioner; None for twice the number of sides.
         method: How a root is formed: "eigh", by eigenvalues, or "newton", by 30 steps of a coupled
             iteration, products of matrices alone.
-        precondition_frequency: Steps from one look at the roots to the next. They are under a
-            condition, so that the other steps do not pay for them.
+        every: Steps from one computation of the roots to the next. It is under a condition, so
+            that the other steps do not pay for it.
         start_step: As many first steps collect L and R, and pass the gradient.
         block_size: The longest side of a block; None for no blocks.
         max_precond_dim: A side that is longer has no matrix; None for no limit.
@@ -130,7 +130,7 @@ def scale_by_shampoo(
         data-parallel PyTorch implementation of the distributed Shampoo optimizer for training
         neural networks at-scale, 2023, https://arxiv.org/abs/2309.06497
     """
-    _check(method, long_sides, root, precondition_frequency, block_size)
+    _check(method, long_sides, root, every, block_size)
     about = {"axes": matrix_axes, "where": "scale_by_shampoo"}
 
     def sides_of(shape):
@@ -158,7 +158,7 @@ def scale_by_shampoo(
             found = zip(cut.sides, sides_of(p.shape))
             return tuple(None if full is None else one(n, full) for n, full in found)
 
-        return matrices.like(of, params, **about)
+        return matrices.per_matrix(of, params, **about)
 
     def init(params):
         units = both(jnp.eye, params)
@@ -170,18 +170,18 @@ def scale_by_shampoo(
         t = increment(state.count)
         c = 1.0 if b2 is None else debias(b2, t)
         since = state.count - start_step
-        due = (since >= 0) & (since % precondition_frequency == 0)
+        due = (since >= 0) & (since % every == 0)
 
         def leaf(g, S, Y):
             cut = Cut.of(g.shape, block_size)
             x = cut.blocks(g)
             p = 2 * sum(s is not None for s in S) if root is None else root
 
-            def follow(side, s):
+            def updated(side, s):
                 square = second_moment(x, side, is_full(s))
                 return s + square if b2 is None else ema(s, square, b2)
 
-            after = each_side(follow, S)
+            after = each_side(updated, S)
             refreshed = lambda: each_side(lambda _, s: inverse_root(s / c, p, eps, method), after)
             now = lax.cond(due, refreshed, lambda: Y)
             for side, y in enumerate(now):
@@ -203,7 +203,7 @@ def _check(
         errors.fail(where, f"method must be one of {', '.join(ROOTS)}", method)
     if long_sides not in LONG_SIDES:
         errors.fail(where, f"long_sides must be one of {', '.join(LONG_SIDES)}", long_sides)
-    named = {"root": root, "precondition_frequency": frequency, "block_size": block}
+    named = {"root": root, "every": frequency, "block_size": block}
     for name, number in named.items():
         if number is not None and number < 1:
             errors.fail(where, f"{name} must be 1 or more", number)
@@ -231,7 +231,7 @@ def shampoo(
     initial_accumulator_value: NonNegative = 0.0,
     root: int | None = None,
     method: str = "eigh",
-    precondition_frequency: int = 10,
+    every: int = 10,
     start_step: int = 0,
     block_size: int | None = 1024,
     max_precond_dim: int | None = None,
@@ -245,7 +245,7 @@ def shampoo(
         W ← W − η·(M / (1 − β₁ᵗ) + λW)
 
     Momentum comes after grafting, which so keeps squares alone. `shampoo(η, 0, None, 0,
-    grafting=None, precondition_frequency=1, initial_accumulator_value=ε)` is the first paper's.
+    grafting=None, every=1, initial_accumulator_value=ε)` is the first paper's.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> state = gd.shampoo(1e-3, grafting=None).init(jnp.ones([20, 30]))[0]
@@ -265,7 +265,7 @@ def shampoo(
         initial_accumulator_value: L and R before the first step are this times I.
         root: p of the powers −1/p; None for twice the number of sides.
         method: How a root is formed, "eigh" or "newton"; see `scale_by_shampoo`.
-        precondition_frequency: Steps from one look at the roots to the next.
+        every: Steps from one computation of the roots to the next.
         start_step: As many first steps are the grafted method's.
         block_size: The longest side of a block; None for no blocks.
         max_precond_dim: A side that is longer has no matrix; None for no limit.
@@ -292,7 +292,7 @@ def shampoo(
         initial_accumulator_value,
         root=root,
         method=method,
-        precondition_frequency=precondition_frequency,
+        every=every,
         start_step=start_step,
         block_size=block_size,
         max_precond_dim=max_precond_dim,
@@ -305,7 +305,7 @@ def shampoo(
         part = graft(part, grafting, matrix_axes=matrix_axes)
     return chain(
         part,
-        average(b1, accumulator_dtype=mu_dtype),
+        average(b1, mu_dtype=mu_dtype),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

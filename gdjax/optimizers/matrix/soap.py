@@ -45,7 +45,7 @@ def rotate_back(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:
     return x if right is None else x @ right.mT.conj()
 
 
-def follow(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> tuple[Any, Any]:
+def update_statistics(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> tuple[Any, Any]:
     """Takes G·Gᵀ and Gᵀ·G into their means."""
     left, right = statistics
     left = None if left is None else ema(left, g @ g.mT.conj(), decay)
@@ -70,7 +70,7 @@ def scale_by_soap(
     b2: Decay = 0.95,
     eps: NonNegative = 1e-8,
     b3: Decay | None = None,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     mu_dtype: Any = None,
     *,
@@ -100,23 +100,21 @@ def scale_by_soap(
         eps: ε, in the units of the gradient. Directions without any gradient hold its rounding,
             10⁻⁷ of it in float32, and move by it unless ε is more.
         b3: β₃ in [0, 1); None for β₂.
-        precondition_frequency: f ≥ 1. The decompositions are under a condition, so that the other
-            steps do not pay for them.
+        every: f ≥ 1, the steps from one decomposition to the next. They are under a condition, so
+            that the other steps do not pay for them.
         max_precond_dim: A side that is longer is not rotated: its Q is I.
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
         skip_first: Whether the first step moves nothing.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: `precondition_frequency` is less than 1; an array of more than two axes without
-            `matrix_axes`.
+        ValueError: `every` is less than 1; an array of more than two axes without `matrix_axes`.
 
     Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
         https://arxiv.org/abs/2409.11321
     """
-    if precondition_frequency < 1:
-        must = "precondition_frequency must be 1 or more"
-        errors.fail("scale_by_soap", must, precondition_frequency)
+    if every < 1:
+        errors.fail("scale_by_soap", "every must be 1 or more", every)
     about = {"axes": matrix_axes, "where": "scale_by_soap"}
 
     def squares(make):
@@ -130,17 +128,17 @@ def scale_by_soap(
 
     def init(params):
         mean_square = lambda p: jnp.zeros_like(p, dtype=jnp.finfo(p.dtype).dtype)
-        nu = matrices.like(mean_square, params, **about)
+        nu = matrices.per_matrix(mean_square, params, **about)
         none = lambda n, dtype: jnp.zeros((n, n), dtype)
-        statistics = matrices.like(squares(none), params, **about)
-        basis = matrices.like(squares(jnp.eye), params, **about)
+        statistics = matrices.per_matrix(squares(none), params, **about)
+        basis = matrices.per_matrix(squares(jnp.eye), params, **about)
         return ScaleBySoapState(
             zero_count(), tree.moment_like(params, mu_dtype), nu, statistics, basis
         )
 
     def update(updates, state, params=None, **extra):
         first = state.count == 0
-        due = state.count % precondition_frequency == 0
+        due = state.count % every == 0
         t = increment(state.count)
         taken = jnp.maximum(state.count, 1) if skip_first else t
         c1, c2 = debias(b1, taken), debias(b2, taken)
@@ -156,7 +154,7 @@ def scale_by_soap(
         def leaf(g, V, P, Q, M):
             V = unless_skipped(ema(V, abs_sq(rotate(g, Q)), b2), V)
             u = rotate_back(divide_by_root(rotate(M, Q) / c1, V / c2, eps), Q)
-            P = follow(P, g, b2 if b3 is None else b3)
+            P = update_statistics(P, g, b2 if b3 is None else b3)
             by_eigh = lambda: (jax.tree.map(inverse_roots.eigenbasis, P), V)
             refreshed = lambda: lax.cond(first, by_eigh, lambda: next_bases(P, Q, V))
             Q, V = lax.cond(due, refreshed, lambda: (Q, V))
@@ -178,7 +176,7 @@ def soap(
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
     b3: Decay | None = None,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     mu_dtype: Any = None,
     *,
@@ -202,7 +200,7 @@ def soap(
         weight_decay: λ ≥ 0. The weights shrink in the first step too.
         mask: Which parameters decay; see `add_decayed_weights`.
         b3: Decay of the statistics; None for `b2`.
-        precondition_frequency: Steps from one look at the basis to the next.
+        every: Steps from one decomposition of the statistics to the next.
         max_precond_dim: Sides that are longer are not rotated.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
         skip_first: Whether the first step moves nothing; see `scale_by_soap`.
@@ -220,7 +218,7 @@ def soap(
             b2,
             eps,
             b3,
-            precondition_frequency,
+            every,
             max_precond_dim,
             mu_dtype,
             skip_first=skip_first,

@@ -7,8 +7,8 @@ from typing import Any
 from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
-from gdjax.optimizers.adam.adam import adamw
-from gdjax.optimizers.matrix.muon import scale_by_shape, with_adamw
+from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
+from gdjax.optimizers.matrix.muon import scale_by_shape
 from gdjax.optimizers.matrix.soap import scale_by_soap
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
@@ -26,7 +26,7 @@ def soap_muon(
     weight_decay: NonNegative = 0.0,
     mask: Any = None,
     b3: Decay | None = None,
-    precondition_frequency: int = 10,
+    every: int = 10,
     max_precond_dim: int = 10000,
     mu_dtype: Any = None,
     *,
@@ -66,7 +66,7 @@ def soap_muon(
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
         b3: Decay of the statistics; None for `b2`.
-        precondition_frequency: Steps from one look at the basis to the next.
+        every: Steps from one decomposition of the statistics to the next.
         max_precond_dim: Sides that are longer are not rotated.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         backend: How U·Vᵀ is formed; see `orthogonalize`.
@@ -96,7 +96,7 @@ def soap_muon(
             b2,
             eps,
             b3,
-            precondition_frequency,
+            every,
             max_precond_dim,
             mu_dtype,
             skip_first=skip_first,
@@ -107,13 +107,5 @@ def soap_muon(
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )
-    others = adamw(
-        learning_rate if adam_learning_rate is None else adam_learning_rate,
-        adam_b1,
-        adam_b2,
-        eps,
-        mu_dtype=mu_dtype,
-        weight_decay=adam_weight_decay,
-        mask=mask,
-    )
-    return with_adamw(matrix_axes, others, soap_muon=hidden)
+    adam = (adam_b1, adam_b2, eps, 0.0, mu_dtype, adam_weight_decay, mask)
+    return matrix_optimizer(matrix_axes, learning_rate, adam_learning_rate, *adam, soap_muon=hidden)

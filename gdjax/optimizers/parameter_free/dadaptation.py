@@ -21,7 +21,7 @@ from gdjax.core.rule.numerics import (
 )
 from gdjax.core.rule.roles import Count, Mean, MeanSquare, Scalar, SlowMean
 from gdjax.optimizers.parameter_free.prodigy import Fixed, Start
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["DAdaptAdamWState", "dadapt_adamw"]
 
@@ -112,7 +112,7 @@ def dadapt_adamw(
             return -(divide_by_root(m, v, eps) + rate * decay), m, v, s
 
         trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, masked(params, mask, "dadapt_adamw"))
+        u, m, v, s = tree.evolve(leaf, trees, masked_params(params, mask, "dadapt_adamw"))
         r = ema(state.numerator_weighted, gain, b3)
         estimate = numerics.safe_divide(r, (1 - b3) * numerics.like(tree.absolute_sum(s), r))
         d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))

@@ -151,7 +151,7 @@ def dog(
 def scale_by_distance_over_gradients(
     reps_rel: NonNegative = 1e-6,
     eps: NonNegative = 1e-8,
-    param_dtype: Any = None,
+    state_dtype: Any = None,
     global_scale: Hyperparam = 1.0,
 ):
     """Multiplies each leaf by its own distance from the start over the root of squared gradients.
@@ -169,7 +169,7 @@ def scale_by_distance_over_gradients(
     Args:
         reps_rel: α ≥ 0.
         eps: In the units of the squared gradient.
-        param_dtype: Dtype in which θ₀ is kept; that of the parameters by default.
+        state_dtype: Dtype in which θ₀ is kept; that of the parameters by default.
         global_scale: c, of either sign.
 
     Raises:
@@ -181,8 +181,8 @@ def scale_by_distance_over_gradients(
 
     def init(params):
         start = tree.copy(params)
-        if param_dtype is not None:
-            start = tree.add(tree.moment_like(params, param_dtype), start)
+        if state_dtype is not None:
+            start = tree.add(tree.moment_like(params, state_dtype), start)
         zeros = jax.tree.map(tree.scalar_like, start)
         far = jax.tree.map(
             lambda x0, r: reps_rel * (1 + numerics.like(tree.norm(x0), r)), start, zeros

@@ -66,7 +66,7 @@ def _step(
 @transformation(kind="optimizer")
 def momo(
     learning_rate: NonNegative = 1.0,
-    beta: Decay = 0.9,
+    b1: Decay = 0.9,
     lower_bound: Hyperparam = 0.0,
     weight_decay: NonNegative = 0.0,
     adapt_lower_bound: bool = False,
@@ -90,7 +90,7 @@ def momo(
 
     Args:
         learning_rate: η ≥ 0, the greatest step; rather too large than too small.
-        beta: β in [0, 1).
+        b1: β in [0, 1).
         lower_bound: f*, a lower bound of the loss.
         weight_decay: λ ≥ 0.
         adapt_lower_bound: Estimates f* from below on the way.
@@ -110,7 +110,7 @@ def momo(
 
     def update(updates, state, params=None, *, value, **extra):
         errors.need_params("momo", params)
-        keep = jnp.where(state.count == 0, 0, beta)  # the first values are the means
+        keep = jnp.where(state.count == 0, 0, b1)  # the first values are the means
 
         def mean(before, new):
             return ema(before, numerics.like(new, before), keep)

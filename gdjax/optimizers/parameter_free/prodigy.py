@@ -20,7 +20,7 @@ from gdjax.core.rule.numerics import (
     zero_count,
 )
 from gdjax.core.rule.roles import Count, Mean, MeanSquare, PerParam, Scalar, SlowMean
-from gdjax.transforms.decay import masked
+from gdjax.transforms.decay import masked_params
 
 __all__ = ["ProdigyState", "prodigy"]
 
@@ -118,7 +118,7 @@ def prodigy(
             return -rate * (divide_by_root(m, v, d * eps) + decay), m, v, s
 
         trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, masked(params, mask, "prodigy"))
+        u, m, v, s = tree.evolve(leaf, trees, masked_params(params, mask, "prodigy"))
         away = tree.map(lambda g, x0, x: x0 - x, updates, state.params0, params)
         r = b3 * state.numerator_weighted + numerics.like(
             share * rate * tree.vdot(updates, away), state.numerator_weighted

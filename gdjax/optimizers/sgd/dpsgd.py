@@ -16,9 +16,9 @@ __all__ = ["dpsgd"]
 @transformation(kind="optimizer")
 def dpsgd(
     learning_rate: NonNegative,
-    l2_norm_clip: NonNegative,
+    max_norm: NonNegative,
     noise_multiplier: NonNegative,
-    seed: Any,
+    key: Any,
     momentum: Decay | None = None,
     nesterov: bool = False,
 ):
@@ -27,16 +27,16 @@ def dpsgd(
         g ← (Σ_i g_i·min(1, C/‖g_i‖) + σC·N(0, 1)) / n,    then `sgd`
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
-    >>> tx = gd.dpsgd(0.1, l2_norm_clip=1.0, noise_multiplier=0.0, seed=0)
+    >>> tx = gd.dpsgd(0.1, max_norm=1.0, noise_multiplier=0.0, key=0)
     >>> params = jnp.array([1.0])
     >>> tx.step(jnp.array([[5.0], [0.5]]), tx.init(params), params)[0]
     Array([0.925], dtype=float32)
 
     Args:
         learning_rate: η ≥ 0.
-        l2_norm_clip: C ≥ 0, the greatest norm of the gradient of an example.
+        max_norm: C ≥ 0, the greatest norm of the gradient of an example.
         noise_multiplier: σ ≥ 0, the deviation of the noise in units of C.
-        seed: A seed, or a key of `jax.random`.
+        key: A seed, or a key of `jax.random`.
         momentum: As in `sgd`.
         nesterov: As in `sgd`.
 
@@ -47,6 +47,6 @@ def dpsgd(
         https://arxiv.org/abs/1607.00133
     """
     return chain(
-        differentially_private_aggregate(l2_norm_clip, noise_multiplier, seed),
+        differentially_private_aggregate(max_norm, noise_multiplier, key),
         sgd(learning_rate, momentum, nesterov),
     )

@@ -18,7 +18,7 @@ def sgd(
     learning_rate: NonNegative,
     momentum: Decay | None = None,
     nesterov: bool = False,
-    accumulator_dtype: Any = None,
+    mu_dtype: Any = None,
 ):
     """Descends along the gradient, with heavy-ball or Nesterov momentum if asked for.
 
@@ -38,18 +38,18 @@ def sgd(
         learning_rate: η ≥ 0.
         momentum: μ in [0, 1); None keeps no velocity.
         nesterov: Takes the gradient's step from where the momentum leads; needs `momentum`.
-        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+        mu_dtype: Dtype in which v is kept; float32 or wider by default.
 
     Reference: Polyak, 1964, and Nesterov, 1983, in the form of Sutskever et al., On the
         importance of initialization and momentum in deep learning, 2013,
         https://proceedings.mlr.press/v28/sutskever13.html
     """
     rate = scale_by_learning_rate(learning_rate)
-    return rate if momentum is None else chain(trace(momentum, nesterov, accumulator_dtype), rate)
+    return rate if momentum is None else chain(trace(momentum, nesterov, mu_dtype), rate)
 
 
 @transformation(kind="optimizer")
-def momentum(learning_rate: NonNegative, decay: Decay = 0.9, *, accumulator_dtype: Any = None):
+def momentum(learning_rate: NonNegative, decay: Decay = 0.9, *, mu_dtype: Any = None):
     """Descends along the averaged gradient.
 
         v ← β·v + (1 − β)·g,   θ ← θ − η·v,   v₀ = 0
@@ -65,12 +65,12 @@ def momentum(learning_rate: NonNegative, decay: Decay = 0.9, *, accumulator_dtyp
     Args:
         learning_rate: η ≥ 0.
         decay: β in [0, 1).
-        accumulator_dtype: Dtype in which v is kept; float32 or wider by default.
+        mu_dtype: Dtype in which v is kept; float32 or wider by default.
 
     Reference: Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
         https://doi.org/10.1016/0041-5553(64)90137-5
     """
     return chain(
-        ema(decay, debias=False, accumulator_dtype=accumulator_dtype),
+        ema(decay, debias=False, mu_dtype=mu_dtype),
         scale_by_learning_rate(learning_rate),
     )

@@ -60,7 +60,7 @@ def sign_sgd(learning_rate: NonNegative):
 
 
 @transformation(kind="optimizer")
-def signum(learning_rate: NonNegative, beta: Decay = 0.9, accumulator_dtype: Any = None):
+def signum(learning_rate: NonNegative, b1: Decay = 0.9, mu_dtype: Any = None):
     """Moves every entry by the rate, against the sign of its mean gradient.
 
         m ← β·m + (1 − β)·g
@@ -74,14 +74,14 @@ def signum(learning_rate: NonNegative, beta: Decay = 0.9, accumulator_dtype: Any
 
     Args:
         learning_rate: η ≥ 0, in the units of the parameters.
-        beta: β in [0, 1).
-        accumulator_dtype: Dtype in which m is kept; float32 or wider by default.
+        b1: β in [0, 1).
+        mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
         https://arxiv.org/abs/1802.04434
     """
     return chain(
-        ema(beta, debias=False, accumulator_dtype=accumulator_dtype),  # a factor changes no sign
+        ema(b1, debias=False, mu_dtype=mu_dtype),  # a factor changes no sign
         scale_by_sign(),
         scale_by_learning_rate(learning_rate),
     )

@@ -26,7 +26,7 @@ class LookaheadState(NamedTuple):
 
 
 @transformation(kind="wrapper")
-def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_state: bool = False):
+def lookahead(inner: Any, every: int, slow_step_size: NonNegative, reset_state: bool = False):
     """Lets an optimizer run ahead, and every k steps goes only part of its way.
 
         φ ← φ + α·(θ − φ),    θ ← φ    after every k steps of `inner` on θ
@@ -35,7 +35,7 @@ def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_s
     the updates after this. `gdjax.state.eval_params` gives φ, at which the model is evaluated.
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx, params = gd.lookahead(gd.sgd(1.0), sync_period=2, slow_step_size=0.5), jnp.zeros(1)
+    >>> tx, params = gd.lookahead(gd.sgd(1.0), every=2, slow_step_size=0.5), jnp.zeros(1)
     >>> state = tx.init(params)
     >>> for _ in range(2):
     ...     params, state = tx.step(jnp.array([-1.0]), state, params)
@@ -44,19 +44,19 @@ def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_s
 
     Args:
         inner: The optimizer of the fast weights.
-        sync_period: k ≥ 1.
+        every: k ≥ 1, in steps.
         slow_step_size: α ≥ 0, at most 1 in the paper.
         reset_state: Begins the state of `inner` anew after every k steps, its step counts and
             schedules included.
 
     Raises:
-        ValueError: `sync_period` is less than 1, or `update` was called without params.
+        ValueError: `every` is less than 1, or `update` was called without params.
 
     Reference: Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019,
         https://arxiv.org/abs/1907.08610
     """
-    if sync_period < 1:
-        errors.fail("lookahead", "sync_period must be 1 or more", sync_period)
+    if every < 1:
+        errors.fail("lookahead", "every must be 1 or more", every)
 
     def init(params):
         return LookaheadState(
@@ -66,7 +66,7 @@ def lookahead(inner: Any, sync_period: int, slow_step_size: NonNegative, reset_s
     def update(updates, state, params=None, **extra):
         errors.need_params("lookahead", params)
         updates, inner_state = call_update(inner, updates, state.inner_state, params, extra)
-        steps = (state.steps_since_sync + 1) % sync_period
+        steps = (state.steps_since_sync + 1) % every
         due = steps == 0
 
         def leaf(u, slow, p):

@@ -59,7 +59,7 @@ class GeneralizedPrimalAveragingState(NamedTuple):
 
 @transformation(kind="wrapper")
 def generalized_primal_averaging(
-    base_optimizer: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
+    inner: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
 ):
     """Averages the way an optimizer goes, and takes gradients between it and the average.
 
@@ -75,7 +75,7 @@ def generalized_primal_averaging(
     (Array([-5.], dtype=float32), Array([-2.], dtype=float32))
 
     Args:
-        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+        inner: The transformation that moves z, its learning rate included. It sees y as
             the parameters, so its weight decay is of y.
         mu_x: μx in [0, 1), how long the average remembers.
         mu_y: μy in (0, 1], the share of the average in the parameters.
@@ -90,16 +90,14 @@ def generalized_primal_averaging(
 
     def init(params):
         return GeneralizedPrimalAveragingState(
-            base_optimizer.init(params),
+            inner.init(params),
             tree.scalar_like(params, mu_y),
             tree.add(tree.moment_like(params, state_dtype), params),
         )
 
     def update(updates, state, params=None, **extra):
         errors.need_params("generalized_primal_averaging", params)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         u, z = move(steps, state.z, params, mu_y, state.mu_y, 1 - mu_x)
         return u, GeneralizedPrimalAveragingState(base, numerics.like(mu_y, state.mu_y), z)
 
@@ -110,5 +108,5 @@ def generalized_primal_averaging(
         init,
         update,
         evaluate=evaluate,
-        children=(Child("base_optimizer", base_optimizer, at="base_optimizer_state"),),
+        children=(Child("inner", inner, at="base_optimizer_state"),),
     )

@@ -31,7 +31,7 @@ class ScheduleFreeState(NamedTuple):
 
 @transformation(kind="wrapper")
 def schedule_free(
-    base_optimizer: Any,
+    inner: Any,
     learning_rate: NonNegative,
     b1: Share = 0.9,
     weight_lr_power: NonNegative = 2.0,
@@ -54,7 +54,7 @@ def schedule_free(
     (Array([-3.5], dtype=float32), Array([-3.], dtype=float32))
 
     Args:
-        base_optimizer: The transformation that moves z, its learning rate included. It sees y as
+        inner: The transformation that moves z, its learning rate included. It sees y as
             the parameters, so its weight decay is of y.
         learning_rate: η ≥ 0, the rate of the base, for the weights of the average.
         b1: β in (0, 1], the share of the average in the parameters.
@@ -74,15 +74,13 @@ def schedule_free(
             weight_sum=tree.scalar_like(params),
             step_count=zero_count(),
             max_lr=tree.scalar_like(params),
-            base_optimizer_state=base_optimizer.init(params),
+            base_optimizer_state=inner.init(params),
             z=tree.add(tree.moment_like(params, state_dtype), params),
         )
 
     def update(updates, state, params=None, **extra):
         errors.need_params("schedule_free", params)
-        steps, base = call_update(
-            base_optimizer, updates, state.base_optimizer_state, params, extra
-        )
+        steps, base = call_update(inner, updates, state.base_optimizer_state, params, extra)
         most = jnp.maximum(state.max_lr, learning_rate)
         weight = most**weight_lr_power
         total = state.weight_sum + weight
@@ -94,7 +92,7 @@ def schedule_free(
         init,
         update,
         evaluate=schedule_free_eval_params,
-        children=(Child("base_optimizer", base_optimizer, at="base_optimizer_state"),),
+        children=(Child("inner", inner, at="base_optimizer_state"),),
     )
 
 

@@ -12,11 +12,11 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_step, call_update, transformation
 from gdjax.core.engine.walk import trained
 from gdjax.core.rule import collectives, errors, numerics, tree
+from gdjax.core.rule.find import locate
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, PerParam, Scalar
 from gdjax.wrappers.guards.apply_if_finite import all_finite, on_any
 from gdjax.wrappers.guards.cond import step_over, update_over
-from gdjax.wrappers.guards.held import held
 
 __all__ = [
     "MultiStepsState",
@@ -221,7 +221,7 @@ def did_step(state: Any) -> jax.Array:
         state: The state of `accumulate`, or of what holds it.
 
     Raises:
-        ValueError: There is no such state in it, or more than one.
+        KeyError: There is no such state in it, or more than one.
     """
-    one = held("did_step", state, MultiStepsState, "accumulate")
+    _, one = locate(state, MultiStepsState, "did_step")
     return (one.mini_step == 0) & (one.gradient_step > 0) & ~one.skip_state.last

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from gdjax.core.data.hyperparams import Positive
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.find import locate
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Scalar
 from gdjax.wrappers.guards.apply_if_finite import all_finite
 from gdjax.wrappers.guards.cond import guarded
-from gdjax.wrappers.guards.held import held
 
 __all__ = ["LossScaleState", "loss_scale", "loss_scale_of"]
 
@@ -119,6 +119,6 @@ def loss_scale_of(state: Any) -> jax.Array:
         state: The state of `loss_scale`, or of what holds it.
 
     Raises:
-        ValueError: There is no such state in it, or more than one.
+        KeyError: There is no such state in it, or more than one.
     """
-    return held("loss_scale_of", state, LossScaleState, "loss_scale").scale
+    return locate(state, LossScaleState, "loss_scale_of")[1].scale

@@ -13,7 +13,7 @@ from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.engine.walk import trained
 from gdjax.core.lowbit.rounding import (
-    carry,
+    evolve_narrow,
     inverse,
     is_narrow,
     land,
@@ -144,7 +144,7 @@ def with_split_weights(inner: Any, key: Any = None):
         lost = jax.tree.map(own, trained(inner, params))
         data = None if key is None else key_data(key)
         return SplitWeightsState(
-            zero_count(), data, lost, inner.init(_weights(_split, lost, params))
+            zero_count(), data, lost, inner.init(_weights(_dequantized, lost, params))
         )
 
     def update(updates, state, params=None, **extra):
@@ -159,12 +159,12 @@ def with_split_weights(inner: Any, key: Any = None):
             return up_or_down(share, bits).astype(jnp.int8)
 
         updates, inner_state, lost = _keep(
-            inner, _split, encode, updates, state.inner_state, state.residual, params, extra
+            inner, _dequantized, encode, updates, state.inner_state, state.residual, params, extra
         )
         return updates, SplitWeightsState(increment(state.count), state.rng_key, lost, inner_state)
 
     def evaluate(state, params):
-        weights = _weights(_split, state.residual, params)
+        weights = _weights(_dequantized, state.residual, params)
         return point_of(inner, state.inner_state, weights, params)
 
     return Rule(
@@ -176,7 +176,7 @@ def _sum(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
     return p + lost.astype(jnp.float32)
 
 
-def _split(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
+def _dequantized(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
     return p + lost.astype(jnp.float32) / 127 * (spacing(p, dtype) / 2)
 
 
@@ -218,5 +218,5 @@ def _keep(
         missed = jnp.where(jnp.isfinite(wanted - got), wanted - got, 0)
         return d, encode(missed, got, dtype, path)
 
-    updates, lost = carry(leaf, updates, params, lost)
+    updates, lost = evolve_narrow(leaf, updates, params, lost)
     return updates, inner_state, lost

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.engine.walk import trained
-from gdjax.core.lowbit.rounding import carry, is_narrow, land, nearest
+from gdjax.core.lowbit.rounding import evolve_narrow, is_narrow, land, nearest
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.roles import PerParam
 
@@ -68,7 +68,7 @@ def with_master_weights(inner: Any):
             d, _ = land(p, w, nearest(w, dtype), dtype)
             return d, w
 
-        updates, master = carry(leaf, updates, params, state.master)
+        updates, master = evolve_narrow(leaf, updates, params, state.master)
         return updates, MasterWeightsState(master, inner_state)
 
     def evaluate(state, params):

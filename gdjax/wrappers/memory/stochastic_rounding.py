@@ -9,7 +9,7 @@ import jax
 
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
-from gdjax.core.lowbit.rounding import carry, land, random_bits, stochastic
+from gdjax.core.lowbit.rounding import evolve_narrow, land, random_bits, stochastic
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Key
@@ -73,7 +73,7 @@ def stochastic_rounding(inner: Any, key: Any):
             d, _ = land(p, wanted, stochastic(wanted, dtype, bits), dtype)
             return (d,)
 
-        (updates,) = carry(leaf, updates, params)
+        (updates,) = evolve_narrow(leaf, updates, params)
         count = increment(state.count)
         return updates, StochasticRoundingState(count, state.rng_key, inner_state)
 

@@ -17,7 +17,7 @@ from gdjax.core.engine.transformation import (
     name_of,
     transformation,
 )
-from gdjax.core.lowbit.quantized import Stored, check_format, is_stored, mix
+from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized, mix
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Role, map_fields, undeclared
@@ -29,7 +29,7 @@ class StoreState(NamedTuple):
     """State of `store`."""
 
     step: Count  # calls so far; what is rounded at random depends on it
-    inner_state: Any  # of the inner transformation, some of its arrays `Stored`
+    inner_state: Any  # of the inner transformation, some of its arrays `Quantized`
 
 
 @transformation(kind="wrapper")
@@ -50,7 +50,7 @@ def store(
     - `"bf16"`: two bytes. Second moments are rounded at random: to nearest, one that decays by a
       thousandth at a step would stand still.
 
-    Stored are the fields that their state declares as a mean of gradients or of squares (`Mean`,
+    Quantized are the fields that their state declares as a mean of gradients or of squares (`Mean`,
     `MeanSquare`, `MatrixMean`, `MatrixMeanSquare` of `gdjax.core.rule.roles`), in users' states as
     in gdjax's. All else stays as it is: small arrays and complex ones; sums, to which a step adds
     little; first parameters, from which distances are measured; bases, statistics and factors of
@@ -86,9 +86,9 @@ def store(
         errors.fail("store", "block must be 1 or more", block)
 
     def pack(x: Any, to: str, square: bool) -> Any:
-        if is_stored(x) or not _is_real(x) or np.size(x) < min_size:
+        if is_quantized(x) or not _is_real(x) or np.size(x) < min_size:
             return x
-        return Stored.of(x, to, square=square, block=block)
+        return Quantized.of(x, to, square=square, block=block)
 
     def init(params):
         state = inner.init(params)
@@ -100,7 +100,7 @@ def store(
             if (kind := _kind(format, owner, name, role)) is None:
                 return None
             stored.append(name)
-            return jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_stored)
+            return jax.tree.map(lambda x: pack(x, *kind), value, is_leaf=is_quantized)
 
         packed = map_fields(field, state)
         for name in named or ():
@@ -113,8 +113,10 @@ def store(
 
     def repack(after: Any, state: Any) -> Any:
         seeds = _seeds(state.step)
-        one = lambda old, new: old.like(new, next(seeds)) if isinstance(old, Stored) else new
-        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_stored)
+        one = lambda old, new: (
+            old.requantize(new, next(seeds)) if isinstance(old, Quantized) else new
+        )
+        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_quantized)
         return StoreState(increment(state.step), packed)
 
     def update(updates, state, params=None, **extra):
@@ -179,8 +181,8 @@ def _fail_with_nothing(
 
 
 def _unpack(state: Any) -> Any:
-    one = lambda x: x.value() if isinstance(x, Stored) else x
-    return jax.tree.map(one, state, is_leaf=is_stored)
+    one = lambda x: x.value() if isinstance(x, Quantized) else x
+    return jax.tree.map(one, state, is_leaf=is_quantized)
 
 
 def _seeds(step: jax.Array) -> Iterator[jax.Array]:

@@ -37,7 +37,7 @@ __all__ = ["groups"]
 
 
 @transformation(kind="wrapper")
-def groups(base: Any, *rows: Any):
+def groups(inner: Any, *rows: Any):
     r"""Trains with one optimizer, some parameters with other arguments, otherwise, or not at all.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -58,17 +58,17 @@ def groups(base: Any, *rows: Any):
     A wrapper goes around: `accumulate(groups(...), 4)`.
 
     Args:
-        base: The transformation of the parameters that no row picks.
+        inner: The transformation of the parameters that no row picks; `base` in the state.
         *rows: Pairs of a rule, any of `gdjax.params`, and what differs; the first row that picks a
             parameter has it. What differs is one of
 
             - a dict of arguments: `dict(weight_decay=0.0)` is another decay in the one stage of
-              `base` that has this argument; where more have it, `{"opt/weight_decay": 0.0}` names
+              `inner` that has this argument; where more have it, `{"opt/weight_decay": 0.0}` names
               the stage. The value may be `times(factor)`;
             - a number: the learning rate times it, a schedule's too (`scaled_schedule`); the
               finished updates, if no stage has a learning rate or more than one. What is `live`
               lives in each group on its own;
-            - a transformation in the place of `base`, but for the leading stages of a chain that
+            - a transformation in the place of `inner`, but for the leading stages of a chain that
               see all parameters together, a clip by the global norm say: these stay;
             - `frozen`: no update, no state, no decay, and part of no norm.
 
@@ -80,25 +80,25 @@ def groups(base: Any, *rows: Any):
         ValueError: No stage has an argument, or more than one; a pattern matches nothing. The
             message says the nearest.
     """
-    _judge(base, rows)
+    _judge(inner, rows)
     rules, changes = [row[0] for row in rows], [row[1] for row in rows]
     names = _names(rules)
-    own, factors = [base] * len(rows), [None] * len(rows)
+    own, factors = [inner] * len(rows), [None] * len(rows)
     others = {}
     for i, change in enumerate(changes):
         if is_transformation(change):
             if not _is_frozen(change):  # those are taken out before anything sees them
                 others[i] = change
         elif isinstance(change, dict):
-            own[i] = _noted(names[i], edited, base, change)
+            own[i] = _noted(names[i], edited, inner, change)
         else:
-            own[i], factors[i] = _noted(names[i], faster, base, change)
+            own[i], factors[i] = _noted(names[i], faster, inner, change)
 
     split = _Split(names, rules)
-    inner = split.around(own, base, others)
+    tx = split.around(own, inner, others)
     if any(f is not None for f in factors):
         last = identity()
-        inner = chain(inner, split([last if f is None else scale(f) for f in factors], last))
+        tx = chain(tx, split([last if f is None else scale(f) for f in factors], last))
 
     still = {name for name, change in zip(names, changes) if _is_frozen(change)}
 
@@ -106,7 +106,7 @@ def groups(base: Any, *rows: Any):
         labels = label(params, by_label(**dict(zip(names, rules)), base=True), "groups")
         return jax.tree.map(lambda name: name not in still, labels)
 
-    return restrict("groups", inner, trained)
+    return restrict("groups", tx, trained)
 
 
 def _is_frozen(change: Any) -> bool:
@@ -187,7 +187,7 @@ def _names(rules: list[Any]) -> list[str]:
 def _judge(base: Any, rows: tuple) -> None:
     if not is_transformation(base):
         hint = "Call the factory." if callable(base) else "Write groups(adamw(1e-3), ...)."
-        must = "base must be a transformation, which has init and update"
+        must = "inner must be a transformation, which has init and update"
         errors.fail("groups", must, base, instead=hint, kind=TypeError)
     for row in rows:
         if not isinstance(row, (tuple, list)) or is_transformation(row) or len(row) != 2:

@@ -78,21 +78,21 @@ def masked(
 
 
 @transformation(kind="wrapper")
-def selective_transform(optimizer: Any, *, freeze_mask: Any):
+def selective_transform(inner: Any, *, freeze_mask: Any):
     """Trains all parameters but those of the mask, which have no update and no state.
 
     >>> import gdjax as gd
     >>> gd.selective_transform(gd.adamw(1e-3), freeze_mask="embed/.*")
-    selective_transform(optimizer=adamw(learning_rate=0.001), freeze_mask='embed/.*')
+    selective_transform(inner=adamw(learning_rate=0.001), freeze_mask='embed/.*')
 
     Args:
-        optimizer: What trains the others.
+        inner: What trains the others.
         freeze_mask: Which parameters stay as they are; any rule of `gdjax.params`.
 
     Raises:
         ValueError: The mask does not fit the parameters.
     """
-    return restrict("selective_transform", optimizer, freeze_mask, invert=True)
+    return restrict("selective_transform", inner, freeze_mask, invert=True)
 
 
 @transformation

@@ -1,0 +1,95 @@
+"""What arguments and public names were called before, so that errors can say the new name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gdjax.core.rule import errors
+
+__all__ = ["ARGUMENTS", "ELSEWHERE", "NAMES", "argument", "former", "misfit"]
+
+# An old argument of a factory, and the one that it has now.
+ARGUMENTS: dict[str, str] = {
+    "accumulator_dtype": "mu_dtype",
+    "alpha": "decay",
+    "base": "inner",
+    "base_optimizer": "inner",
+    "beta": "b1",
+    "clip_threshold": "clipping_threshold",
+    "dtype_momentum": "mu_dtype",
+    "epsilon": "eps",
+    "fast_optimizer": "inner",
+    "k": "every",
+    "l2_norm_clip": "max_norm",
+    "muon_weight_dimension_numbers": "matrix_axes",
+    "ns_coeffs": "backend",
+    "ns_steps": "steps",
+    "optimizer": "inner",
+    "param_dtype": "state_dtype",
+    "param_labels": "rules",
+    "precondition_frequency": "every",
+    "random_seed": "key",
+    "rho": "decay",
+    "seed": "key",
+    "sync_period": "every",
+    "update_interval": "every",
+    "update_proj_gap": "every",
+    "weight_decay_mask": "mask",
+    "weight_dimension_numbers": "matrix_axes",
+    "z_thresh": "threshold",
+}
+
+# What other libraries call an argument. Offered where the factory has what stands on the right.
+ELSEWHERE: dict[str, str] = {
+    "lr": "learning_rate",
+    "beta1": "b1",
+    "beta2": "b2",
+    "beta_1": "b1",
+    "beta_2": "b2",
+    "betas": "b1",
+    "epsilon": "eps",
+    "wd": "weight_decay",
+}
+
+# A name that `gdjax` had, and where to find it now.
+NAMES: dict[str, str] = {
+    "GaLoreDimensionNumbers": "gdjax.compat.optax.contrib.GaLoreDimensionNumbers",
+    "MuonDimensionNumbers": "gdjax.compat.optax.contrib.MuonDimensionNumbers",
+    "Pair": "gdjax.Rule",
+}
+
+
+def argument(old: str, names: Iterable[str]) -> str:
+    """Says what an old argument is called now, if that is one of `names`; else nothing.
+
+    >>> argument("weight_decay_mask", ["learning_rate", "mask"])
+    'It is now called mask.'
+    """
+    new = ARGUMENTS.get(old)
+    return f"It is now called {new}." if new in names else ""
+
+
+def former(new: str) -> list[str]:
+    """The names that an argument had before; saved states may hold them."""
+    return [old for old, name in ARGUMENTS.items() if name == new]
+
+
+def misfit(
+    where: str, call: str, error: TypeError, given: Iterable[str], names: list[str]
+) -> TypeError:
+    """The error for a call that does not fit a signature; of a wrong name it says the right one.
+
+    Args:
+        where: The factory that was called.
+        call: The call with its defaults, as one would type it.
+        error: What Python says of the call.
+        given: The names of the keyword arguments.
+        names: Those that the factory has.
+    """
+    wrong = next((name for name in given if name not in names), None)
+    if wrong is None:
+        return TypeError(f"{where}: {error}. Write {call}.")
+    elsewhere = ELSEWHERE.get(wrong)
+    hint = argument(wrong, names) or (f"Did you mean {elsewhere}?" if elsewhere in names else "")
+    hint = hint or errors.nearest(wrong, names) or f"Write {call}."
+    return TypeError(f"{where}: got an unexpected keyword argument {wrong!r}. {hint}")
