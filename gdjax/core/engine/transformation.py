@@ -7,6 +7,7 @@ by stage; `tree.evolve` in the rule, and there `leaf`.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, overload
@@ -64,7 +65,7 @@ class GradientTransformation(Recipe, InitUpdate):
         def update(updates, state, params=None, **extra):
             return _enter("update", self, updates, state, params, extra)
 
-        self = tuple.__new__(cls, (init, update))
+        self = tuple.__new__(cls, (init, update))  # pyrefly: ignore
         self._factory, self._arguments, self.name = made, arguments, made.name
         self.scheduled = {}
         for name, within in made.ranges.items():
@@ -319,8 +320,7 @@ def transformation(function: Any = None, /, *, kind: Kind = "transformation") ->
 
     Args:
         function: The function.
-        kind: `"optimizer"` (whole, with its learning rate), `"wrapper"` (of transformations) or
-            `"transformation"`, written as `@transformation(kind="optimizer")`.
+        kind: "optimizer" (whole, with its rate), "wrapper" (of transformations), "transformation".
     """
     if isinstance(function, str):
         hint = f"Write @transformation(kind={function!r})."
