@@ -55,7 +55,7 @@ def public(states: bool) -> dict[str, list[str]]:
     files |= {f for room in ROOMS for f in (ROOT / room).rglob("*.py") if f.stem != "__init__"}
     found: dict[str, list[str]] = {}
     home: dict[str, str] = {}
-    for file in files:
+    for file in sorted(files):
         if not file.exists():
             raise ValueError(f"{file} is gone: mend SOME in tests/exports.py.")
         module = ".".join(("gdjax", *file.relative_to(ROOT).with_suffix("").parts))
@@ -73,7 +73,7 @@ def _names(file: pathlib.Path) -> list[tuple[str, bool]]:
     """The public names of a file, and whether each is that of a class of states."""
     path, body = file.relative_to(ROOT), ast.parse(file.read_text("utf-8")).body
     bases = {n.name: [ast.unparse(b) for b in n.bases] for n in body if isinstance(n, ast.ClassDef)}
-    tuples = [name for name in bases if "NamedTuple" in bases[name]]
+    tuples = [n for n in bases if "NamedTuple" in bases[n]]
     states = [n for n in tuples if path.parts[0] in STATEFUL or n.endswith("State")]
     lists = [n.value for n in body if isinstance(n, ast.Assign) and _target(n) == "__all__"]
     listed = ast.literal_eval(lists[0]) if lists else []

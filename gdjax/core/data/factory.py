@@ -14,7 +14,7 @@ from gdjax.core.data.compare import Remembers, show
 from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_mask, is_number, range_in
 from gdjax.core.rule import errors
 
-__all__ = ["Factory", "Kind"]
+__all__ = ["Factory", "Kind", "call_text"]
 
 Kind = Literal["optimizer", "wrapper", "transformation", "schedule", "rule"]
 
@@ -100,13 +100,8 @@ class Factory:
             raise renamed.misfit(self.name, str(self), error, kwargs, names) from None
 
     def __str__(self) -> str:
-        """The call with its defaults, as one would type it: no annotations."""
-        parameters = self.signature.parameters.values()
-        bare = [
-            p.replace(annotation=p.empty, default=p.default if p.default is p.empty else _Shown(p))
-            for p in parameters
-        ]
-        return f"{self.name}{inspect.Signature(bare)}"
+        """The call with its defaults, as one would type it."""
+        return call_text(self.name, self.signature)
 
     def invoke(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the undecorated function with named arguments."""
@@ -153,6 +148,15 @@ class Factory:
     def _may_be_none(self, name: str) -> bool:
         parameter = self.signature.parameters[name]
         return parameter.default is None or type(None) in typing.get_args(self.hints.get(name))
+
+
+def call_text(name: str, signature: inspect.Signature) -> str:
+    """A call with the defaults of its arguments, without annotations."""
+    bare = [
+        p.replace(annotation=p.empty, default=p.default if p.default is p.empty else _Shown(p))
+        for p in signature.parameters.values()
+    ]
+    return f"{name}{inspect.Signature(bare)}"
 
 
 class _Shown:

@@ -65,7 +65,7 @@ class GradientTransformation(Recipe, InitUpdate):
         def update(updates, state, params=None, **extra):
             return _enter("update", self, updates, state, params, extra)
 
-        self = tuple.__new__(cls, (init, update))
+        self = tuple.__new__(cls, (init, update))  # pyrefly: ignore
         self.factory, self.given, self.name = made, arguments, made.name
         self.scheduled = {}
         for name, within in made.ranges.items():
@@ -320,13 +320,11 @@ def transformation(function: Any = None, /, *, kind: Kind = "transformation") ->
 
     Args:
         function: The function.
-        kind: What it is in the catalogue: `"optimizer"`, a whole one with its learning rate;
-            `"wrapper"`, which takes transformations; or `"transformation"`. Written
-            `@transformation(kind="optimizer")`.
+        kind: "optimizer" (whole, with its rate), "wrapper" (of transformations), "transformation".
     """
-    if function is None:
-        return functools.partial(factory, make=GradientTransformation, kind=kind)
     if isinstance(function, str):
         hint = f"Write @transformation(kind={function!r})."
         errors.fail("transformation", "kind must be given by name", function, instead=hint)
+    if function is None:
+        return lambda given: factory(given, GradientTransformation, kind)
     return factory(function, GradientTransformation, kind)
