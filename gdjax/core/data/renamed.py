@@ -53,7 +53,7 @@ def argument(old: str, names: Iterable[str]) -> str:
     >>> argument("weight_decay_mask", ["learning_rate", "mask"])
     'It is now called mask.'
     """
-    new = ARGUMENTS.get(old)
+    new = ARGUMENTS.get(old, "")
     return f"It is now called {new}." if new in names else ""
 
 
