@@ -11,10 +11,20 @@ from typing import Any, Literal, get_args
 from gdjax.core.data import renamed
 from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, show
-from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_mask, is_number, range_in
+from gdjax.core.data.hyperparams import (
+    Range,
+    holds_many,
+    is_array,
+    is_known,
+    is_mask,
+    is_number,
+    range_in,
+)
 from gdjax.core.rule import errors
 
 __all__ = ["Factory", "Kind", "call_text"]
+
+_PLAIN = (inspect.Parameter.empty, float, int, "float", "int")
 
 Kind = Literal["optimizer", "wrapper", "transformation", "schedule", "rule"]
 
@@ -124,9 +134,19 @@ class Factory:
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Judges the numbers that are known; traced ones are not judged."""
-        for name, within in self.ranges.items():
-            if name in arguments:
-                self._judge(name, within, arguments[name], top=True)
+        for name, value in arguments.items():
+            if name in self.ranges:
+                self._judge(name, self.ranges[name], value, top=True)
+            elif self.signature.parameters[name].annotation in _PLAIN:
+                self._judge_plain(name, value)
+
+    def _judge_plain(self, name: str, value: Any) -> None:
+        """An argument that is annotated as a plain number, or not at all, does not move."""
+        plain = self.signature.parameters[name].annotation is not inspect.Parameter.empty
+        if getattr(value, "stands_for_a_number", False) or (plain and is_array(value)):
+            must = f"{name} must be a number that stays as it is"
+            hint = f"To be an array, a schedule or live, annotate it: {name}: gdjax.Hyperparam."
+            errors.fail(self.name, must, show(value), instead=hint, kind=TypeError)
 
     def _judge(self, name: str, within: Range, value: Any, top: bool = False) -> None:
         kinds = getattr(value, "stands_for_a_number", False)  # a schedule, a live value
@@ -137,7 +157,7 @@ class Factory:
             for part in value.values() if isinstance(value, dict) else value:
                 self._judge(name, within, part)
         elif within.scheduled and (kinds or callable(value)):
-            if "value" in (inside := getattr(value, "_arguments", {})):  # what lives is known
+            if "value" in (inside := getattr(value, "given", {})):  # what lives is known
                 self._judge(name, within, inside["value"])
         elif not is_number(value):
             kind = "a number, an array or a schedule" if within.scheduled else "a number"
