@@ -188,8 +188,7 @@ def _init(tx: GradientTransformation, params: Any) -> Any:
     try:
         state = body.init(params)
     except Exception as error:
-        if isinstance(body, GradientTransformation):
-            errors.rename(error, tx.name)
+        errors.rename(error, tx.name, alias=isinstance(body, GradientTransformation))
         raise
     return InjectHyperparamsState(count, values, state) if tx.scheduled else state
 
@@ -231,21 +230,21 @@ def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict)
         for name, rule in tx.scheduled.items():
             values[name] = value_at(rule, state.count, state.hyperparams[name])
     body = tx.build(values)
-    if isinstance(body, GradientTransformation):  # this one is an alias of it
-        try:
+    try:
+        if isinstance(body, GradientTransformation):  # this one is an alias of it
             out, inner = run(which, body, updates, inner, params, extra)
-        except Exception as error:
-            errors.rename(error, tx.name)
-            raise
-    else:
-        code = getattr(body.update, "__code__", None)
-        if extra or body.needs or code is None or code.co_kwonlyargcount:
-            extra = taken(tx.name, body, extra)
-        call = body.update if which == "update" or body.step is None else body.step
-        pair = call(updates, inner, params, **extra)
-        out, inner = pair if isinstance(pair, tuple) and len(pair) == 2 else no_pair(tx, pair)
-        if which == "step" and body.step is None:
-            out = tree.add(params, out)
+        else:
+            code = getattr(body.update, "__code__", None)
+            if extra or body.needs or code is None or code.co_kwonlyargcount:
+                extra = taken(tx.name, body, extra)
+            act = body.update if which == "update" or body.step is None else body.step
+            pair = act(updates, inner, params, **extra)
+            out, inner = pair if isinstance(pair, tuple) and len(pair) == 2 else no_pair(tx, pair)
+            if which == "step" and body.step is None:
+                out = tree.add(params, out)
+    except Exception as error:
+        errors.rename(error, tx.name, alias=isinstance(body, GradientTransformation))
+        raise
     if tx.scheduled:
         inner = InjectHyperparamsState(numerics.increment(state.count), values, inner)
     return out, inner
@@ -287,7 +286,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
     Raises:
         ValueError: The trees differ; the message names the leaf.
     """
-    tree.check_like(updates, params, "apply_updates")
+    tree.check_like(updates, params, "apply_updates", "updates")
     return tree.add(params, updates)
 
 

@@ -81,7 +81,7 @@ def _align(
     errors.fail(where, f"{first} and {second} must have the same structure", got)
 
 
-def check_like(updates: Any, params: Any, where: str = "update") -> None:
+def check_like(updates: Any, params: Any, where: str, called: str = "gradients") -> None:
     """Compares structure and shapes of updates and parameters; costs nothing at run time.
 
     Raises:
@@ -93,7 +93,7 @@ def check_like(updates: Any, params: Any, where: str = "update") -> None:
     ):
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
-            must = f"updates must have the shapes of params, at {path!r} {np.shape(p)}"
+            must = f"{called} must have the shapes of params, at {path!r} {np.shape(p)}"
             errors.fail(where, must, str(np.shape(g)))
 
 
@@ -117,7 +117,7 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     columns = [gs]
     for tree in (*states, *read):
-        columns.append(_align(treedef, tree, updates, "evolve", deeper=True))
+        columns.append(_align(treedef, tree, updates, errors.RULE, deeper=True))
     kept, apply = len(trees), sharing(leaf, len(trees))
     rows = list(zip(*columns))
     for i, row in enumerate(rows):
