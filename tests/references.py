@@ -75,7 +75,7 @@ def agreed() -> frozenset[str]:
 def parts(tx: Any) -> Iterator[str]:
     """The names of a transformation and of all that it is made of."""
     yield tx.name
-    inside = jax.tree.leaves(tx._arguments, is_leaf=_is_ours)
+    inside = jax.tree.leaves(tx.given, is_leaf=_is_ours)
     for part in filter(_is_ours, [*inside, tx.example()]):
         yield from parts(part)
 

@@ -47,7 +47,7 @@ def composition(tx):
     body = tx.example()
     if not isinstance(body, GradientTransformation):
         return []
-    return body._arguments["transformations"] if body.name == "chain" else [body]
+    return body.given["transformations"] if body.name == "chain" else [body]
 
 
 COMPOSED = [
@@ -62,9 +62,9 @@ ITS_OWN = {pair for _, found in cases.gather("ITS_OWN") for pair in found}
 
 @pytest.mark.parametrize("row", COMPOSED, ids=str)
 def test_defaults_are_those_of_the_parts(row):
-    defaults = row.tx._factory.defaults()
+    defaults = row.tx.factory.defaults()
     for part in composition(row.tx):
-        for name, default in part._factory.defaults().items():
+        for name, default in part.factory.defaults().items():
             if part.name in DECAYS and name == "weight_decay":
                 continue
             if name in defaults and (row.tx.name, name) not in ITS_OWN:

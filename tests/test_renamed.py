@@ -132,7 +132,7 @@ def test_a_value_that_optax_keeps_under_its_name_is_taken_over():
 
 @pytest.mark.parametrize("file", ["charlm_runs", "charlm_tuning"])
 def test_recorded_runs_can_be_built(file):
-    folder = pathlib.Path(__file__).parent.parent / "colabs"
+    folder = pathlib.Path(__file__).parent.parent / "docs" / "data"
     runs = map(json.loads, (folder / f"{file}.jsonl").read_text().splitlines())
     made = [gd.build(run["optimizer"]) for run in runs if "optimizer" in run]
     assert len(made) > 20

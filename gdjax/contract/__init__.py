@@ -16,6 +16,7 @@ from gdjax.contract import (  # noqa: F401 - they enter their promises
     is_data,
     on_mesh,
     state_stays,
+    structure,
 )
 from gdjax.contract.subject import PROMISES, Subject
 

@@ -137,5 +137,5 @@ def avals(value: Any) -> Any:
 def moving_numbers(tx: GradientTransformation) -> dict[str, float]:
     """Those hyperparameters that are Python numbers and could be schedules."""
     given = {name: tx.arguments[name] for name in tx.numbers}
-    scheduled = {n: r.scheduled for n, r in tx._factory.ranges.items()}
+    scheduled = {n: r.scheduled for n, r in tx.factory.ranges.items()}
     return {n: float(v) for n, v in given.items() if scheduled[n] and isinstance(v, (int, float))}

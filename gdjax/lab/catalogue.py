@@ -293,6 +293,6 @@ def optimizer(given: Any) -> GradientTransformation:
 
 def short_call(tx: GradientTransformation) -> str:
     """The call without its learning rate."""
-    given = {k: v for k, v in tx._arguments.items() if k != "learning_rate"}
+    given = {k: v for k, v in tx.given.items() if k != "learning_rate"}
     inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())
     return f"{tx.name}({inside})" if inside else tx.name

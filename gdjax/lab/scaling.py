@@ -133,12 +133,13 @@ def _dealt(tx: Any, of: Model) -> int:
 
     Embeddings are not among Muon's, nor matrices among SOAP's whose sides are both too long for it.
     """
-    if tx.name not in ("muon", "soap"):
+    by_muon = tx.made_by(gd.muon)
+    if not by_muon and not tx.made_by(gd.soap):
         return 0
-    limit = math.inf if tx.name == "muon" else tx.arguments["max_precond_dim"]
+    limit = math.inf if by_muon else tx.arguments["max_precond_dim"]
     matrix = lambda x: x.ndim == 2 and min(x.shape) <= limit
     numbers = of.total(lambda shapes: sum(x.size for x in filter(matrix, jax.tree.leaves(shapes))))
-    return numbers - (of.words * of.width if tx.name == "muon" else 0)
+    return numbers - (of.words * of.width if by_muon else 0)
 
 
 def table(

@@ -47,14 +47,14 @@ class ParamRule(Recipe):
     """Picks parameters, and remembers the call that made it; a function of the parameters."""
 
     def _try(self) -> None:
-        self._factory.invoke(self._arguments)
+        self.factory.invoke(self.given)
 
     def __call__(self, params: Any) -> Any:
         """The tree of what it says of each parameter."""
         return label(params, self, self.name)
 
     def _of(self, params: Any, where: str) -> list[Any]:
-        return self._factory.invoke(self._arguments)(params, where)
+        return self.factory.invoke(self.given)(params, where)
 
     def __invert__(self) -> ParamRule:
         """Those that it does not pick."""

@@ -29,17 +29,28 @@ class Line:
     shape: tuple[int, ...]
     dtype: str
     group: str = ""  # the labels and names of stages through which it goes
-    learning_rate: Any = None  # a number, a schedule or a live value; None if nothing has one
-    weight_decay: Any = None
+    rates: dict[tuple[str, ...], Any] = dataclasses.field(default_factory=dict)  # by who has them
+    decays: dict[tuple[str, ...], Any] = dataclasses.field(default_factory=dict)
     state_bytes: int = 0
     sharding: str = ""
     trained: bool = False  # whether any transformation gets it
+
+    @property
+    def learning_rate(self) -> Any:
+        """A number, a schedule or a live value; a list of them if more than one stage has one."""
+        return _one_or_all(self.rates)
+
+    @property
+    def weight_decay(self) -> Any:
+        """The same of the decay; None where the parameter does not decay."""
+        return _one_or_all(self.decays)
 
     def cells(self) -> tuple[str, ...]:
         """As they stand in the table."""
         if not self.trained:
             return (*self._head(), "frozen", "", "", "0", self.sharding)
-        rate, decay = _number(self.learning_rate), _number(self.weight_decay)
+        rate = " · ".join(map(_number, self.rates.values()))
+        decay = " + ".join(filter(None, map(_number, self.decays.values())))
         return (*self._head(), self.group, rate, decay, f"{self.state_bytes:,}", self.sharding)
 
     def _head(self) -> tuple[str, ...]:
@@ -127,10 +138,11 @@ def explain(tx: Any, params: Any) -> Explanation:
     lines = {words(path): _line(words(path), leaf) for path, leaf in leaves}
     by_path = {words(path): leaf for path, leaf in leaves}
     state = jax.eval_shape(tx.init, params)
+    before: Any = None
     for visit in walk(tx, state, params):
-        _read(visit, lines)
-    kept = jax.tree_util.tree_leaves_with_path(trained(tx, params))
-    for path, leaf in kept:
+        _read(visit, lines, entered=visit.path != before)
+        before = visit.path
+    for path, leaf in jax.tree_util.tree_leaves_with_path(trained(tx, params)):
         lines[words(path)].trained = tree.differentiable(leaf)
     for name, leaf in named_leaves(tx, state):
         owner = parameter_of(name, leaf, by_path)
@@ -148,31 +160,40 @@ def _line(path: tuple[str, ...], leaf: Any) -> Line:
     return Line("/".join(path), jnp.shape(leaf), str(jnp.result_type(leaf)), sharding=spec)
 
 
-def _read(visit: Visit, lines: dict[tuple[str, ...], Line]) -> None:
+def _read(visit: Visit, lines: dict[tuple[str, ...], Line], entered: bool) -> None:
     """Writes down what one transformation says of the parameters that it gets."""
     leaves = jax.tree_util.tree_leaves_with_path(visit.params)
-    own = [lines[words(path)] for path, leaf in leaves if tree.differentiable(leaf)]
-    reached = visit.children[-1] if visit.children and not visit.stands_for_next else None
-    for line in own:
-        if reached is not None and reached.share is not None and reached.named:
+    own = [lines[words(path)] for path, _ in leaves]
+    reached = visit.children[-1] if visit.children and entered else None
+    if reached is not None and reached.share is not None and reached.named:
+        for line in own:
             line.group = f"{line.group}/{reached.name}".lstrip("/")
-    if isinstance(visit.tx, GradientTransformation):
-        _numbers(visit.tx, visit.params, leaves, lines)
+    if not isinstance(visit.tx, GradientTransformation):
+        return
+    given = {name: getattr(x, "source", x) for name, x in visit.tx.arguments.items()}
+    for name in visit.tx.having("learning rate")[:1]:  # what others are for is inside
+        for line in own:
+            _declare(line.rates, visit.path, given[name])
+    masks = [given[name] for name in visit.tx.having("mask") if given[name] is not None]
+    flags = [jax.tree.leaves(select(visit.params, mask, visit.tx.name)) for mask in masks]
+    for name in visit.tx.having("weight decay")[:1]:
+        for i, line in enumerate(own):
+            decays = all(of_mask[i] for of_mask in flags)
+            _declare(line.decays, visit.path, given[name] if decays else "")
 
 
-def _numbers(tx: Any, params: Any, leaves: Any, lines: dict) -> None:
-    """Rate and decay, as the innermost transformation has them that has one."""
-    given = {name: getattr(x, "source", x) for name, x in tx.arguments.items()}
-    roles = tx.roles
-    decays = [True] * len(leaves)
-    if "mask" in roles and given[roles["mask"]] is not None and leaves:
-        decays = jax.tree.leaves(select(params, given[roles["mask"]], tx.name))
-    for (path, _), decayed in zip(leaves, decays):
-        line = lines[words(path)]
-        if "learning rate" in roles:
-            line.learning_rate = given[roles["learning rate"]]
-        if "weight decay" in roles:
-            line.weight_decay = given[roles["weight decay"]] if decayed else ""
+def _declare(found: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) -> None:
+    """Puts what a transformation says in the place of what those around it say."""
+    if value is None:  # it has none, or was given what another made of it
+        return
+    for outer in [other for other in found if path[: len(other)] == other]:
+        del found[outer]
+    found[path] = value
+
+
+def _one_or_all(found: dict[tuple[str, ...], Any]) -> Any:
+    values = list(found.values())
+    return values[0] if len(values) == 1 else values or None
 
 
 def _number(value: Any) -> str:

@@ -102,7 +102,7 @@ def _set(tx: GradientTransformation, name: str, old: jax.Array, value: Any) -> j
     if jnp.shape(value) != jnp.shape(old):
         must = f"{tx.name}: {name} must keep its shape {jnp.shape(old)}"
         errors.fail("set_hyperparams", must, f"shape {jnp.shape(value)}")
-    tx._factory.check({name: value})
+    tx.factory.check({name: value})
     return jnp.asarray(value).astype(old.dtype)
 
 

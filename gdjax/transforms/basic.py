@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.data.hyperparams import Hyperparam, LearningRate
 from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -108,7 +108,7 @@ def scale(step_size: Hyperparam):
 
 
 @transformation
-def scale_by_learning_rate(learning_rate: NonNegative, *, flip_sign: bool = True):
+def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: bool = True):
     """Multiplies by minus the learning rate, the last stage of a descent: u = −η·g.
 
     >>> import gdjax as gd, jax.numpy as jnp

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import Mask, WeightDecay
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -16,7 +14,7 @@ __all__ = ["add_cautious_weight_decay"]
 
 
 @transformation
-def add_cautious_weight_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
+def add_cautious_weight_decay(weight_decay: WeightDecay = 0.0, mask: Mask = None):
     """Adds decay to those entries that the update moves towards zero anyway.
 
         u = g + λθ where g·θ ≥ 0,    u = g elsewhere

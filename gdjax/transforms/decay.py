@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import Mask, WeightDecay
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -41,7 +41,7 @@ __all__ = ["add_decayed_weights", "decay_weights"]
 
 
 @transformation
-def add_decayed_weights(weight_decay: NonNegative = 0.0, mask: Any = None):
+def add_decayed_weights(weight_decay: WeightDecay = 0.0, mask: Mask = None):
     """Adds a multiple of the parameters to the updates: u = g + λθ.
 
     Before the rule this is L2 regularisation, after it (and before the rate) decoupled decay
@@ -64,7 +64,7 @@ def add_decayed_weights(weight_decay: NonNegative = 0.0, mask: Any = None):
 
 
 @transformation
-def decay_weights(weight_decay: NonNegative = 0.0, mask: Any = None):
+def decay_weights(weight_decay: WeightDecay = 0.0, mask: Mask = None):
     """Takes a multiple of the parameters from finished updates: u = g − λθ.
 
     It stands after the learning rate, so the decay does not depend on it; with a schedule as

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, NonNegative
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
@@ -24,7 +24,7 @@ class HyperballState(NamedTuple):
 
 
 @transformation
-def hyperball(learning_rate: NonNegative, *, matrix_axes: Any = None):
+def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
     """Steps of a fixed length on the sphere of weights that are as long as at the start.
 
         W ← R·N(W − η·R·N(g)),    N(x) = x/‖x‖,    R = ‖W₀‖

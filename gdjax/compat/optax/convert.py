@@ -251,7 +251,8 @@ class _Filling:
         rules = self.rules.get(id(a.state), {})
         for name, old in getattr(a.state, "hyperparams", {}).items():
             theirs = next((n for n in (name, *former(name)) if n in held), None)
-            value = rules[name](last) if theirs is None and name in rules else held.get(theirs, old)
+            moved = rules[name](last) if theirs is None and name in rules else old
+            value = moved if theirs is None else held[theirs]
             numbers = new.setdefault("hyperparams", {})
             numbers[name] = self.like(old, value, _join(a.path, f"hyperparams/{name}"))
         for name, old in getattr(a.state, "hyperparams_states", {}).items():

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from gdjax.core.data.factory import call_text
 from gdjax.core.data.renamed import misfit
 
 __all__ = ["SPELLINGS", "spelled"]
@@ -71,7 +72,9 @@ def spelled(name: str, function: Callable[..., Any], module: str) -> Callable[..
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise misfit(f"optax.{name}", error, kwargs, signature) from None
+            where = f"optax.{name}"
+            text, names = call_text(where, signature), list(signature.parameters)
+            raise misfit(where, text, error, kwargs, names) from None
         return function(**{ours.get(k, k): value for k, value in given.items()})
 
     call.__module__, call.__qualname__ = module, name

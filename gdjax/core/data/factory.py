@@ -11,10 +11,20 @@ from typing import Any, Literal, get_args
 from gdjax.core.data import renamed
 from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, show
-from gdjax.core.data.hyperparams import Range, holds_many, is_known, is_mask, is_number, range_in
+from gdjax.core.data.hyperparams import (
+    Range,
+    holds_many,
+    is_array,
+    is_known,
+    is_mask,
+    is_number,
+    range_in,
+)
 from gdjax.core.rule import errors
 
-__all__ = ["Factory", "Kind"]
+__all__ = ["Factory", "Kind", "call_text"]
+
+_PLAIN = (inspect.Parameter.empty, float, int, "float", "int")
 
 Kind = Literal["optimizer", "wrapper", "transformation", "schedule", "rule"]
 
@@ -79,11 +89,12 @@ class Factory:
         return bool(kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
     @cached
-    def roles(self) -> dict[str, str]:
+    def roles(self) -> dict[str, list[str]]:
         """The arguments whose annotation says what they do, by what that is."""
-        named = {within.role: name for name, within in self.ranges.items() if within.role}
-        masks = [name for name, hint in self.hints.items() if is_mask(hint)]
-        return named | ({"mask": masks[0]} if masks else {})
+        found = {"mask": [name for name, hint in self.hints.items() if is_mask(hint)]}
+        for name, within in self.ranges.items():
+            found.setdefault(within.role, []).append(name)
+        return found
 
     @cached
     def containers(self) -> set[str]:
@@ -99,13 +110,8 @@ class Factory:
             raise renamed.misfit(self.name, str(self), error, kwargs, names) from None
 
     def __str__(self) -> str:
-        """The call with its defaults, as one would type it: no annotations."""
-        parameters = self.signature.parameters.values()
-        bare = [
-            p.replace(annotation=p.empty, default=p.default if p.default is p.empty else _Shown(p))
-            for p in parameters
-        ]
-        return f"{self.name}{inspect.Signature(bare)}"
+        """The call with its defaults, as one would type it."""
+        return call_text(self.name, self.signature)
 
     def invoke(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the undecorated function with named arguments."""
@@ -128,9 +134,19 @@ class Factory:
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Judges the numbers that are known; traced ones are not judged."""
-        for name, within in self.ranges.items():
-            if name in arguments:
-                self._judge(name, within, arguments[name], top=True)
+        for name, value in arguments.items():
+            if name in self.ranges:
+                self._judge(name, self.ranges[name], value, top=True)
+            elif self.signature.parameters[name].annotation in _PLAIN:
+                self._judge_plain(name, value)
+
+    def _judge_plain(self, name: str, value: Any) -> None:
+        """An argument that is annotated as a plain number, or not at all, does not move."""
+        plain = self.signature.parameters[name].annotation is not inspect.Parameter.empty
+        if getattr(value, "stands_for_a_number", False) or (plain and is_array(value)):
+            must = f"{name} must be a number that stays as it is"
+            hint = f"To be an array, a schedule or live, annotate it: {name}: gdjax.Hyperparam."
+            errors.fail(self.name, must, show(value), instead=hint, kind=TypeError)
 
     def _judge(self, name: str, within: Range, value: Any, top: bool = False) -> None:
         kinds = getattr(value, "stands_for_a_number", False)  # a schedule, a live value
@@ -141,7 +157,7 @@ class Factory:
             for part in value.values() if isinstance(value, dict) else value:
                 self._judge(name, within, part)
         elif within.scheduled and (kinds or callable(value)):
-            if "value" in (inside := getattr(value, "_arguments", {})):  # what lives is known
+            if "value" in (inside := getattr(value, "given", {})):  # what lives is known
                 self._judge(name, within, inside["value"])
         elif not is_number(value):
             kind = "a number, an array or a schedule" if within.scheduled else "a number"
@@ -152,6 +168,15 @@ class Factory:
     def _may_be_none(self, name: str) -> bool:
         parameter = self.signature.parameters[name]
         return parameter.default is None or type(None) in typing.get_args(self.hints.get(name))
+
+
+def call_text(name: str, signature: inspect.Signature) -> str:
+    """A call with the defaults of its arguments, without annotations."""
+    bare = [
+        p.replace(annotation=p.empty, default=p.default if p.default is p.empty else _Shown(p))
+        for p in signature.parameters.values()
+    ]
+    return f"{name}{inspect.Signature(bare)}"
 
 
 class _Shown:

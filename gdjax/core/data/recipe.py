@@ -62,8 +62,8 @@ class Recipe(Remembers):
     """An object that remembers the call that made it. Immutable; a pytree of its numbers."""
 
     name: str  # of the factory
-    _factory: Factory
-    _arguments: dict[str, Any]
+    factory: Factory
+    given: dict[str, Any]  # the arguments given in the call, by name
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Registers every kind of recipe as a pytree node."""
@@ -75,7 +75,7 @@ class Recipe(Remembers):
     @classmethod
     def _from_arguments(cls, made: Factory, arguments: dict[str, Any]) -> Any:
         self = cls.__new__(cls)
-        self._factory, self._arguments, self.name = made, arguments, made.name
+        self.factory, self.given, self.name = made, arguments, made.name
         return self
 
     @classmethod
@@ -92,18 +92,21 @@ class Recipe(Remembers):
     @property
     def arguments(self) -> dict[str, Any]:
         """All arguments by name, defaults filled in."""
-        given = {**self._factory.defaults(), **self._arguments}
-        return {name: given[name] for name in self._factory.signature.parameters if name in given}
+        given = {**self.factory.defaults(), **self.given}
+        return {name: given[name] for name in self.factory.signature.parameters if name in given}
 
-    @property
-    def roles(self) -> dict[str, str]:
-        """Those arguments whose role is known, by role: "learning rate", "weight decay", "mask"."""
-        return self._factory.roles
+    def made_by(self, call: Callable[..., Any]) -> bool:
+        """Whether a decorated function made it: `tx.made_by(chain)`."""
+        return self.factory is call.factory  # type: ignore[attr-defined]
+
+    def having(self, role: str) -> list[str]:
+        """The arguments that have a role: "learning rate", "weight decay", "mask"."""
+        return self.factory.roles.get(role, [])
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """The names of those arguments that are hyperparameters."""
-        return tuple(self._factory.ranges)
+        return tuple(self.factory.ranges)
 
     def replace(self, **changes: Any) -> typing.Self:
         """Makes the same object with other arguments.
@@ -111,15 +114,15 @@ class Recipe(Remembers):
         Raises:
             TypeError: A name that the factory does not have; the message says the nearest one.
         """
-        arguments = dict(self._arguments)
-        for name, kind in ((p.name, p.kind) for p in self._factory.signature.parameters.values()):
+        arguments = dict(self.given)
+        for name, kind in ((p.name, p.kind) for p in self.factory.signature.parameters.values()):
             if kind is inspect.Parameter.VAR_KEYWORD:  # the parts of a named chain
                 known = {k: changes.pop(k) for k in list(changes) if k in arguments.get(name, {})}
                 arguments[name] = {**arguments.get(name, {}), **known}
             elif name in changes:
                 arguments[name] = changes.pop(name)
         if changes:
-            parameters = self._factory.signature.parameters.values()
+            parameters = self.factory.signature.parameters.values()
             named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
             names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
             names = [*(n for stages in named for n in stages), *names]
@@ -127,18 +130,18 @@ class Recipe(Remembers):
             hint = renamed.argument(wrong, names) or errors.nearest(wrong, names)
             must = f"replace takes {', '.join(names) or 'nothing'}"
             errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
-        bound = inspect.BoundArguments(self._factory.signature, arguments)  # type: ignore[arg-type]
-        return self._factory.call(*bound.args, **bound.kwargs)
+        bound = inspect.BoundArguments(self.factory.signature, arguments)  # type: ignore[arg-type]
+        return self.factory.call(*bound.args, **bound.kwargs)
 
     # What makes it data.
 
     def __repr__(self) -> str:
         """Writes the call that made it."""
         parts = []
-        for p in self._factory.signature.parameters.values():
-            if p.name not in self._arguments:
+        for p in self.factory.signature.parameters.values():
+            if p.name not in self.given:
                 continue
-            value = self._arguments[p.name]
+            value = self.given[p.name]
             if p.kind is p.VAR_POSITIONAL:
                 parts += [show(v) for v in value]
             elif p.kind is p.VAR_KEYWORD:
@@ -152,7 +155,7 @@ class Recipe(Remembers):
 
     @cached
     def _key(self) -> tuple:
-        return (self._factory, freeze(self.arguments))
+        return (self.factory, freeze(self.arguments))
 
     def __eq__(self, other: object) -> bool:
         """Equal are two of one factory whose arguments, defaults filled in, are equal."""
@@ -168,7 +171,7 @@ class Recipe(Remembers):
 
     def __reduce__(self) -> tuple:
         """Pickles the factory by reference and the arguments by value."""
-        return _rebuild, (self._factory.call, self._arguments)
+        return _rebuild, (self.factory.call, self.given)
 
     # The pytree: numbers given in the call, and recipes inside, are children.
 
@@ -190,13 +193,13 @@ class Recipe(Remembers):
             return value
 
         rest: dict[str, Any] = {}
-        for name, value in self._arguments.items():
-            numeric = name in self._factory.ranges
-            if self._factory.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+        for name, value in self.given.items():
+            numeric = name in self.factory.ranges
+            if self.factory.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
                 rest[name] = {k: take(v, numeric, k) for k, v in value.items()}  # named stages
             else:
                 rest[name] = take(value, numeric, name)
-        return tuple(children), _Structure(self._factory, rest, tuple(labels)), tuple(labels)
+        return tuple(children), _Structure(self.factory, rest, tuple(labels)), tuple(labels)
 
     def _flatten(self) -> tuple[tuple, _Structure]:
         return self._flat[:2]

@@ -66,7 +66,7 @@ def argument(old: str, names: Iterable[str]) -> str:
     'It is now called mask.'
     """
     new = ARGUMENTS.get(old)
-    return f"It is now called {new}." if new in names else ""
+    return f"It is now called {new}." if new is not None and new in names else ""
 
 
 def former(new: str) -> list[str]:

@@ -26,7 +26,7 @@ class Schedule(Recipe):
     stands_for_a_number = True  # may be given for a hyperparameter
 
     def _function(self) -> Callable[[Any], Any]:
-        made, given = self._factory, dict(self._arguments)
+        made, given = self.factory, dict(self.given)
         for name in made.ranges:
             if not isinstance(value := given.get(name), (int, float, type(None))):
                 given[name] = jax.tree.map(_weakened, value, is_leaf=_is_recipe)

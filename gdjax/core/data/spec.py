@@ -39,7 +39,7 @@ def spec(value: Any) -> Any:
         TypeError: An argument cannot be written: a lambda, or another library's transformation.
     """
     if isinstance(value, Recipe):
-        return {value._factory.key: _arguments(value)}
+        return {value.factory.key: _arguments(value)}
     if value is None or isinstance(value, (bool, int, float, str)) and not is_array(value):
         return value
     if isinstance(value, complex):
@@ -86,11 +86,11 @@ def _read_array(data: Any, dtype: Any) -> Any:
 
 
 def _arguments(value: Recipe) -> Any:
-    parameters = value._factory.signature.parameters
+    parameters = value.factory.signature.parameters
     written: dict[str, Any] = {}
-    for name, given in value._arguments.items():
+    for name, given in value.given.items():
         if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
-            if len(value._arguments) == 1:
+            if len(value.given) == 1:
                 return [spec(v) for v in given]
             written["*" + name] = [spec(v) for v in given]
         elif parameters[name].kind is inspect.Parameter.VAR_KEYWORD:

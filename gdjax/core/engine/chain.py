@@ -56,7 +56,7 @@ def chain(*transformations: Any, **named: Any):
     def through(which: str, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
         """Updates by all stages but the last, which updates or steps (`which`)."""
         alike = isinstance(state, dict if named else tuple) and len(state) == len(parts)
-        if not alike or (named and state.keys() != named.keys()):
+        if not alike or (named and set(state) != set(named)):
             _other_state(state, named, len(parts))
         after = []
         for place, part in zip(places, parts):

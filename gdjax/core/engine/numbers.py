@@ -18,12 +18,23 @@ class InjectHyperparamsState(NamedTuple):
 
 
 class StandIn(float):
-    """A number in the place of one that moves, or of an array, while structure is looked at."""
+    """A number in the place of one that moves, or of an array, while structure is looked at.
 
-    source: Any  # what it stands for
+    What is computed with it stands for something else, which is not known.
+    """
 
-    def __new__(cls, value: float, source: Any) -> StandIn:
+    source: Any  # what it stands for, None if that is not known
+
+    def __new__(cls, value: float, source: Any = None) -> StandIn:
         """A number within the range, and what it stands for."""
         self = super().__new__(cls, value)
         self.source = getattr(source, "source", source)
         return self
+
+
+def _computed(name: str) -> Any:
+    return lambda self, *others: StandIn(getattr(float, name)(self, *others))
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "pow"):
+    setattr(StandIn, f"__{_name}__", _computed(f"__{_name}__"))

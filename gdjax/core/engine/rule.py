@@ -31,7 +31,7 @@ class Child(NamedTuple):
 
     name: str
     tx: Any
-    at: str | int | tuple[str | int, ...]
+    at: str | int | tuple[Any, ...]
     share: Callable[[Any], Any] | None = None
     named: bool = False
     split: str | None = None

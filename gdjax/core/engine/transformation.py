@@ -65,8 +65,8 @@ class GradientTransformation(Recipe, InitUpdate):
         def update(updates, state, params=None, **extra):
             return _enter("update", self, updates, state, params, extra)
 
-        self = tuple.__new__(cls, (init, update))
-        self._factory, self._arguments, self.name = made, arguments, made.name
+        self = tuple.__new__(cls, (init, update))  # pyrefly: ignore
+        self.factory, self.given, self.name = made, arguments, made.name
         self.scheduled = {}
         for name, within in made.ranges.items():
             given = arguments.get(name)
@@ -126,7 +126,7 @@ class GradientTransformation(Recipe, InitUpdate):
 
         Nothing traced is kept, so an object made inside or outside of a trace may be used in both.
         """
-        made, given = self._factory, {**self._arguments, **values}
+        made, given = self.factory, {**self.given, **values}
         for name in made.ranges:
             if isinstance(given.get(name), ARRAYS):
                 if given[name].ndim:
@@ -144,7 +144,7 @@ class GradientTransformation(Recipe, InitUpdate):
 
     def example(self) -> Any:
         """The body with examples in the place of schedules and arrays; computes nothing."""
-        given, ranges = self._arguments, self._factory.ranges
+        given, ranges = self.given, self.factory.ranges
         names = [*self.scheduled, *(n for n in ranges if isinstance(given.get(n), ARRAYS))]
         values = {name: StandIn(ranges[name].example, given[name]) for name in names}
         return self.build(values, trying=True)
@@ -188,8 +188,7 @@ def _init(tx: GradientTransformation, params: Any) -> Any:
     try:
         state = body.init(params)
     except Exception as error:
-        if isinstance(body, GradientTransformation):
-            errors.rename(error, tx.name)
+        errors.rename(error, tx.name, alias=isinstance(body, GradientTransformation))
         raise
     return InjectHyperparamsState(count, values, state) if tx.scheduled else state
 
@@ -231,21 +230,21 @@ def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict)
         for name, rule in tx.scheduled.items():
             values[name] = value_at(rule, state.count, state.hyperparams[name])
     body = tx.build(values)
-    if isinstance(body, GradientTransformation):  # this one is an alias of it
-        try:
+    try:
+        if isinstance(body, GradientTransformation):  # this one is an alias of it
             out, inner = run(which, body, updates, inner, params, extra)
-        except Exception as error:
-            errors.rename(error, tx.name)
-            raise
-    else:
-        code = getattr(body.update, "__code__", None)
-        if extra or body.needs or code is None or code.co_kwonlyargcount:
-            extra = taken(tx.name, body, extra)
-        call = body.update if which == "update" or body.step is None else body.step
-        pair = call(updates, inner, params, **extra)
-        out, inner = pair if isinstance(pair, tuple) and len(pair) == 2 else no_pair(tx, pair)
-        if which == "step" and body.step is None:
-            out = tree.add(params, out)
+        else:
+            code = getattr(body.update, "__code__", None)
+            if extra or body.needs or code is None or code.co_kwonlyargcount:
+                extra = taken(tx.name, body, extra)
+            act = body.update if which == "update" or body.step is None else body.step
+            pair = act(updates, inner, params, **extra)
+            out, inner = pair if isinstance(pair, tuple) and len(pair) == 2 else no_pair(tx, pair)
+            if which == "step" and body.step is None:
+                out = tree.add(params, out)
+    except Exception as error:
+        errors.rename(error, tx.name, alias=isinstance(body, GradientTransformation))
+        raise
     if tx.scheduled:
         inner = InjectHyperparamsState(numerics.increment(state.count), values, inner)
     return out, inner
@@ -287,7 +286,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
     Raises:
         ValueError: The trees differ; the message names the leaf.
     """
-    tree.check_like(updates, params, "apply_updates")
+    tree.check_like(updates, params, "apply_updates", "updates")
     return tree.add(params, updates)
 
 
@@ -320,13 +319,11 @@ def transformation(function: Any = None, /, *, kind: Kind = "transformation") ->
 
     Args:
         function: The function.
-        kind: What it is in the catalogue: `"optimizer"`, a whole one with its learning rate;
-            `"wrapper"`, which takes transformations; or `"transformation"`. Written
-            `@transformation(kind="optimizer")`.
+        kind: "optimizer" (whole, with its rate), "wrapper" (of transformations), "transformation".
     """
-    if function is None:
-        return functools.partial(factory, make=GradientTransformation, kind=kind)
     if isinstance(function, str):
         hint = f"Write @transformation(kind={function!r})."
         errors.fail("transformation", "kind must be given by name", function, instead=hint)
+    if function is None:
+        return lambda given: factory(given, GradientTransformation, kind)
     return factory(function, GradientTransformation, kind)

@@ -6,7 +6,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-__all__ = ["fail", "nearest", "need_params", "rename", "shorten"]
+__all__ = ["RULE", "fail", "nearest", "need_params", "rename", "shorten"]
+
+
+RULE = "rule"  # where an error is that is raised for whatever transformation runs
 
 
 def fail(
@@ -27,19 +30,21 @@ def fail(
     raise error
 
 
-def rename(error: Exception, name: str) -> None:
+def rename(error: Exception, name: str, *, alias: bool) -> None:
     """Lets an error name what the user called, where it was raised by what that is made of.
 
     Args:
         error: Of `fail`; others stay as they are.
-        name: The factory that the user called.
+        name: The factory that was called.
+        alias: Whether it stands for another transformation, in which the error was raised.
     """
     where = getattr(error, "where", None)
-    if where is not None and where != name:
-        message = str(error.args[0]).removeprefix(f"{where}:")
-        error.args = (f"{name}:{message}",)
-        error.__notes__ = [f"in {where}, which is a part of {name}"]
-        error.where = name  # type: ignore[attr-defined]
+    if where in (None, name) or not (alias or where == RULE):
+        return
+    message = str(error.args[0]).removeprefix(f"{where}:")
+    error.args = (f"{name}:{message}",)
+    error.__notes__ = [] if where == RULE else [f"in {where}, which is a part of {name}"]
+    error.where = name  # type: ignore[attr-defined]
 
 
 def shorten(value: Any, width: int = 80) -> str:

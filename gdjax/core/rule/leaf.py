@@ -104,7 +104,7 @@ def _wrong(out: tuple[Any, ...], before: tuple[Any, ...], path: str) -> NoReturn
     """Raises where a rule returned something else than it has to."""
     if len(out) != len(before) or out[0] is None:
         must = f"leaf must return {len(before)} arrays, as many as trees go in, at {path!r}"
-        errors.fail("evolve", must, "None" if len(out) == len(before) else len(out))
+        errors.fail(errors.RULE, must, "None" if len(out) == len(before) else len(out))
     old, new = (str(jax.tree.map(np.shape, x[1:])) for x in (before, out))
     must = f"state must keep its shape, at {path!r} {old} for updates {np.shape(before[0])}"
-    errors.fail("evolve", must, new)
+    errors.fail(errors.RULE, must, new)

@@ -32,7 +32,7 @@ __all__ = [
 if hasattr(jax, "enable_x64"):
     enable_x64 = jax.enable_x64  # a context: `enable_x64(True)`
 else:  # before jax 0.8
-    from jax.experimental import enable_x64
+    from jax.experimental import enable_x64  # pyrefly: ignore
 
 
 def wide_dtype(dtype: Any) -> np.dtype:

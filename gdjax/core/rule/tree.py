@@ -48,10 +48,18 @@ def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
     return [jax.tree_util.keystr(key, simple=True, separator="/") for key, _ in keys]
 
 
-def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = False) -> list[Any]:
+def _align(
+    treedef: Any,
+    tree: Any,
+    reference: Any,
+    where: str,
+    called: tuple[str, str] = ("updates", "state"),
+    deeper: bool = False,
+) -> list[Any]:
     """Flattens `tree` as `reference` is; tells the first path where they part.
 
-    With `deeper`, a leaf of `reference` may stand for a tree of its own in `tree`.
+    With `deeper`, a leaf of `reference` may stand for a tree of its own in `tree`. The two trees
+    are `called` so in messages, the reference first.
     """
     if tree is None:
         return [None] * treedef.num_leaves
@@ -64,28 +72,28 @@ def _align(treedef: Any, tree: Any, reference: Any, where: str, deeper: bool = F
         except ValueError:
             pass
     mine, theirs = paths(reference, is_none), paths(tree, is_none)
-    apart = next((p for p in mine if p not in theirs), None)
-    extra = next((p for p in theirs if p not in mine), None)
+    first, second = called
+    apart = next(((p, first, second) for p in mine if p not in theirs), None)
+    apart = apart or next(((p, second, first) for p in theirs if p not in mine), None)
+    got = f"containers of other types around {mine[0]!r}" if mine else "other containers"
     if apart is not None:
-        must = f"the two trees must have one structure; the second lacks the leaf {apart!r}"
-    elif extra is not None:
-        must = f"the two trees must have one structure; the first lacks the leaf {extra!r}"
-    else:
-        must = "the two trees must have one structure"
-    errors.fail(where, must, f"{treedef} and {other}")
+        got = f"{apart[0]!r} in the {apart[1]} and not in the {apart[2]}"
+    errors.fail(where, f"{first} and {second} must have the same structure", got)
 
 
-def check_like(updates: Any, params: Any, where: str = "update") -> None:
+def check_like(updates: Any, params: Any, where: str, called: str = "gradients") -> None:
     """Compares structure and shapes of updates and parameters; costs nothing at run time.
 
     Raises:
         ValueError: They differ; the message names the first path where they do.
     """
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where))):
+    for i, (g, p) in enumerate(
+        zip(gs, _align(treedef, params, updates, where, ("gradients", "params")))
+    ):
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
-            must = f"updates must have the shapes of params, at {path!r} {np.shape(p)}"
+            must = f"{called} must have the shapes of params, at {path!r} {np.shape(p)}"
             errors.fail(where, must, str(np.shape(g)))
 
 
@@ -109,7 +117,7 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     columns = [gs]
     for tree in (*states, *read):
-        columns.append(_align(treedef, tree, updates, "updates and state", deeper=True))
+        columns.append(_align(treedef, tree, updates, errors.RULE, deeper=True))
     kept, apply = len(trees), sharing(leaf, len(trees))
     rows = list(zip(*columns))
     for i, row in enumerate(rows):
@@ -238,7 +246,7 @@ def copy(params: Any) -> Any:
 def add(params: Any, updates: Any) -> Any:
     """Params + updates, formed wide and rounded once to the dtype of the parameters."""
     ps, treedef = jax.tree.flatten(params, is_leaf=is_none)
-    us = _align(treedef, updates, params, "apply_updates")
+    us = _align(treedef, updates, params, "apply_updates", ("params", "updates"))
     for i, (p, u) in enumerate(zip(ps, us)):
         if not differentiable(p) or not differentiable(u):
             continue

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -60,7 +58,7 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: NonNegative = 1e-8)
 
 @transformation(kind="optimizer")
 def adamax(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
@@ -91,12 +89,12 @@ def adamax(
 
 @transformation(kind="optimizer")
 def adamaxw(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 1e-4,
-    mask: Any = None,
+    weight_decay: WeightDecay = 1e-4,
+    mask: Mask = None,
 ):
     """Adds to Adamax a decay of the weights, decoupled from the gradient.
 

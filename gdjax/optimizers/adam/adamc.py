@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import (
+    Decay,
+    LearningRate,
+    Mask,
+    NonNegative,
+    Positive,
+    WeightDecay,
+)
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -16,15 +23,15 @@ __all__ = ["adamc"]
 
 @transformation(kind="optimizer")
 def adamc(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     max_learning_rate: Positive,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
     mu_dtype: Any = None,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by AdamW with a decay proportional to the square of the rate.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
@@ -99,7 +99,7 @@ def scale_by_adan(
 
 
 @transformation
-def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
+def proximal_decay(weight_decay: WeightDecay = 0.0, mask: Mask = None):
     """Shrinks the weights at the end of a step, not at its start: θ + u = (θ + g) / (1 + λ).
 
         u = (g − λθ) / (1 + λ)
@@ -135,14 +135,14 @@ def proximal_decay(weight_decay: NonNegative = 0.0, mask: Any = None):
 
 @transformation(kind="optimizer")
 def adan(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.98,
     b2: Decay = 0.92,
     b3: Decay = 0.99,
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by a mean gradient moved one step ahead, over the root of such a mean square.
 

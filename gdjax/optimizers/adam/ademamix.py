@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -98,7 +98,7 @@ def scale_by_ademamix(
 
 @transformation(kind="optimizer")
 def ademamix(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     b3: Decay = 0.9999,
@@ -106,8 +106,8 @@ def ademamix(
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
     mu_dtype: Any = None,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by AdamW with a second mean of the gradients that remembers ten thousand steps.
 
@@ -208,14 +208,14 @@ def scale_by_simplified_ademamix(
 
 @transformation(kind="optimizer")
 def simplified_ademamix(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.99,
     b2: Decay = 0.95,
     alpha: NonNegative = 0.0,
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by AdEMAMix with one sum of past gradients in the place of its two means.
 

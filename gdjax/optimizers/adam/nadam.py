@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -96,7 +96,7 @@ def scale_by_nadam(
 
 @transformation(kind="optimizer")
 def nadam(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
@@ -136,14 +136,14 @@ def nadam(
 
 @transformation(kind="optimizer")
 def nadamw(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
     mu_dtype: Any = None,
-    weight_decay: NonNegative = 1e-4,
-    mask: Any = None,
+    weight_decay: WeightDecay = 1e-4,
+    mask: Mask = None,
 ):
     """Adds to Nesterov's Adam a decay of the weights, decoupled from the gradient.
 

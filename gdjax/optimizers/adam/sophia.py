@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
@@ -113,12 +113,12 @@ def scale_by_sophia(
 
 @transformation(kind="optimizer")
 def sophia(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.965,
     b2: Decay = 0.99,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 1e-4,
-    mask: Any = None,
+    weight_decay: WeightDecay = 1e-4,
+    mask: Mask = None,
     gamma: NonNegative = 0.01,
     clipping_threshold: NonNegative | None = 1.0,
     every: int = 10,

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -33,8 +33,8 @@ def scale_by_stable_adam(
     b2: Decay = 0.99,
     eps: NonNegative = 1e-8,
     mu_dtype: Any = None,
-    weight_decay: NonNegative | None = None,
-    mask: Any = None,
+    weight_decay: WeightDecay | None = None,
+    mask: Mask = None,
 ):
     """Divides Adam's updates by how far the squared gradients exceed their mean.
 
@@ -95,13 +95,13 @@ def scale_by_stable_adam(
 
 @transformation(kind="optimizer")
 def stable_adamw(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.99,
     eps: NonNegative = 1e-8,
     mu_dtype: Any = None,
-    weight_decay: NonNegative = 0.01,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.01,
+    mask: Mask = None,
 ):
     """Descends by AdamW with the rate of each array divided where its gradients are unusually long.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax import lax
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -76,11 +76,11 @@ def scale_by_adadelta(decay: Decay = 0.9, eps: NonNegative = 1e-6):
 
 @transformation(kind="optimizer")
 def adadelta(
-    learning_rate: NonNegative | None = None,
+    learning_rate: LearningRate | None = None,
     decay: Decay = 0.9,
     eps: NonNegative = 1e-6,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by steps as long as its past ones were, whatever the scale of the gradient.
 

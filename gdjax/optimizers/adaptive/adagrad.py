@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -64,7 +64,7 @@ def scale_by_rss(
 
 @transformation(kind="optimizer")
 def adagrad(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     initial_accumulator_value: NonNegative = 0.0,
     eps: NonNegative = 1e-8,
     *,

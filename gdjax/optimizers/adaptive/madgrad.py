@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -28,7 +28,7 @@ class MadgradState(NamedTuple):
 
 
 @transformation
-def scale_by_madgrad(learning_rate: NonNegative, momentum: Decay = 0.9, eps: NonNegative = 1e-6):
+def scale_by_madgrad(learning_rate: LearningRate, momentum: Decay = 0.9, eps: NonNegative = 1e-6):
     """Moves to a mean of where it is and where all past gradients point to from the start.
 
         λ = η·√t
@@ -87,12 +87,12 @@ def _cube_root(v: jax.Array) -> jax.Array:
 
 @transformation(kind="optimizer")
 def madgrad(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     momentum: Decay = 0.9,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     eps: NonNegative = 1e-6,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Descends by momentumized, adaptive, dual averaged gradients.
 

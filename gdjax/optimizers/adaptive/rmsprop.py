@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -135,7 +135,7 @@ def scale_by_stddev(
 
 @transformation(kind="optimizer")
 def rmsprop(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     decay: Decay = 0.9,
     eps: NonNegative = 1e-8,
     initial_scale: NonNegative = 0.0,

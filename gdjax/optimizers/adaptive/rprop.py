@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -26,7 +26,7 @@ class ScaleByRpropState(NamedTuple):
 
 @transformation
 def scale_by_rprop(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     eta_minus: NonNegative = 0.5,
     eta_plus: NonNegative = 1.2,
     min_step_size: NonNegative = 1e-6,
@@ -81,7 +81,7 @@ def scale_by_rprop(
 
 @transformation(kind="optimizer")
 def rprop(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     eta_minus: NonNegative = 0.5,
     eta_plus: NonNegative = 1.2,
     min_step_size: NonNegative = 1e-6,

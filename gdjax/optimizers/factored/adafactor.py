@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import get_abstract_mesh
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, Positive
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import numerics, tree
@@ -214,7 +214,7 @@ def scale_by_factored_rms(
 
 @transformation(kind="optimizer")
 def adafactor(
-    learning_rate: NonNegative | None = None,
+    learning_rate: LearningRate | None = None,
     min_dim_size_to_factor: int = 128,
     decay_rate: NonNegative = 0.8,
     decay_offset: NonNegative = 0,
@@ -225,7 +225,7 @@ def adafactor(
     weight_decay_rate: NonNegative | None = None,
     eps: NonNegative = 1e-30,
     factored: bool = True,
-    mask: Any = None,
+    mask: Mask = None,
     *,
     spec: Any = None,
 ):

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import (
+    Decay,
+    LearningRate,
+    Mask,
+    NonNegative,
+    Positive,
+    WeightDecay,
+)
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -93,7 +100,7 @@ def scale_by_came(
 
 @transformation(kind="optimizer")
 def came(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     b3: Decay = 0.9999,
@@ -102,8 +109,8 @@ def came(
     clipping_threshold: Positive = 1.0,
     min_dim_size_to_factor: int = 1,
     mu_dtype: Any = None,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by Adafactor's updates, averaged, less where they are off their average.
 

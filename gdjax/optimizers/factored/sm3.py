@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
+from gdjax.core.data.hyperparams import Decay, Hyperparam, LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -82,7 +82,7 @@ def scale_by_sm3(b1: Decay = 0.9, b2: Hyperparam = 1.0, eps: NonNegative = 1e-8)
 
 
 @transformation(kind="optimizer")
-def sm3(learning_rate: NonNegative, momentum: Decay = 0.9):
+def sm3(learning_rate: LearningRate, momentum: Decay = 0.9):
     """Descends as AdaGrad does, with m + n numbers kept for a matrix of m·n in the place of sums.
 
         θ ← θ − η·m,    m ← β·m + (1 − β)·g / √v,    v_ij = min(row_i, column_j) + |g_ij|²

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.optimizers.layerwise.trust_ratio import scale_by_trust_ratio
@@ -15,7 +15,7 @@ __all__ = ["fromage"]
 
 
 @transformation(kind="optimizer")
-def fromage(learning_rate: NonNegative, min_norm: NonNegative = 1e-6, *, axis_name: Any = None):
+def fromage(learning_rate: LearningRate, min_norm: NonNegative = 1e-6, *, axis_name: Any = None):
     """Moves each layer by one fraction of its length, and takes back what that lengthens it.
 
         w ← (w − η·‖w‖/‖g‖·g) / √(1 + η²)

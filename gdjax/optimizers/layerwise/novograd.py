@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -33,10 +33,10 @@ def scale_by_novograd(
     b2: Decay = 0.25,
     eps: NonNegative = 1e-6,
     eps_root: NonNegative = 0.0,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     mu_dtype: Any = None,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Adds up gradients, each over the running norm of its array, under decay.
 
@@ -91,14 +91,14 @@ def scale_by_novograd(
 
 @transformation(kind="optimizer")
 def novograd(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.25,
     eps: NonNegative = 1e-6,
     eps_root: NonNegative = 0.0,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Descends by momentum of gradients that are each divided by the norm of their array.
 

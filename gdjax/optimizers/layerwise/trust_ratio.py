@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
@@ -75,8 +75,8 @@ def scale_by_trust_ratio(
 
 @transformation
 def scale_by_lars(
-    weight_decay: NonNegative = 0.0,
-    mask: Any = True,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = True,
     trust_coefficient: NonNegative = 0.001,
     eps: NonNegative = 0.0,
     trust_ratio_mask: Any = True,
@@ -124,9 +124,9 @@ def scale_by_lars(
 
 @transformation(kind="optimizer")
 def lars(
-    learning_rate: NonNegative,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = True,
+    learning_rate: LearningRate,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = True,
     trust_coefficient: NonNegative = 0.001,
     eps: NonNegative = 0.0,
     trust_ratio_mask: Any = True,
@@ -182,13 +182,13 @@ def lars(
 
 @transformation(kind="optimizer")
 def lamb(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-6,
     eps_root: NonNegative = 0.0,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     *,
     axis_name: Any = None,
 ):

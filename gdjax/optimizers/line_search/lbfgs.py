@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
@@ -149,7 +149,7 @@ def _cast(x: jax.Array, like: jax.Array) -> jax.Array:
 
 @transformation(kind="optimizer")
 def lbfgs(
-    learning_rate: NonNegative | None = None,
+    learning_rate: LearningRate | None = None,
     memory_size: int = 10,
     scale_init_precond: bool = True,
     linesearch: Any = scale_by_zoom_linesearch(20, initial_guess_strategy="one"),  # noqa: B008

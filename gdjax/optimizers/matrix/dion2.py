@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
@@ -111,19 +111,19 @@ def scale_by_dion2(
 
 @transformation(kind="optimizer")
 def dion2(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     fraction: float = 0.25,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     *,
     backend: Any = "standard",
     steps: int = 5,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
     """Moves the rows of matrices that have most to do along the orthogonal factor of these rows.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gdjax.core.data.hyperparams import Hyperparam, NonNegative
+from gdjax.core.data.hyperparams import Hyperparam, LearningRate, Mask, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
@@ -130,13 +130,13 @@ def scale_by_galore(
 
 @transformation(kind="optimizer")
 def galore(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     rank: int = 128,
     every: int = 200,
     scale: Hyperparam = 1.0,
     inner: Any = None,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     matrix_axes: Any = None,
 ):
     """Descends by Adam in the leading directions of each matrix's gradient, looked up anew.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -17,14 +17,14 @@ __all__ = ["adam_hyperball", "muon_hyperball"]
 
 @transformation(kind="optimizer")
 def adam_hyperball(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
     mu_dtype: Any = None,
     *,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
     """Turns matrices by Adam's direction and keeps their length; AdamW for all else.
@@ -67,7 +67,7 @@ def adam_hyperball(
 
 @transformation(kind="optimizer")
 def muon_hyperball(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     backend: Any = "standard",
     steps: int = 5,
     b1: Decay = 0.95,
@@ -77,8 +77,8 @@ def muon_hyperball(
     nesterov: bool = True,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
     """Turns matrices by Muon's direction and keeps their length; AdamW for all else.

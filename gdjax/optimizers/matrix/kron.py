@@ -10,7 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import solve_triangular
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import (
+    Decay,
+    LearningRate,
+    Mask,
+    NonNegative,
+    Positive,
+    WeightDecay,
+)
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
@@ -232,10 +239,10 @@ def balance(Q: tuple) -> tuple:
 
 @transformation(kind="optimizer")
 def kron(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     preconditioner_update_probability: NonNegative | None = None,
     max_size_triangular: int = 8192,
     memory_save_mode: str | None = None,

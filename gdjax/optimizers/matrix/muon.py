@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
-from gdjax.core.matrix.polar_coefficients import STANDARD, polar_steps
+from gdjax.core.matrix.polar_coefficients import polar_steps
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import debias, ema, increment, zero_count
 from gdjax.core.rule.roles import Count, Mean
@@ -32,7 +32,7 @@ class MuonState(NamedTuple):
 
 @transformation
 def scale_by_muon(
-    backend: Any = STANDARD,
+    backend: Any = "standard",
     steps: int = 5,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
@@ -153,13 +153,13 @@ def scale_by_shape(
 
 @transformation(kind="optimizer")
 def muon(
-    learning_rate: NonNegative,
-    backend: Any = STANDARD,
+    learning_rate: LearningRate,
+    backend: Any = "standard",
     steps: int = 5,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     mu_dtype: Any = None,
     *,
     nesterov: bool = True,
@@ -168,8 +168,8 @@ def muon(
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_eps_root: NonNegative = 0.0,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
     consistent_rms: NonNegative | None = None,
 ):

@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive
+from gdjax.core.data.hyperparams import (
+    Decay,
+    LearningRate,
+    Mask,
+    NonNegative,
+    Positive,
+    WeightDecay,
+)
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
@@ -116,15 +123,15 @@ def _entry(max_logits: Any, name: str, lead: tuple[int, ...]) -> jax.Array:
 
 @transformation(kind="optimizer")
 def muon_clip(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     threshold: Positive = 100.0,
     query: Any = None,
     key: Any = None,
     query_alone: Any = None,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.1,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.1,
+    mask: Mask = None,
     mu_dtype: Any = None,
     *,
     backend: Any = "standard",
@@ -132,8 +139,8 @@ def muon_clip(
     consistent_rms: NonNegative = 0.2,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
     head_axes: Any = None,
 ):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
@@ -89,12 +89,12 @@ def scale_by_neurons(
 
 @transformation(kind="optimizer")
 def normuon(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.95,
     b2: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     mu_dtype: Any = None,
     *,
     backend: Any = "standard",
@@ -102,8 +102,8 @@ def normuon(
     rms: NonNegative | None = 0.2,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
     """Moves matrices along the orthogonal factor of their momentum, each neuron as far as others.

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
@@ -93,7 +93,7 @@ def scale_by_lmo(
 
 @transformation(kind="optimizer")
 def scion(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     decay: Decay = 0.9,
     radius: NonNegative = 50.0,
     head_radius: NonNegative = 3000.0,
@@ -149,7 +149,7 @@ def scion(
 
 @transformation(kind="optimizer")
 def unconstrained_scion(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     decay: Decay = 0.9,
     radius: NonNegative = 50.0,
     head_radius: NonNegative = 3000.0,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gdjax.core.data.compare import is_transformation
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import inverse_roots, matrices
@@ -219,12 +219,12 @@ GRAFTS = {
 
 @transformation(kind="optimizer")
 def shampoo(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: Decay | None = 0.999,
     eps: NonNegative = 1e-6,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     *,
     grafting: Any = "adam",
     graft_eps: NonNegative = 1e-8,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import inverse_roots, matrices
@@ -169,12 +169,12 @@ def scale_by_soap(
 
 @transformation(kind="optimizer")
 def soap(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.95,
     b2: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     b3: Decay | None = None,
     every: int = 10,
     max_precond_dim: int = 10000,

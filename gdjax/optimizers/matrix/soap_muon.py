@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
@@ -19,12 +19,12 @@ __all__ = ["soap_muon"]
 
 @transformation(kind="optimizer")
 def soap_muon(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.95,
     b2: Decay = 0.95,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
     b3: Decay | None = None,
     every: int = 10,
     max_precond_dim: int = 10000,
@@ -38,8 +38,8 @@ def soap_muon(
     shape_factor: str = "wide",
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
-    adam_weight_decay: NonNegative = 0.0,
-    adam_learning_rate: NonNegative | None = None,
+    adam_weight_decay: WeightDecay = 0.0,
+    adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
     """Moves matrices along the orthogonal factor of SOAP's direction, all else by AdamW.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -83,11 +83,11 @@ def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
 
 @transformation(kind="optimizer")
 def cocob(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     alpha: NonNegative = 100.0,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
-    mask: Any = None,
+    weight_decay: WeightDecay = 0.0,
+    mask: Mask = None,
 ):
     """Descends by betting coins on the signs of the gradients, without a rate to tune.
 

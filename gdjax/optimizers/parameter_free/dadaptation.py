@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
@@ -39,13 +39,13 @@ class DAdaptAdamWState(NamedTuple):
 
 @transformation(kind="optimizer")
 def dadapt_adamw(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),
     eps: NonNegative = 1e-8,
     estim_lr0: Start = 1e-6,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Runs AdamW with a rate that grows to a lower bound on the distance to the solution.
 

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Hyperparam, NonNegative, Positive
+from gdjax.core.data.hyperparams import (
+    Hyperparam,
+    LearningRate,
+    Mask,
+    NonNegative,
+    Positive,
+    WeightDecay,
+)
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
@@ -110,11 +117,11 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
 
 @transformation(kind="optimizer")
 def dog(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     init_step: tuple[str, Any] = ("heuristic", 1e-6),
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative | None = None,
-    mask: Any = None,
+    weight_decay: WeightDecay | None = None,
+    mask: Mask = None,
 ):
     """Descends by the greatest distance from the start over the root of all squared gradients.
 
@@ -253,11 +260,11 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
 
 @transformation(kind="optimizer")
 def dowg(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     init_estim_sq_dist: Positive | None = None,
     eps: NonNegative = 1e-4,
-    weight_decay: NonNegative | None = None,
-    mask: Any = None,
+    weight_decay: WeightDecay | None = None,
+    mask: Mask = None,
 ):
     """Descends by the squared distance from the start over the root of weighted gradients.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, Hyperparam, NonNegative
+from gdjax.core.data.hyperparams import Decay, Hyperparam, LearningRate, NonNegative, WeightDecay
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
@@ -65,10 +65,10 @@ def _step(
 
 @transformation(kind="optimizer")
 def momo(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     b1: Decay = 0.9,
     lower_bound: Hyperparam = 0.0,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     adapt_lower_bound: bool = False,
 ):
     """Descends along the mean gradient, as far as a model of the loss says, and η at most.
@@ -141,12 +141,12 @@ def momo(
 
 @transformation(kind="optimizer")
 def momo_adam(
-    learning_rate: NonNegative = 1e-2,
+    learning_rate: LearningRate = 1e-2,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
     lower_bound: Hyperparam = 0.0,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     adapt_lower_bound: bool = False,
 ):
     """Runs Adam as far as a model of the loss says, and at most with the rate given.

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Positive, Range, ScalarLike
+from gdjax.core.data.hyperparams import (
+    Decay,
+    LearningRate,
+    Mask,
+    NonNegative,
+    Positive,
+    Range,
+    ScalarLike,
+    WeightDecay,
+)
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, numerics, tree
@@ -43,16 +52,16 @@ class ProdigyState(NamedTuple):
 
 @transformation(kind="optimizer")
 def prodigy(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     betas: tuple[Fixed, Fixed] = (0.9, 0.999),
     beta3: Decay | None = None,
     eps: NonNegative = 1e-8,
     estim_lr0: Start = 1e-6,
     estim_lr_coef: Positive = 1.0,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     safeguard_warmup: bool = False,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Runs Adam with a rate that grows to an estimate of the distance to the solution.
 

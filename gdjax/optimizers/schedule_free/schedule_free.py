@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors
@@ -30,14 +30,14 @@ def _warmed(where: str, learning_rate: Any, warmup_steps: int | None) -> Any:
 
 @transformation(kind="optimizer")
 def schedule_free_sgd(
-    learning_rate: NonNegative = 1.0,
+    learning_rate: LearningRate = 1.0,
     warmup_steps: int | None = None,
     b1: Share = 0.9,
-    weight_decay: NonNegative | None = None,
+    weight_decay: WeightDecay | None = None,
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Descends without a schedule: gradients are taken near an average, which is the answer.
 
@@ -77,16 +77,16 @@ def schedule_free_sgd(
 
 @transformation(kind="optimizer")
 def schedule_free_adamw(
-    learning_rate: NonNegative = 0.0025,
+    learning_rate: LearningRate = 0.0025,
     warmup_steps: int | None = None,
     b1: Share = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: WeightDecay = 0.0,
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
     *,
-    mask: Any = None,
+    mask: Mask = None,
 ):
     """Runs AdamW without a schedule: gradients are taken near an average, which is the answer.
 

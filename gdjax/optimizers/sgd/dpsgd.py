@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.optimizers.sgd.sgd import sgd
@@ -15,7 +15,7 @@ __all__ = ["dpsgd"]
 
 @transformation(kind="optimizer")
 def dpsgd(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     max_norm: NonNegative,
     noise_multiplier: NonNegative,
     key: Any,

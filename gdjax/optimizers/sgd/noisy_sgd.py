@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.data.hyperparams import LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -15,7 +15,7 @@ __all__ = ["noisy_sgd"]
 
 @transformation(kind="optimizer")
 def noisy_sgd(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     eta: NonNegative = 0.01,
     gamma: NonNegative = 0.55,
     key: Any = 0,

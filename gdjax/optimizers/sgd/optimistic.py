@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate, NonNegative
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -65,7 +65,7 @@ def scale_by_optimistic_gradient(alpha: NonNegative = 1.0, beta: NonNegative = 1
 
 @transformation(kind="optimizer")
 def optimistic_gradient_descent(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     alpha: NonNegative = 1.0,
     beta: NonNegative = 1.0,
 ):
@@ -102,7 +102,7 @@ def optimistic_gradient_descent(
 
 @transformation(kind="optimizer")
 def optimistic_adam(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     optimism: NonNegative | None = None,
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -146,7 +146,7 @@ def optimistic_adam(
 
 @transformation(kind="optimizer")
 def optimistic_adam_v2(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     *,
     alpha: NonNegative = 1.0,
     beta: NonNegative = 1.0,

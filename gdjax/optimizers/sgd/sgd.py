@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -15,7 +15,7 @@ __all__ = ["momentum", "sgd"]
 
 @transformation(kind="optimizer")
 def sgd(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     momentum: Decay | None = None,
     nesterov: bool = False,
     mu_dtype: Any = None,
@@ -49,7 +49,7 @@ def sgd(
 
 
 @transformation(kind="optimizer")
-def momentum(learning_rate: NonNegative, decay: Decay = 0.9, *, mu_dtype: Any = None):
+def momentum(learning_rate: LearningRate, decay: Decay = 0.9, *, mu_dtype: Any = None):
     """Descends along the averaged gradient.
 
         v ← β·v + (1 − β)·g,   θ ← θ − η·v,   v₀ = 0

@@ -6,7 +6,14 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative, Range, ScalarOrSchedule
+from gdjax.core.data.hyperparams import (
+    Decay,
+    LearningRate,
+    Mask,
+    Range,
+    ScalarOrSchedule,
+    WeightDecay,
+)
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import tree
@@ -66,12 +73,12 @@ def scale_by_lion(b1: Decay = 0.9, b2: PositiveDecay = 0.99, mu_dtype: Any = Non
 
 @transformation(kind="optimizer")
 def lion(
-    learning_rate: NonNegative,
+    learning_rate: LearningRate,
     b1: Decay = 0.9,
     b2: PositiveDecay = 0.99,
     mu_dtype: Any = None,
-    weight_decay: NonNegative = 1e-3,
-    mask: Any = None,
+    weight_decay: WeightDecay = 1e-3,
+    mask: Mask = None,
 ):
     """Moves every entry by the rate, against the sign of a mean of its gradients.
 

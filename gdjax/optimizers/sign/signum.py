@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Decay, NonNegative
+from gdjax.core.data.hyperparams import Decay, LearningRate
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
@@ -38,7 +38,7 @@ def scale_by_sign():
 
 
 @transformation(kind="optimizer")
-def sign_sgd(learning_rate: NonNegative):
+def sign_sgd(learning_rate: LearningRate):
     """Moves every entry by the rate, against the sign of its gradient.
 
         θ ← θ − η·sign(g)
@@ -60,7 +60,7 @@ def sign_sgd(learning_rate: NonNegative):
 
 
 @transformation(kind="optimizer")
-def signum(learning_rate: NonNegative, b1: Decay = 0.9, mu_dtype: Any = None):
+def signum(learning_rate: LearningRate, b1: Decay = 0.9, mu_dtype: Any = None):
     """Moves every entry by the rate, against the sign of its mean gradient.
 
         m ← β·m + (1 − β)·g

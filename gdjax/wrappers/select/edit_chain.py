@@ -22,7 +22,7 @@ from gdjax.schedules.scaled import scaled_schedule
 __all__ = ["Times", "chain_like", "edited", "faster", "is_chain", "leading", "parts_of", "times"]
 
 P = ParamSpec("P")
-RATE = "learning_rate"
+RATE = "learning rate"  # a role of arguments, see `gdjax.core.data.hyperparams`
 
 
 class Times(Recipe):
@@ -49,8 +49,7 @@ def times(factor: float) -> Any:
 
 def is_chain(tx: Any) -> bool:
     """Tells whether a transformation is a chain; an alias of one is not."""
-    made = chain.factory  # type: ignore[attr-defined]
-    return isinstance(tx, GradientTransformation) and tx._factory is made
+    return isinstance(tx, GradientTransformation) and tx.made_by(chain)
 
 
 def parts_of(tx: Any) -> dict[Any, Any]:
@@ -83,7 +82,7 @@ def _arguments(stage: Any) -> list[str]:
     """The names that can be changed in a stage."""
     if not isinstance(stage, GradientTransformation):
         return []
-    parameters = stage._factory.signature.parameters.values()
+    parameters = stage.factory.signature.parameters.values()
     return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
@@ -141,13 +140,16 @@ def _wraps(base: Any) -> bool:
 
 def faster(base: Any, factor: Any) -> tuple[Any, Any]:
     """The base with another rate; or as it is, and the factor of finished updates."""
-    spots = [(keys, stage) for _, keys, stage in _stages(base) if RATE in _arguments(stage)]
-    if len(spots) != 1 or spots[0][1].arguments[RATE] is None:
+    spots = [(keys, stage) for _, keys, stage in _stages(base) if _rates(stage)]
+    if len(spots) != 1 or spots[0][1].arguments[_rates(spots[0][1])[0]] is None:
         return base, factor
     ((keys, stage),) = spots
-    rates = [n for n in _arguments(stage) if n == RATE or n.endswith(f"_{RATE}")]
-    changes = {n: times(factor) for n in rates if stage.arguments[n] is not None}
-    return _edit(base, keys, changes), None
+    rates = [name for name in _rates(stage) if stage.arguments[name] is not None]
+    return _edit(base, keys, dict.fromkeys(rates, times(factor))), None
+
+
+def _rates(stage: Any) -> list[str]:
+    return stage.having(RATE) if isinstance(stage, GradientTransformation) else []
 
 
 def leading(stages: list[Any]) -> int:
@@ -157,7 +159,7 @@ def leading(stages: list[Any]) -> int:
     """
     count = 0
     for i, stage in enumerate(stages):
-        if _remembers(stage) or any(RATE in _arguments(part) for *_, part in _stages(stage)):
+        if _remembers(stage) or any(_rates(part) for *_, part in _stages(stage)):
             break
         if facts_of(stage).couples:
             count = i + 1

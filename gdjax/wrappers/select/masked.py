@@ -196,7 +196,7 @@ def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
             errors.fail("partition", "labels stand in paths of the state and have no slash", name)
     if not isinstance(rules, ParamRule):
         return
-    if rules.name != by_label.__name__:
+    if not rules.made_by(by_label):
         must = "rules must give labels, and this one picks"
         hint = f"Write by_label(picked={rules!r}, rest=True)."
         errors.fail("partition", must, rules, instead=hint)

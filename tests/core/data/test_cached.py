@@ -42,7 +42,10 @@ def test_threads_do_not_wait_for_each_other():
     """Hung for ever with `functools.cached_property` on Python 3.11."""
     environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "tests.core.data.threads"]
-    out = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=150)
+    root = pathlib.Path(gdjax.__file__).parent.parent
+    out = subprocess.run(
+        command, capture_output=True, text=True, cwd=root, env=environment, timeout=150
+    )
     assert out.returncode == 0, out.stdout + out.stderr
 
 

@@ -8,7 +8,8 @@ import types
 import pytest
 
 import gdjax as gd
-from tests import exports
+
+from ... import exports
 
 FOLDERS = {"core", "optimizers", "wrappers", "transforms", "schedules", "run"}
 
@@ -75,7 +76,7 @@ def test_a_new_optimizer_is_its_file_and_one_command(copied):
 
 def test_two_files_with_one_name_raise(copied):
     (copied / "optimizers" / "sign" / "grams.py").write_text(GRAMS.replace("grams", "lion"))
-    with pytest.raises(ValueError, match="lion and .* both define lion: rename one"):
+    with pytest.raises(ValueError, match="grams and .*lion both define lion: rename one"):
         exports.exports_text()
 
 
