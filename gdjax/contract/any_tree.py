@@ -157,17 +157,25 @@ def keeps_double_precision(subject: Subject) -> None:
 
 @promise
 def is_placed_like_parameters(subject: Subject) -> None:
-    """State of sharded parameters is sharded as they are; trivial on a single device."""
+    """State of sharded parameters is sharded as they are; trivial on a single device.
+
+    Matrices are split along their first axis, their last and not at all; every array of the state
+    that has the shape of one lies as it does, eagerly and under `jit`.
+    """
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("data",))
-    along = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
-    params = {"w": jax.device_put(jnp.ones((8, 2)), along)}
+    at = lambda *spec: jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+    shapes = {"rows": (8, 2), "columns": (3, 16), "whole": (5, 7)}
+    places = {"rows": at("data"), "columns": at(None, "data"), "whole": at()}
+    params = jax.device_put({k: jnp.ones(shape) for k, shape in shapes.items()}, places)
     state = subject.tx.init(params)
-    update = jax.jit(subject.update)
-    _, after = update(jax.device_put(example_grads(params), along), state, params)
+    grads = jax.device_put(example_grads(params), places)
+    _, after = jax.jit(subject.update)(grads, state, params)
+    expected = {shapes[name]: place for name, place in places.items()}
     for where in (state, after):
-        for leaf in jax.tree.leaves(where):
-            if leaf.shape == (8, 2):
-                assert leaf.sharding.is_equivalent_to(along, 2), leaf.sharding
+        for path, leaf in jax.tree.leaves_with_path(where):
+            if place := expected.get(leaf.shape):
+                alike = leaf.sharding.is_equivalent_to(place, leaf.ndim)
+                assert alike, (jax.tree_util.keystr(path), leaf.sharding, place)
 
 
 @promise
