@@ -8,6 +8,7 @@ a file that nobody imports is read as any other.
 
 import ast
 import pathlib
+import textwrap
 
 __all__ = ["COMMAND", "FILES", "exports_text", "public", "states_text"]
 
@@ -88,17 +89,24 @@ def _target(node: ast.Assign) -> str:
 
 
 def _text(doc: str, states: bool) -> str:
-    """A module that imports the names and lists them in `__all__`, formatted as ruff does it."""
+    """A module that imports the names and lists them in `__all__`, as many to a line as fit."""
     modules = public(states)
-    lines = []
-    for module, names in modules.items():
-        line = f"from {module} import {', '.join(names)}"
-        inside = "".join(f"    {name},\n" for name in names)
-        lines.append(line if len(line) <= 100 else f"from {module} import (\n{inside})")
-    every = sorted(name for names in modules.values() for name in names)
-    listed = "".join(f'    "{name}",\n' for name in every)
+    lines = [_filled(f"from {module} import (", names) for module, names in modules.items()]
+    every = sorted(f'"{name}"' for names in modules.values() for name in names)
     note = f"Written by `{COMMAND}` from the `__all__` of the files. Do not edit."
-    return "\n".join([f'"""{doc}\n\n{note}\n"""\n', *lines, f"\n__all__ = [\n{listed}]\n"])
+    return "\n".join([f'"""{doc}\n\n{note}\n"""\n', *lines, "", _filled("__all__ = [", every), ""])
+
+
+def _filled(start: str, names: list[str]) -> str:
+    """`start`, the names, and what closes; several lines of 100 characters where they must be."""
+    close = {"(": ")", "[": "]"}[start[-1]]
+    one = f"{start.removesuffix('(')}{', '.join(names)}{close if close == ']' else ''}"
+    if len(one) <= 100:
+        return one
+    inside = textwrap.fill(
+        ", ".join(names) + ",", 100, initial_indent="    ", subsequent_indent="    "
+    )
+    return f"{start}\n{inside}\n{close}"
 
 
 def exports_text() -> str:

@@ -84,6 +84,7 @@ SAME_IN_EFFECT = {
     ("hutchinson_estimator_diag_hessian", "random_seed"),  # None is 0
     ("microbatch", "accumulator"),
     ("muon", "muon_weight_dimension_numbers"),
+    ("scale_by_muon", "ns_coeffs"),  # by name
 }
 
 

@@ -14,6 +14,7 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.roles import Role
 from gdjax.sharding.split import OPEN, Spec, along, names_of
 from gdjax.state.names import named_leaves, parameter_of, words
 
@@ -24,9 +25,10 @@ def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
     """A tree of `NamedSharding` like the state: each array is placed as its parameter is.
 
     An array of state keeps those axes of its parameter that it has: moments all of them, a factor
-    of rows or columns its one, a memory of several steps those behind its own. Which these are is
-    found from shapes: the parameter is made a little longer along each axis, and the array that
-    grows with it follows that axis, be it as long or the number of blocks. One that follows an axis
+    of rows or columns its one, a memory of several steps those behind its own. The role of the
+    field says it (`gdjax.core.rule.roles`); where it does not, or there is none, it is found from
+    shapes: the parameter is made a little longer along each axis, and the array that grows with it
+    follows that axis, be it as long or the number of blocks. One that follows an axis
     twice is split once; and squares of axes, one for each of many layers in one array, lie with the
     devices that are to use them, if these share them evenly. Codes of few bits are placed as the
     numbers they stand for, their scales where whole blocks lie. Counts and other scalars are on all
@@ -105,15 +107,33 @@ def _places(
         if is_quantized(leaf):
             places += _of_stored(leaf, spec, mesh)
         else:
-            kept = followed.axes(str(name), leaf.shape, shape)
-            names = [None if k is None else spec[k] for k in kept]
-            if kept[:1] != [None] and followed.squares(str(name), leaf.shape, shape):
-                every = tuple(mesh.axis_names)
-                if leaf.shape[0] % _size(mesh, every) == 0:
-                    names = [every, *[None] * (len(kept) - 1)]
+            names = _by_role(name.role, leaf.shape, shape, spec)
+            if names is None:
+                kept = followed.axes(str(name), leaf.shape, shape)
+                names = [None if k is None else spec[k] for k in kept]
+                if kept[:1] != [None] and followed.squares(str(name), leaf.shape, shape):
+                    every = tuple(mesh.axis_names)
+                    if leaf.shape[0] % _size(mesh, every) == 0:
+                        names = [every, *[None] * (len(kept) - 1)]
             fits = [n % _size(mesh, one) == 0 for n, one in zip(leaf.shape, names)]
             places.append(tuple(one if fit else None for one, fit in zip(names, fits)))
     return places
+
+
+def _by_role(
+    role: Role | None, shape: tuple[int, ...], of: tuple[int, ...], spec: Spec
+) -> list[Any] | None:
+    """How an array of state is split whose role says it; None if it says nothing of its axes."""
+    if role is not None and role.like_params and shape == of:
+        return list(spec)
+    if role is None or role.over is None:
+        return None
+    over = (role.over(of) if callable(role.over) else role.over) % len(of)
+    names = [None if k == over else name for k, name in enumerate(spec)]
+    if len(shape) == len(of) and shape[over] == 1:
+        return names
+    del names[over]
+    return names if shape == of[:over] + of[over + 1 :] else None
 
 
 def _numbered(state: Any) -> tuple[Any, range]:

@@ -17,6 +17,7 @@ import numpy as np
 from gdjax.core.engine.transformation import name_of
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
+from gdjax.core.rule.roles import Role, roles_of
 from gdjax.core.rule.tree import differentiable
 
 __all__ = ["Name", "named_leaves", "parameter_of", "words"]
@@ -30,6 +31,7 @@ class Name(NamedTuple):
     number: int  # 0 for the first of that name, 1 for the second
     path: tuple[str, ...]  # the field, and the place in it
     moves: bool = False  # whether it is the count or a value of a hyperparameter that moves
+    role: Role | None = None  # what the annotation of the field says of it
 
     def __str__(self) -> str:
         """Written with slashes."""
@@ -57,8 +59,8 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
     numbers: dict[tuple, int] = {}
     for prefix, owner, own in _owned(tx, places):
         number = numbers.get((prefix, owner), 0)
-        for path, index, moves in own:
-            names[index] = Name(prefix, owner, number, path, moves)
+        for path, index, moves, role in own:
+            names[index] = Name(prefix, owner, number, path, moves, role)
         if own:
             numbers[prefix, owner] = number + 1
     return [(names[i], leaf) for i, leaf in enumerate(leaves)]
@@ -70,11 +72,14 @@ def _owned(tx: Any, state: Any) -> Iterator[tuple]:
         own = []
         if visit.moving is not None:  # beside what it keeps when nothing moves
             moving = {"count": visit.moving.count, **visit.moving.hyperparams}
-            own = [(path, i, True) for path, i in _places({"hyperparams": moving})]
+            own = [(path, i, True, None) for path, i in _places({"hyperparams": moving})]
         if not visit.stands_for_next:
             inside = visit.rule.children if visit.rule else ()
             theirs = {i for child in inside for _, i in _places(child.state_in(visit.state))}
-            own += [(path, i, False) for path, i in _places(visit.state) if i not in theirs]
+            roles = roles_of(type(visit.state)) if hasattr(visit.state, "_fields") else {}
+            for path, i in _places(visit.state):
+                if i not in theirs:
+                    own.append((path, i, False, roles.get(path[0]) if path else None))
         yield visit.prefix, name_of(visit.tx), own
 
 

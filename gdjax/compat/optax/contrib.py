@@ -10,6 +10,7 @@ from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.matrix.matrices import axes_of as _axes_of
+from gdjax.core.matrix.polar_coefficients import STANDARD as _STANDARD
 from gdjax.optimizers.adam import adam as _adam
 from gdjax.optimizers.adam import ademamix as _ademamix
 from gdjax.optimizers.adam import sophia as _sophia
@@ -102,7 +103,7 @@ def _labels(numbers: Any, params: Any) -> Any:
 
 def muon(
     learning_rate: Any,
-    ns_coeffs: Any = _muon.STANDARD,
+    ns_coeffs: Any = _STANDARD,
     ns_steps: Any = 5,
     beta: Any = 0.95,
     eps: Any = 1e-8,

@@ -12,7 +12,7 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
-from gdjax.core.matrix.polar_coefficients import STANDARD, polar_steps
+from gdjax.core.matrix.polar_coefficients import polar_steps
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import debias, ema, increment, zero_count
 from gdjax.core.rule.roles import Count, Mean
@@ -32,7 +32,7 @@ class MuonState(NamedTuple):
 
 @transformation
 def scale_by_muon(
-    backend: Any = STANDARD,
+    backend: Any = "standard",
     steps: int = 5,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
@@ -154,7 +154,7 @@ def scale_by_shape(
 @transformation(kind="optimizer")
 def muon(
     learning_rate: LearningRate,
-    backend: Any = STANDARD,
+    backend: Any = "standard",
     steps: int = 5,
     b1: Decay = 0.95,
     eps: NonNegative = 1e-8,
