@@ -286,8 +286,10 @@ def optimizer(given: Any) -> GradientTransformation:
         given = read(given, learning_rate=0.5)
     if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
         must = "an optimizer must be a name, a call or a transformation with a learning_rate"
-        hint = "Give others as {label: function of the rate}."
-        errors.fail("race", must, given, instead=hint, kind=TypeError)
+        made = getattr(given, "factory", None)
+        ours = made is not None and made.is_ours and callable(given)
+        hint = f'Write "{made.name}".' if ours else "Give others as {label: function of the rate}."
+        errors.fail("race", must, show(given), instead=hint, kind=TypeError)
     return given
 
 
