@@ -64,7 +64,7 @@ NEW = '"""New."""\n\n__all__ = ["ScaleByNewState", "new_descent"]\n'
 def test_a_new_optimizer_is_its_file_and_one_command(copied):
     text = NEW + "\nclass ScaleByNewState(NamedTuple):\n    count: Count\n"
     (copied / "optimizers" / "sign" / "new_descent.py").write_text(text)
-    message = "gdjax.optimizers.sign.new_descent defines {}, which is not exported: run `python -m tests"
+    message = "new_descent defines {}, which is not exported: run `python -m tests"
     with pytest.raises(AssertionError, match=message.format("new_descent")):
         test_what_files_define_is_exported("gdjax/_exports.py")
     with pytest.raises(AssertionError, match=message.format("ScaleByNewState")):
@@ -75,8 +75,10 @@ def test_a_new_optimizer_is_its_file_and_one_command(copied):
 
 
 def test_two_files_with_one_name_raise(copied):
-    (copied / "optimizers" / "sign" / "new_descent.py").write_text(NEW.replace("new_descent", "lion"))
-    with pytest.raises(ValueError, match="new_descent and .*lion both define lion: rename one"):
+    (copied / "optimizers" / "sign" / "new_descent.py").write_text(
+        NEW.replace("new_descent", "lion")
+    )
+    with pytest.raises(ValueError, match="lion and .*new_descent both define lion: rename one"):
         exports.exports_text()
 
 
