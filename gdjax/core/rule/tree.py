@@ -91,19 +91,20 @@ def difference(some: Any, others: Any, called: tuple[str, str]) -> str:
     return f"containers of other types around {mine[0]!r}" if mine else "other containers"
 
 
-def check_like(updates: Any, params: Any, where: str, called: str = "gradients") -> None:
+def check_like(
+    updates: Any, params: Any, where: str, called: tuple[str, str] = ("gradients", "params")
+) -> None:
     """Compares structure and shapes of updates and parameters; costs nothing at run time.
 
     Raises:
         ValueError: They differ; the message names the first path where they do.
     """
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-    for i, (g, p) in enumerate(
-        zip(gs, _align(treedef, params, updates, where, (called, "params")))
-    ):
+    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where, called))):
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
-            must = f"{called} must have the shapes of params, at {path!r} {np.shape(p)}"
+            at = f", at {path!r}" if path else ","
+            must = f"{called[0]} must have the shapes of {called[1]}{at} {np.shape(p)}"
             errors.fail(where, must, str(np.shape(g)))
 
 
