@@ -94,6 +94,17 @@ def test_file(module: str) -> str:
     return "/".join(["tests", *folders, f"test_{name}.py"])
 
 
+def missing_rows(factories: dict[str, str]) -> list[str]:
+    """What to write where: for each factory without a row in the tests of its file."""
+    files = {module: found for module, found in modules().items() if hasattr(found, "ROWS")}
+    seen = {(row.tx.name, name) for name, found in files.items() for row in found.ROWS}
+    return [
+        f"add a row of '{name}', Row(gd.{name}(...)), to ROWS in {test_file(module)}"
+        for name, module in factories.items()
+        if (name, test_file(module).removesuffix(".py").replace("/", ".")) not in seen
+    ]
+
+
 def sources(*folders: str) -> Iterator[str]:
     """The modules in folders of the package in which a factory is defined, imported or not."""
     for folder in folders:

@@ -72,6 +72,20 @@ def agreed() -> frozenset[str]:
     return frozenset(name for entry in agreements().values() for name in parts(entry.tx))
 
 
+def missing_references(factories: dict[str, str]) -> list[str]:
+    """What to write where: for each factory that no reference speaks of.
+
+    Those of `gdjax.optimizers` must have one; others may stand in `PLAIN` of their tests.
+    """
+    plain = {name for _, found in cases.gather("PLAIN") for name in found}
+    of_optimizers = lambda module: module.startswith("gdjax.optimizers.")
+    return [
+        f"add an entry for '{name}' to AGREE in {cases.test_file(module)}"
+        for name, module in factories.items()
+        if name not in agreed() and (of_optimizers(module) or name not in plain)
+    ]
+
+
 def parts(tx: Any) -> Iterator[str]:
     """The names of a transformation and of all that it is made of."""
     yield tx.name

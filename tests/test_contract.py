@@ -20,14 +20,16 @@ def test_promise(promise, row):
 
 
 def test_every_factory_has_a_row():
-    """Says what to write where: the factories without a row, and the files of their tests."""
-    seen = {row.tx.name for row in ROWS}
-    missing = [
-        f"{name}: add Row(gd.{name}(...)) to ROWS in {cases.test_file(module)}"
-        for name, module in cases.factories().items()
-        if name not in seen
-    ]
+    missing = cases.missing_rows(cases.factories())
     assert not missing, "\n" + "\n".join(missing)
+
+
+def test_a_missing_row_is_asked_for():
+    known = {"grams": "gdjax.optimizers.adam.grams"}
+    asked = (
+        "add a row of 'grams', Row(gd.grams(...)), to ROWS in tests/optimizers/adam/test_grams.py"
+    )
+    assert cases.missing_rows(known) == [asked]
 
 
 @pytest.mark.parametrize("row", cases.first().values(), ids=str)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from tests import cases
-from tests.references import RECORDED, USED, agreed, agreements, path_of, recordings
+from tests import cases, references
+from tests.references import RECORDED, USED, agreements, path_of, recordings
 
 AGREE = agreements()
 
@@ -79,21 +79,16 @@ def test_a_rate_of_a_transcription_is_a_number_or_a_function(name, x64):
     np.testing.assert_array_equal(scheduled(), call())
 
 
-PLAIN = {name for _, found in cases.gather("PLAIN") for name in found}
-
-
 def test_every_optimizer_has_a_reference():
-    """An optimizer without an independent reference fails, and so does every other rule.
-
-    A transformation that only adds, drops, passes or holds may stand in `PLAIN` of its tests.
-    """
-    of_optimizers = lambda module: module.startswith("gdjax.optimizers.")
-    missing = [
-        f"add an entry for '{name}' to AGREE in {cases.test_file(module)}"
-        for name, module in cases.factories().items()
-        if name not in agreed() and (of_optimizers(module) or name not in PLAIN)
-    ]
+    """And so has every other rule, but for those that only add, drop, pass or hold."""
+    missing = references.missing_references(cases.factories())
     assert not missing, "\n" + "\n".join(missing)
+
+
+def test_a_missing_reference_is_asked_for():
+    known = {"grams": "gdjax.optimizers.adam.grams"}
+    asked = "add an entry for 'grams' to AGREE in tests/optimizers/adam/test_grams.py"
+    assert references.missing_references(known) == [asked]
 
 
 def test_a_wrong_constant_is_caught(x64):

@@ -169,5 +169,5 @@ def test_masks_of_decay(mask, expected):
 def test_a_mask_that_does_not_fit_raises():
     params = {"w": jnp.ones(2), "b": jnp.ones(2)}
     tx = gd.adamw(0.1, mask={"w": True})
-    with pytest.raises(ValueError, match="add_decayed_weights: mask must be a tree of bools"):
+    with pytest.raises(ValueError, match="adamw: mask must be a tree of bools"):
         tx.update(params, tx.init(params), params)

@@ -77,7 +77,7 @@ class TestKinds:
 class TestSignatures:
     def test_help_shows_annotations_without_quotes(self):
         text = str(inspect.signature(gd.adamw))
-        assert text.startswith("(learning_rate: NonNegative, b1: Decay = 0.9") and "'" not in text
+        assert text.startswith("(learning_rate: LearningRate, b1: Decay = 0.9") and "'" not in text
 
     def test_annotations_are_still_looked_up(self):
         assert gd.adamw.factory.ranges["b1"].high == 1.0

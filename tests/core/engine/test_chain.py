@@ -102,9 +102,11 @@ class TestChain:
     def test_shapes_are_compared(self):
         tx = gd.chain(a=gd.clip(1.0), b=gd.adam(0.1))
         state = tx.init(PARAMS)
-        with pytest.raises(ValueError, match=r"updates must have the shapes of params, at 'w'"):
+        with pytest.raises(
+            ValueError, match="chain: gradients must have the shapes of params, at 'w'"
+        ):
             tx.update({**GRADS, "w": jnp.ones(3)}, state, PARAMS)
-        with pytest.raises(ValueError, match="the second lacks the leaf 'w'"):
+        with pytest.raises(ValueError, match="got 'w' in the gradients and not in the params"):
             tx.update(GRADS, state, {"b": PARAMS["b"], "v": PARAMS["w"]})
         with pytest.raises(ValueError, match="'w'"):  # the state is of other parameters
             gd.adam(0.1).update(GRADS, gd.adam(0.1).init({"b": jnp.zeros([])}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 
 import jax
@@ -125,3 +126,15 @@ class TestMachine:
         concrete = tx.init(PARAMS)
         assert jax.tree.structure(abstract) == jax.tree.structure(concrete)
         assert jax.tree.map(jnp.shape, abstract) == jax.tree.map(jnp.shape, concrete)
+
+
+@pytest.mark.parametrize("method", ["update", "step"])
+def test_inside_of_a_jit_one_program_is_compiled(method, caplog):
+    """What is compiled for eager calls is no program of its own there, and nothing calls back."""
+    tx = gd.chain(gd.clip_by_global_norm(1.0), gd.adamw(gd.linear_to_zero(0.1, 10)))
+    state, function = tx.init(PARAMS), getattr(tx, method)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING, logger="jax"):
+        jax.jit(function)(GRADS, state, PARAMS)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len([m for m in messages if m.startswith("Compiling")]) == 1
+    assert "callback" not in str(jax.make_jaxpr(function)(GRADS, state, PARAMS))

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+
+from gdjax.core.rule import tree
 
 
 def test_vdot_is_real_wide_and_over_all_leaves():
-    from gdjax.core.rule import tree
-
     a = {"z": jnp.asarray([1.0 + 2.0j]), "h": jnp.full((300,), 1.0, jnp.bfloat16), "n": 3}
     assert tree.vdot(a, a) == 305.0 and tree.vdot({}, {}) == 0
+
+
+def test_a_rule_is_traced_once_for_each_shape_and_dtype():
+    """However many leaves there are; each has its own numbers."""
+    traced = []
+
+    def leaf(g, m):
+        traced.append((g.shape, g.dtype))
+        return g + m, 2.0 * m
+
+    params = {f"w{i}": jnp.full((2, 3), float(i)) for i in range(5)} | {"b": jnp.ones(3)}
+    program = jax.jit(lambda g, m: tree.evolve(leaf, (g, m)))
+    total, doubled = program(params, params)
+    assert len(traced) == len(set(traced)) == 2
+    for name, p in params.items():
+        np.testing.assert_array_equal(total[name], 2 * p)
+        np.testing.assert_array_equal(doubled[name], 2 * p)

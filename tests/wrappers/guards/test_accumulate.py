@@ -45,14 +45,7 @@ ROWS = [
         ),
         label="accumulate-bfloat16",
     ),
-    Row(
-        gd.apply_every(2), descends=False
-    ),  # its first update is zero, so it is taken for a descent
-    Row(gd.chain(ADAMW, gd.apply_every(3)), label="apply_every-adamw"),
 ]
-
-
-ETA, MU = 0.05, 0.9
 
 
 ETA, MU = 0.05, 0.9
@@ -87,21 +80,6 @@ def accumulate(gradient, theta0, steps, *, k, weight=lambda t: 1.0, mean=True):
     return trajectory(theta0, steps, step)
 
 
-def apply_every(gradient, theta0, steps, *, k):
-    """The updates of k calls, added up, at the last of them."""
-    inner, held = HeavyBall(), []
-
-    def step(theta, t):
-        held.append(inner(gradient(theta, t)))
-        if (t + 1) % k:
-            return theta
-        moved = theta + sum(held)
-        held.clear()
-        return moved
-
-    return trajectory(theta0, steps, step)
-
-
 def weight_of(params: Any, grads: Any, t: Any) -> dict[str, Any]:
     return {"tokens": 1 + t % 3}
 
@@ -121,12 +99,8 @@ AGREE = {
         gd.accumulate(MOMENTUM, lambda step: jnp.where(step < 5, 4, 2)),
         rule(accumulate, k=lambda step: 4 if step < 5 else 2),
     ),
-    "numpy-apply_every": Agree(gd.chain(MOMENTUM, gd.apply_every(3)), rule(apply_every, k=3)),
     "optax-accumulate": Agree(
         gd.accumulate(MOMENTUM, 3), recorded("wrappers", "optax/multi_steps")
-    ),
-    "optax-apply_every": Agree(
-        gd.chain(MOMENTUM, gd.apply_every(3)), recorded("wrappers", "optax/apply_every")
     ),
 }
 
@@ -199,8 +173,6 @@ def test_accumulation_of_16_bit_gradients_is_wide():
 def test_what_every_must_be(every):
     with pytest.raises(ValueError, match="accumulate: every must be an integer of 1 or more"):
         gd.accumulate(gd.sgd(0.1), every)
-    with pytest.raises(ValueError, match="apply_every: every must be an integer of 1 or more"):
-        gd.apply_every(every)
 
 
 def test_did_step_asks_for_one_state():
