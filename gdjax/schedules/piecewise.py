@@ -39,8 +39,7 @@ def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list
 
 
 def _is_step(step: Any) -> bool:
-    real_number = isinstance(step, numbers.Real) and not isinstance(step, bool)
-    return real_number and step >= 0
+    return isinstance(step, numbers.Real) and not isinstance(step, bool) and float(step) >= 0
 
 
 @schedule
