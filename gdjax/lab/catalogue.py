@@ -286,9 +286,8 @@ def optimizer(given: Any) -> GradientTransformation:
         given = read(given, learning_rate=0.5)
     if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
         must = "an optimizer must be a name, a call or a transformation with a learning_rate"
-        made = getattr(given, "factory", None)
         hint = "Give others as {label: function of the rate}."
-        if made is not None and made.is_ours and callable(given):
+        if callable(given) and (made := getattr(given, "factory", None)) and made.is_ours:
             hint = f'Write "{made.name}".'
         errors.fail("race", must, show(given), instead=hint, kind=TypeError)
     return given
