@@ -19,6 +19,7 @@ from gdjax.contract import (  # noqa: F401 - they enter their promises
     structure,
 )
 from gdjax.contract.subject import PROMISES, Subject
+from gdjax.core.engine.checks import check_transformation
 
 __all__ = ["PROMISES", "Subject", "check"]
 
@@ -41,6 +42,7 @@ def check(tx: Any, promises: Iterable[str] | None = None, **about: Any) -> list[
     Raises:
         AssertionError: One does not; a note tells which.
     """
+    check_transformation("contract.check", "tx", tx, "Write contract.check(adamw(1e-3)), say.")
     subject, names = Subject(tx, **about), list(promises or PROMISES)
     for name in names:
         try:

@@ -287,7 +287,9 @@ def optimizer(given: Any) -> GradientTransformation:
     if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
         must = "an optimizer must be a name, a call or a transformation with a learning_rate"
         hint = "Give others as {label: function of the rate}."
-        errors.fail("race", must, given, instead=hint, kind=TypeError)
+        if callable(given) and (made := getattr(given, "factory", None)) and made.is_ours:
+            hint = f'Write "{made.name}".'
+        errors.fail("race", must, show(given), instead=hint, kind=TypeError)
     return given
 
 

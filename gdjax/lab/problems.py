@@ -30,6 +30,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.compare import show
+from gdjax.core.rule import errors
 from gdjax.lab.charlm import charlm
 from gdjax.lab.problem import Problem
 
@@ -240,7 +242,14 @@ def problem(name: str) -> Problem:
 
     Raises:
         ValueError: If there is no such problem; the message names the nearest ones.
+        TypeError: If it is no name; the message says how to make a problem of a loss.
     """
+    if not isinstance(name, str):
+        hint = (
+            "Write Problem(name=..., description=..., init=..., loss=..., steps=..., target=...)."
+        )
+        must = "a problem must be a name or a gdjax.lab.problems.Problem"
+        errors.fail("race", must, show(name), instead=hint, kind=TypeError)
     if name in PROBLEMS:
         return PROBLEMS[name]()
     near = difflib.get_close_matches(name, PROBLEMS)

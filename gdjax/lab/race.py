@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import (
     GradientTransformation,
     apply_updates,
@@ -196,10 +197,10 @@ def race(
 
     Raises:
         ValueError: An optimizer or the problem is unknown, or an argument is out of range.
-        TypeError: An optimizer has no learning rate or no such argument.
+        TypeError: An optimizer has no learning rate or no such argument; the problem is a loss.
     """
     makers = _makers(optimizers)
-    problem = problem_of(problem) if isinstance(problem, str) else problem
+    problem = problem if isinstance(problem, Problem) else problem_of(problem)
     steps = problem.steps if steps is None else steps
     for name, count in (("steps", steps), ("seeds", seeds)):
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -282,6 +283,7 @@ def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
     its own, and nothing can be told or measured once for the whole grid.
     """
     problem, tx = grid.problem, make(rate)
+    check_transformation("race", "what a function of the rate returns", tx)
     batch = problem.batches and problem.batches(_keys(seed)[1])
     full = lambda params, state: problem.loss(call_evaluate(tx, state, params), None)
 
@@ -310,7 +312,7 @@ def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
 
 def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable[[Any], Any]]:
     """Functions of the rate, by label."""
-    if isinstance(optimizers, (str, GradientTransformation)):
+    if isinstance(optimizers, (str, GradientTransformation)) or callable(optimizers):
         optimizers = [optimizers]
     named = isinstance(optimizers, Mapping)
     makers: dict[str, Callable[[Any], Any]] = {}
@@ -318,14 +320,10 @@ def _makers(optimizers: Sequence[Any] | Mapping[str, Any]) -> dict[str, Callable
         if not callable(given) or label is None:
             given = catalogue.optimizer(given)
             label = catalogue.short_call(given) if label is None else label
-            given = functools.partial(_with_rate, given)
+            given = lambda rate, tx=given: tx.replace(learning_rate=rate)
         if label in makers:
             errors.fail("race", "every optimizer must be another one", f"{label} twice")
         makers[label] = given
     if not makers:
         errors.fail("race", "there must be at least one optimizer", "none")
     return makers
-
-
-def _with_rate(tx: GradientTransformation, rate: Any) -> GradientTransformation:
-    return tx.replace(learning_rate=rate)

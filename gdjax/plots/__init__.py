@@ -9,9 +9,10 @@ from __future__ import annotations
 
 __all__ = ["losses", "paths", "save", "schedules", "sensitivity"]
 
+import numbers
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.plots import canvas
+from gdjax.plots import canvas, inputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def schedules(
-    schedules: Mapping[str, Callable[..., Any]] | Sequence[Callable[..., Any]],
+    schedules: Mapping[str, Callable[..., Any]] | Sequence[Callable[..., Any]] | Callable[..., Any],
     steps: int,
     ax: Axes | None = None,
 ) -> Figure:
@@ -35,22 +36,27 @@ def schedules(
 
     Args:
         schedules: Functions of the step by label, or a sequence of them, which label themselves
-            by how they print.
+            by how they print; or one of them.
         steps: Last step; each schedule is called on the integers from 0 to `steps`.
         ax: Axes to draw on; by default those of a new figure.
 
     Raises:
         ValueError: If `steps` is not positive, if there is nothing to draw, or if a schedule gives
             anything but one number a step.
+        TypeError: If one of them is no function.
     """
-    if steps < 1:
+    if not isinstance(steps, numbers.Real) or steps < 1:
         raise ValueError(f"schedules: steps must be 1 or more, got {steps}.")
-    named = isinstance(schedules, Mapping)
-    pairs = list(schedules.items()) if named else [(canvas.label_of(s), s) for s in schedules]
+    several = schedules if isinstance(schedules, Iterable) else [schedules]
+    named = isinstance(several, Mapping)
+    pairs = list(several.items()) if named else [(canvas.label_of(s), s) for s in several]
     canvas.require_some("schedules", pairs)
     at = jnp.arange(steps + 1)
     with canvas.drawing(ax, (6.4, 3.8)) as (figure, axes):
         for i, (label, schedule) in enumerate(pairs):
+            if not callable(schedule):
+                must = "schedules: each must be a function of the step"
+                raise TypeError(f"{must}, got {schedule!r}. Write lambda step: 0.1.")
             # vmap, since a schedule that branches with lax.cond takes only one step at a time.
             values = canvas.floats(jax.vmap(lambda t, f=schedule: jnp.asarray(f(t)))(at))
             canvas.require_shape("schedules", label, values, values.shape == (steps + 1,), "[]")
@@ -61,7 +67,7 @@ def schedules(
 
 
 def losses(
-    curves: Mapping[str, Any],
+    curves: Any,
     optimum: float | None = None,
     log: bool = True,
     *,
@@ -76,7 +82,8 @@ def losses(
     picture has reached zero.
 
     Args:
-        curves: Losses by label: arrays `[steps]` of one run or `[runs, steps]` of several.
+        curves: Losses by label: arrays `[steps]` of one run or `[runs, steps]` of several, or
+            results of `minimize`. One alone may come without a label.
         optimum: Least loss; if given, the distance from it is drawn.
         log: Whether the loss axis is logarithmic.
         band: "quartiles" for the middle half of the runs or "range" for all of them. (Not the
@@ -86,11 +93,12 @@ def losses(
 
     Raises:
         ValueError: If an array has another shape, there is nothing to draw or `band` is unknown.
+        TypeError: If several curves come without labels.
     """
     bands = {"quartiles": (0.25, 0.75), "range": (0.0, 1.0)}
     if band not in bands:
         raise ValueError(f"losses: band must be one of {', '.join(bands)}, got {band!r}.")
-    canvas.require_some("losses", curves)
+    curves = inputs.curves(curves)
     with canvas.drawing(ax, (6.4, 4.2)) as (figure, axes):
         axes.set_yscale("log", nonpositive="clip") if log else None
         drawn, runs = [], set()
@@ -132,7 +140,8 @@ def paths(
 
     Args:
         fun: Function of a vector `[2]` giving a scalar; called under `vmap`.
-        paths: Parameters by label: arrays `[steps + 1, 2]`, the start first.
+        paths: Parameters by label: arrays `[steps + 1, 2]`, the start first, or results of
+            `minimize(..., keep="path")`.
         box: Left, right, bottom and top of the picture; by default it holds every path, but of
             paths that run away only what is near the starts.
         minimizer: Vector `[2]` to mark with a star.
@@ -141,11 +150,7 @@ def paths(
     Raises:
         ValueError: If an array has another shape, there is nothing to draw or the box is empty.
     """
-    canvas.require_some("paths", paths)
-    points = {label: canvas.floats(path) for label, path in paths.items()}
-    for label, path in points.items():
-        good = path.ndim == 2 and path.shape[1] == 2 and len(path) > 0
-        canvas.require_shape("paths", label, path, good, "[steps + 1, 2]")
+    points = inputs.paths(paths)
     star = None if minimizer is None else canvas.floats(minimizer)
     if star is not None:
         canvas.require_shape("paths", "minimizer", star, star.shape == (2,), "[2]")
@@ -205,7 +210,7 @@ def sensitivity(
         ValueError: If an array has another shape, a rate is not positive or there is nothing to
             draw.
     """
-    canvas.require_some("sensitivity", results)
+    results = inputs.labelled("sensitivity", results, "(rates, final_losses)")
     with canvas.drawing(ax, (6.4, 4.4)) as (figure, axes):
         axes.set_xscale("log")
         axes.set_yscale("log", nonpositive="clip")

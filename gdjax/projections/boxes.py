@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.rule import errors
+from gdjax.core.rule.tree import difference
 from gdjax.projections.vector import leaf_by_leaf, not_negative
 
 __all__ = [
@@ -47,7 +48,8 @@ def _like(tree: Any, name: str, bound: Any) -> Any:
         bound = jax.tree.map(lambda _: bound, tree)
     if jax.tree.structure(bound) != jax.tree.structure(tree):
         must = f"{name} must be a number or a tree with the structure of the first argument"
-        errors.fail("projection_box", must, str(jax.tree.structure(bound)))
+        got = difference(tree, bound, ("first argument", f"{name} bound"))
+        errors.fail("projection_box", must, got)
 
     def full(x, b):
         try:

@@ -80,7 +80,7 @@ def projection_l2_ball(tree: Any, scale: Any = 1) -> Any:
 
 def _line(name: str, x: Any, a: Any) -> tuple[Any, jax.Array, jax.Array]:
     """The direction of a, 0 if a is; ⟨x, direction⟩; and ‖a‖."""
-    trees.check_like(x, a, name)
+    trees.check_like(x, a, name, ("x", "a"))
     unit, top, length = direction(a)
     return unit, trees.vdot(unit, x), top * length
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.schedule import Live
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, trained, walk
 from gdjax.core.rule import tree
@@ -134,6 +135,7 @@ def explain(tx: Any, params: Any) -> Explanation:
         The table: a line for each parameter with path, shape, dtype, group, learning rate (at the
         first step, and the schedule), decay, bytes of state and sharding; totals below.
     """
+    check_transformation("explain", "tx", tx, "Write explain(tx, params).")
     leaves = jax.tree_util.tree_leaves_with_path(params)
     lines = {words(path): _line(words(path), leaf) for path, leaf in leaves}
     by_path = {words(path): leaf for path, leaf in leaves}

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import is_number
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.dispatch import join, split
 from gdjax.core.engine.transformation import apply_updates, call_update
 from gdjax.core.rule import errors, tree
@@ -83,10 +84,15 @@ def minimize(
         Parameters, state, history, status and the number of updates.
 
     Raises:
+        TypeError: `tx` is no transformation, or `fun` no function.
         ValueError: `steps` or `keep` is wrong, the loss is no scalar, or batches have no common
             first axis.
         ImportError: `progress` needs tqdm: `pip install "gdjax[lab]"`.
     """
+    check_transformation("minimize", "tx", tx, "Write minimize(fun, params, tx, steps).")
+    if not callable(fun):
+        hint = "Write minimize(lambda params: ..., params, tx, steps)."
+        errors.fail("minimize", "fun must be a function", fun, instead=hint, kind=TypeError)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         errors.fail("minimize", "steps must be a positive Python integer", steps)
     if keep not in ("losses", "path"):

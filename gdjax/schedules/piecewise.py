@@ -21,9 +21,14 @@ _EASES = {"linear": None, "cosine": cosine}
 
 def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list[tuple[Any, Any]]:
     """The steps in ascending order, each with the value reached there; step 0 comes first."""
+    if not isinstance(scales, Mapping | None):
+        must, hint = "boundaries_and_scales must be a dict from steps to factors", ""
+        steps = scales if isinstance(scales, (list, tuple)) else [scales]
+        if all(map(_is_step, steps)):
+            hint = f"Write {{{', '.join(f'{step}: 0.1' for step in steps)}}}."
+        errors.fail(name, must, scales, instead=hint, kind=TypeError)
     for step in scales or {}:
-        whole = isinstance(step, numbers.Real) and not isinstance(step, bool)
-        if not whole or not step >= 0:
+        if not _is_step(step):
             errors.fail(name, "a step of boundaries_and_scales must be a number ≥ 0", step)
     steps = sorted(scales or {})
     scale_of = dict(scales or {})
@@ -31,6 +36,10 @@ def _knots(name: str, init_value: Any, scales: Mapping[int, Any] | None) -> list
         (real(scale_of[step]) for step in steps), lambda a, b: a * b, initial=real(init_value)
     )
     return list(zip([0, *steps], values))
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, numbers.Real) and not isinstance(step, bool) and float(step) >= 0
 
 
 @schedule

@@ -76,7 +76,8 @@ def placed(inner: Any, specs: Any):
     def step(updates, state, params, **extra):
         return told(call_step, updates, state, params, extra)
 
-    return Rule(inner.init, update, step, children=(Child("inner", inner, at=()),))
+    init = lambda params: inner.init(params)
+    return Rule(init, update, step, children=(Child("inner", inner, at=()),))
 
 
 def _full(spec: Any, ndim: int) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors, tree
@@ -52,6 +53,7 @@ def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
     Raises:
         ValueError: No parameter is placed on a mesh, or two are placed on different ones.
     """
+    check_transformation("sharding.state", "tx", tx, "Write sharding.state(tx, params).")
     by_path = {words(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     placed = {path: getattr(leaf, "sharding", None) for path, leaf in by_path.items()}
     meshes = {at.mesh for at in placed.values() if isinstance(at, NamedSharding)}

@@ -77,7 +77,7 @@ def zero(inner: Any, axis: str = "data"):
             out, after = call(inner, updates, state.inner_state, params, extra)
             return out, ZeroState(after)
         before = place(state.inner_state, like, into)
-        grads = updates if per_example else into.parts(updates)
+        grads = updates if facts_of(inner).per_example else into.parts(updates)
         out, after = call(inner, grads, before, into.parts(params), extra)
         return into.whole(out), ZeroState(place(after, like, into))
 
@@ -92,6 +92,5 @@ def zero(inner: Any, axis: str = "data"):
             return call_evaluate(inner, state.inner_state, params)
         return into.whole(call_evaluate(inner, state.inner_state, into.parts(params)))
 
-    per_example = facts_of(inner).per_example
     inside = Child("inner", inner, at="inner_state", split=axis)
     return Rule(init, update, step, evaluate, children=(inside,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import call_evaluate
 from gdjax.state.find import find, find_all, nbytes, replace
 from gdjax.state.hyperparams import hyperparams, set_hyperparams
@@ -40,4 +41,5 @@ def eval_params(tx: Any, state: Any, params: Any) -> Any:
         state: Its state.
         params: The parameters that are trained.
     """
+    check_transformation("eval_params", "tx", tx, "Write eval_params(tx, state, params).")
     return call_evaluate(tx, state, params)

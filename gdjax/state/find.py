@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gdjax.core.rule import errors
 from gdjax.core.rule.find import find, find_all, locate
+from gdjax.core.rule.tree import difference
 
 __all__ = ["find", "find_all", "nbytes", "replace"]
 
@@ -38,8 +39,8 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
     new = value(old) if callable(value) else value
     leaves, treedef = jax.tree.flatten(old)
     if jax.tree.structure(new) != treedef:
-        must = f"{'/'.join(path)} must keep its structure {treedef}"
-        errors.fail("replace", must, str(jax.tree.structure(new)))
+        must = f"{'/'.join(path)} must keep its structure"
+        errors.fail("replace", must, difference(old, new, ("old value", "new value")))
     for i, (a, b) in enumerate(zip(leaves, jax.tree.leaves(new))):
         if jnp.shape(a) != jnp.shape(b):
             inside = jax.tree_util.keystr(jax.tree.leaves_with_path(old)[i][0], simple=True)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.schedule import Live
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.numbers import InjectHyperparamsState
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, walk
@@ -35,6 +36,7 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
     Returns:
         A flat dict: `learning_rate`, or `opt/learning_rate` inside a chain, of scalars.
     """
+    check_transformation("hyperparams", "tx", tx, "Write hyperparams(tx, state).")
     values: dict[str, jax.Array] = {}
     for visit in walk(tx, state):
         if visit.given:
@@ -78,6 +80,8 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
         KeyError: A name is unknown, or is not live.
         ValueError: A value is outside of its range, or has another shape.
     """
+    hint = "Write set_hyperparams(tx, state, values)."
+    check_transformation("set_hyperparams", "tx", tx, hint)
     wanted = {**(values or {}), **named}
     changed: dict[int, InjectHyperparamsState] = {}
     live: list[str] = []

@@ -69,7 +69,7 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
 def _owned(tx: Any, state: Any) -> Iterator[tuple]:
     """Each transformation that keeps something: prefix, name, and its arrays with their paths."""
     for visit in walk(tx, state):
-        own = []
+        own: list[tuple[tuple[str, ...], int, bool, Role | None]] = []
         if visit.moving is not None:  # beside what it keeps when nothing moves
             moving = {"count": visit.moving.count, **visit.moving.hyperparams}
             own = [(path, i, True, None) for path, i in _places({"hyperparams": moving})]

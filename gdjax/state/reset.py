@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors
 from gdjax.params.rules import select
@@ -46,6 +47,7 @@ def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
         KeyError: A path of `where` is none of a parameter.
         ValueError: An array of `where` has not the first axes of its parameter.
     """
+    check_transformation("reset", "tx", tx, "Write reset(tx, state, params).")
     by_path = {words(path): p for path, p in jax.tree_util.tree_leaves_with_path(params)}
     flags = _flags(params, by_path, where)
     treedef = jax.tree.structure(state, is_leaf=is_quantized)

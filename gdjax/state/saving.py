@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.renamed import former
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import Quantized, is_quantized
 from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves
@@ -46,6 +47,7 @@ def to_dict(tx: Any, state: Any) -> dict[str, Any]:
         tx: The transformation that made the state.
         state: Its state.
     """
+    check_transformation("to_dict", "tx", tx, "Write to_dict(tx, state).")
     saved, forms = {}, {}
     for name, leaf in named_leaves(tx, state):
         if is_quantized(leaf):
@@ -88,6 +90,7 @@ def from_dict(
         ValueError: `saved` is damaged or of something else; the message names the first bad name,
             and nothing was restored.
     """
+    check_transformation("from_dict", "tx", tx, "Write from_dict(tx, params, saved).")
     source = _Source(saved, _judge(saved), strict)
     fresh = tx.init(params)
     entries = named_leaves(tx, fresh)

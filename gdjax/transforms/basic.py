@@ -82,8 +82,8 @@ def stateless(function: Callable[[Any, Any], Any]):
     def update(updates, state, params=None, **extra):
         out = function(updates, params)
         if jax.tree.structure(out) != jax.tree.structure(updates):
-            must = f"function must return the structure {jax.tree.structure(updates)}"
-            errors.fail("stateless", must, jax.tree.structure(out))
+            must = "function must return a tree with the structure of the updates"
+            errors.fail("stateless", must, tree.difference(updates, out, ("updates", "result")))
         return out, state
 
     return _without_state, update

@@ -55,4 +55,4 @@ def cautious(inner: Any, xi: NonNegative = 1.0):
         steps, state = call_update(inner, updates, state, params, extra)
         return tree.map(leaf, steps, updates), state
 
-    return Rule(inner.init, update, children=(Child("inner", inner, at=()),))
+    return Rule(lambda params: inner.init(params), update, children=(Child("inner", inner, at=()),))

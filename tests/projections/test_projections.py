@@ -202,7 +202,7 @@ REFUSED = {
     "negative linf": (lambda: P.projection_linf_ball(X, -1), "scale must be ≥ 0"),
     "bounds": (lambda: P.projection_box(TREE, {"w": 0.0}, 1.0), "lower must be a number or a tree"),
     "shapes": (lambda: P.projection_box(X, np.zeros(3), 1.0), "lower must have the shapes"),
-    "planes": (lambda: P.projection_hyperplane(TREE, {"w": A[:6]}, 1.0), "one structure"),
+    "planes": (lambda: P.projection_hyperplane(TREE, {"w": A[:6]}, 1.0), "x and a .* 'b' in the x"),
     "vectors": (lambda: P.projection_vector(X, A[:3]), "shapes"),
 }
 

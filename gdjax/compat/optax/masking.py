@@ -15,6 +15,7 @@ from gdjax.compat.optax.types import MaskedNode
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
+from gdjax.core.rule.tree import paths
 from gdjax.transforms.basic import set_to_zero
 
 __all__ = [
@@ -62,7 +63,7 @@ def _fits(where: str, what: str, tree: Any, params: Any) -> Any:
     except ValueError as error:
         must = f"{what} must be a tree like the parameters, or a part of it from the root"
         hint = f"JAX says: {errors.shorten(str(error), 200)}"
-        errors.fail(where, must, jax.tree.structure(tree), instead=hint)
+        errors.fail(where, must, f"one with {', '.join(paths(tree)) or 'no leaves'}", instead=hint)
     return tree
 
 

@@ -39,14 +39,14 @@ ARGUMENTS: dict[str, str] = {
     "z_thresh": "threshold",
 }
 
-# What other libraries call an argument. Offered where the factory has what stands on the right.
+# What other libraries call an argument. Offered where the factory has all that stands on the right.
 ELSEWHERE: dict[str, str] = {
     "lr": "learning_rate",
     "beta1": "b1",
     "beta2": "b2",
     "beta_1": "b1",
     "beta_2": "b2",
-    "betas": "b1",
+    "betas": "b1, b2",
     "epsilon": "eps",
     "wd": "weight_decay",
 }
@@ -89,7 +89,10 @@ def misfit(
     wrong = next((name for name in given if name not in names), None)
     if wrong is None:
         return TypeError(f"{where}: {error}. Write {call}.")
-    elsewhere = ELSEWHERE.get(wrong)
-    hint = argument(wrong, names) or (f"Did you mean {elsewhere}?" if elsewhere in names else "")
+    hint = argument(wrong, names)
+    ours = ELSEWHERE.get(wrong, wrong).split(", ")
+    if all(name in names for name in ours):
+        pair = f"Write {', '.join(f'{name}=...' for name in ours)}."
+        hint = pair if len(ours) > 1 else f"Did you mean {ours[0]}?"
     hint = hint or errors.nearest(wrong, names) or f"Write {call}."
     return TypeError(f"{where}: got an unexpected keyword argument {wrong!r}. {hint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call, name_of, transformation
 from gdjax.core.engine.walk import trained
@@ -39,7 +40,7 @@ def chain(*transformations: Any, **named: Any):
     children = []
     for place, part in zip(places, parts):
         if not hasattr(part, "init") or not hasattr(part, "update"):
-            _no_stage(place, part)
+            check_transformation("chain", f"stage {place}", part, "Write chain(a, b).")
         name = place if named else ""
         children.append(Child(name, part, at=place, named=bool(named)))
 
@@ -77,12 +78,6 @@ def chain(*transformations: Any, **named: Any):
 
     moves = lambda params: trained(parts[-1], params) if parts else params
     return Rule(init, update, step if parts else None, children=tuple(children), moves=moves)
-
-
-def _no_stage(place: Any, part: Any) -> NoReturn:
-    must = f"stage {place} must be a transformation, which has init and update"
-    hint = "Call the factory." if callable(part) else "Write chain(a, b), not chain([a, b])."
-    errors.fail("chain", must, part, instead=hint, kind=TypeError)
 
 
 def _other_state(state: Any, named: dict[str, Any], count: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What users' functions return, and the states that they bring: errors in their words."""
+"""What users give, what their functions return, the states they bring: errors in their words."""
 
 from __future__ import annotations
 
@@ -6,11 +6,43 @@ from typing import Any, NoReturn
 
 import jax
 
+from gdjax.core.data.compare import is_transformation, show
 from gdjax.core.data.factory import Factory
 from gdjax.core.engine.rule import Rule
 from gdjax.core.rule import errors
 
-__all__ = ["as_rule", "check_origin", "no_pair", "not_injected"]
+__all__ = ["as_rule", "check_origin", "check_transformation", "no_pair", "not_injected"]
+
+
+def check_transformation(where: str, called: str, given: Any, instead: str = "") -> None:
+    """Raises where something else than a transformation was given: an uncalled factory, a list.
+
+    Args:
+        where: The function or factory that was called, for the message.
+        called: Its argument, for the message.
+        given: What was given for it.
+        instead: What to write, where what was given does not tell.
+
+    Raises:
+        TypeError: It is no transformation, of this or of another library.
+    """
+    if is_transformation(given):
+        return
+    got, hint = show(given), instead
+    if _is_factory(given):
+        got, hint = f"the function {given.__name__}", f"Call the factory: {given.__name__}(...)."
+    elif isinstance(given, (list, tuple)) and any(map(is_transformation, given)):
+        got, hint = f"a {type(given).__name__}", "Write chain(a, b), not [a, b]."
+    must = f"{called} must be a transformation, which has init and update"
+    errors.fail(where, must, got, instead=hint, kind=TypeError)
+
+
+def _is_factory(given: Any) -> bool:
+    """Whether a function may be one that makes transformations, as `optax.adam` and ours are."""
+    if hasattr(given, "factory"):
+        return True
+    name = getattr(given, "__qualname__", "<lambda>")
+    return callable(given) and "<" not in name  # what is made inside of a function is no factory
 
 
 def as_rule(made: Factory, body: Any) -> Rule:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.extra_args import extra_names
 from gdjax.core.engine.rule import Rule
+from gdjax.core.rule import errors
 
 __all__ = ["Facts", "facts_of", "find_facts"]
 
@@ -30,7 +32,14 @@ def find_facts(tx: Any) -> Facts:
     """Asks the rule of a transformation, and what is inside of it."""
     body = tx.example()
     if not isinstance(body, Rule):  # it stands for another
-        return facts_of(body)
+        try:
+            return facts_of(body)
+        except Exception as error:
+            errors.rename(error, tx.name, alias=True)
+            raise
+    for child in body.children:
+        called = next((name for name, x in tx.given.items() if x is child.tx), child.name)
+        check_transformation(tx.name, called, child.tx, f"Write {called}=adamw(1e-3), for example.")
     inside = [facts_of(child.tx) for child in body.children]
     extra: dict[str, bool] = {}
     for facts in inside:

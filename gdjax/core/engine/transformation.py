@@ -286,7 +286,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
     Raises:
         ValueError: The trees differ; the message names the leaf.
     """
-    tree.check_like(updates, params, "apply_updates", "updates")
+    tree.check_like(updates, params, "apply_updates", ("updates", "params"))
     return tree.add(params, updates)
 
 

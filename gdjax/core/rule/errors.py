@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -50,7 +51,7 @@ def rename(error: Exception, name: str, *, alias: bool) -> None:
 def shorten(value: Any, width: int = 80) -> str:
     """Writes a value in at most `width` characters; strings that are sentences pass as they are."""
     text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
+    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split()))  # the address of a function
     return text if len(text) <= width else text[: width - 3] + "..."
 
 

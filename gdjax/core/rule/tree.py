@@ -22,6 +22,7 @@ __all__ = [
     "add",
     "check_like",
     "copy",
+    "difference",
     "differentiable",
     "evolve",
     "is_none",
@@ -71,29 +72,39 @@ def _align(
             return treedef.flatten_up_to(tree)
         except ValueError:
             pass
-    mine, theirs = paths(reference, is_none), paths(tree, is_none)
-    first, second = called
-    apart = next(((p, first, second) for p in mine if p not in theirs), None)
-    apart = apart or next(((p, second, first) for p in theirs if p not in mine), None)
-    got = f"containers of other types around {mine[0]!r}" if mine else "other containers"
-    if apart is not None:
-        got = f"{apart[0]!r} in the {apart[1]} and not in the {apart[2]}"
-    errors.fail(where, f"{first} and {second} must have the same structure", got)
+    must = f"{called[0]} and {called[1]} must have the same structure"
+    errors.fail(where, must, difference(reference, tree, called))
 
 
-def check_like(updates: Any, params: Any, where: str, called: str = "gradients") -> None:
+def difference(some: Any, others: Any, called: tuple[str, str]) -> str:
+    """Says where two trees of different structure part: the first path that one of them alone has.
+
+    >>> difference({"w": 1, "b": 2}, {"w": 1}, ("gradients", "params"))
+    "'b' in the gradients and not in the params"
+    """
+    mine, theirs = paths(some, is_none), paths(others, is_none)
+    alone = [(p, *called) for p in mine if p not in theirs]
+    alone += [(p, *reversed(called)) for p in theirs if p not in mine]
+    if alone:
+        path, here, there = alone[0]
+        return f"{repr(path) if path else 'a bare array'} in the {here} and not in the {there}"
+    return f"containers of other types around {mine[0]!r}" if mine else "other containers"
+
+
+def check_like(
+    updates: Any, params: Any, where: str, called: tuple[str, str] = ("gradients", "params")
+) -> None:
     """Compares structure and shapes of updates and parameters; costs nothing at run time.
 
     Raises:
         ValueError: They differ; the message names the first path where they do.
     """
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-    for i, (g, p) in enumerate(
-        zip(gs, _align(treedef, params, updates, where, ("gradients", "params")))
-    ):
+    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where, called))):
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
-            must = f"{called} must have the shapes of params, at {path!r} {np.shape(p)}"
+            at = f", at {path!r}" if path else ","
+            must = f"{called[0]} must have the shapes of {called[1]}{at} {np.shape(p)}"
             errors.fail(where, must, str(np.shape(g)))
 
 

@@ -22,9 +22,10 @@ from typing import Any
 
 import jax
 
-from gdjax.core.data.compare import is_transformation
+from gdjax.core.data.compare import is_transformation, show
 from gdjax.core.data.hyperparams import is_known, is_number
 from gdjax.core.engine.chain import chain
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.engine.walk import distinct
 from gdjax.core.rule import errors
@@ -185,10 +186,7 @@ def _names(rules: list[Any]) -> list[str]:
 
 
 def _judge(base: Any, rows: tuple) -> None:
-    if not is_transformation(base):
-        hint = "Call the factory." if callable(base) else "Write groups(adamw(1e-3), ...)."
-        must = "inner must be a transformation, which has init and update"
-        errors.fail("groups", must, base, instead=hint, kind=TypeError)
+    check_transformation("groups", "inner", base, "Write groups(adamw(1e-3), ...).")
     for row in rows:
         if not isinstance(row, (tuple, list)) or is_transformation(row) or len(row) != 2:
             must, hint = "each row must be a pair", 'Write (".*/bias", dict(weight_decay=0.0)).'
@@ -197,7 +195,7 @@ def _judge(base: Any, rows: tuple) -> None:
         if not isinstance(change, dict) and not is_transformation(change) and not is_number(change):
             must = "what differs must be a dict of arguments, a number or a transformation"
             hint = "Call the factory." if callable(change) else ""
-            errors.fail("groups", must, change, instead=hint, kind=TypeError)
+            errors.fail("groups", must, show(change), instead=hint, kind=TypeError)
         known: Any = change if is_number(change) and is_known(change) else 0
         if not known >= 0:
             errors.fail("groups", "a factor of the learning rate must lie in [0, inf]", change)

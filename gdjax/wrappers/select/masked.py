@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.compare import is_transformation
+from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.rule import Child, EmptyState, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, tree
@@ -189,9 +189,8 @@ def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transfo
 def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
     """Judges what can be judged before there are parameters."""
     for name, tx in transformations.items():
-        if not is_transformation(tx):
-            must = f"what is given for the label {name!r} must be a transformation"
-            errors.fail("partition", must, tx, kind=TypeError)
+        hint = f"Write partition(..., {name}=adamw(1e-3))."
+        check_transformation("partition", f"what is given for the label {name!r}", tx, hint)
         if "/" in name:
             errors.fail("partition", "labels stand in paths of the state and have no slash", name)
     if not isinstance(rules, ParamRule):

@@ -58,16 +58,16 @@ def copied(tmp_path, monkeypatch):
     return tmp_path / "gdjax"
 
 
-GRAMS = '"""Grams."""\n\n__all__ = ["ScaleByGramsState", "grams"]\n'
+NEW = '"""New."""\n\n__all__ = ["ScaleByNewState", "new_descent"]\n'
 
 
 def test_a_new_optimizer_is_its_file_and_one_command(copied):
-    text = GRAMS + "\nclass ScaleByGramsState(NamedTuple):\n    count: Count\n"
-    (copied / "optimizers" / "sign" / "grams.py").write_text(text)
-    message = "gdjax.optimizers.sign.grams defines {}, which is not exported: run `python -m tests"
-    with pytest.raises(AssertionError, match=message.format("grams")):
+    text = NEW + "\nclass ScaleByNewState(NamedTuple):\n    count: Count\n"
+    (copied / "optimizers" / "sign" / "new_descent.py").write_text(text)
+    message = "new_descent defines {}, which is not exported: run `python -m tests"
+    with pytest.raises(AssertionError, match=message.format("new_descent")):
         test_what_files_define_is_exported("gdjax/_exports.py")
-    with pytest.raises(AssertionError, match=message.format("ScaleByGramsState")):
+    with pytest.raises(AssertionError, match=message.format("ScaleByNewState")):
         test_what_files_define_is_exported("gdjax/states.py")
     for path, make in exports.FILES.items():
         (copied.parent / path).write_text(make())
@@ -75,8 +75,10 @@ def test_a_new_optimizer_is_its_file_and_one_command(copied):
 
 
 def test_two_files_with_one_name_raise(copied):
-    (copied / "optimizers" / "sign" / "grams.py").write_text(GRAMS.replace("grams", "lion"))
-    with pytest.raises(ValueError, match="grams and .*lion both define lion: rename one"):
+    (copied / "optimizers" / "sign" / "new_descent.py").write_text(
+        NEW.replace("new_descent", "lion")
+    )
+    with pytest.raises(ValueError, match="lion and .*new_descent both define lion: rename one"):
         exports.exports_text()
 
 

@@ -40,7 +40,7 @@ class TestChain:
 
     BAD = [
         (lambda: gd.chain(gd.sgd), "stage 0 must be a transformation.*Call the factory"),
-        (lambda: gd.chain([gd.sgd(0.1)]), r"stage 0 .*Write chain\(a, b\), not chain\(\[a, b\]\)"),
+        (lambda: gd.chain([gd.sgd(0.1)]), r"stage 0 .*Write chain\(a, b\), not \[a, b\]"),
         (lambda: gd.chain(gd.sgd(0.1), None), "stage 1 must be a transformation.*got None"),
         (lambda: gd.chain(a=gd.sgd(0.1), b=0.1), "stage b must be a transformation.*got 0.1"),
         (lambda: gd.chain(gd.sgd(0.1), a=gd.sgd(0.1)), "either all .* have names or none"),
