@@ -6,10 +6,10 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import gdjax as gd
+from tests.helpers import close as same
 
 # The clients come with the extra [test]; where only the contract is run, on other versions of
 # Python and JAX, there is nothing but pytest and chex.
@@ -35,10 +35,10 @@ VALUE_AND_GRAD = jax.jit(jax.value_and_grad(loss))
 
 
 def close(a, b, **tolerance):
-    a, b = jax.tree.leaves(a), jax.tree.leaves(b)
-    assert len(a) == len(b) > 0
-    for x, y in zip(a, b):
-        np.testing.assert_allclose(x, y, **{"rtol": 1e-5, "atol": 1e-6, **tolerance})
+    """The same numbers, whatever boxes they are in."""
+    leaves = jax.tree.leaves(a), jax.tree.leaves(b)
+    assert leaves[0]
+    same(*leaves, **{"rtol": 1e-5, "atol": 1e-6, **tolerance})
 
 
 def scaled(factor, tree):
@@ -80,7 +80,6 @@ SAME = [
         optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)),
     ),
 ]
-
 
 # What stands after scale_by_adam in adamw.
 REST = gd.chain(gd.add_decayed_weights(1e-4), gd.scale_by_learning_rate(0.1))

@@ -16,8 +16,6 @@ FLOAT0 = np.zeros([], jax.dtypes.float0)
 
 
 PARAMS = {"w": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
-
-
 GRADS = {"w": jnp.array([0.3, 0.1]), "b": jnp.array(-0.2)}
 
 

@@ -39,7 +39,6 @@ def test_hyperparameters_may_be_traced():
 
 EIGHT = np.zeros(8, np.float32)
 
-
 REFUSED = {
     "pairs": (lambda: gd.squared_error(EIGHT, EIGHT[:, None]), "one broadcast to the other"),
     "pairs of huber": (lambda: gd.huber_loss(EIGHT[:, None], EIGHT), "predictions and targets"),

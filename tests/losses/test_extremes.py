@@ -10,16 +10,9 @@ from tests.losses.inputs import IMAGE, MASK
 
 # All sums of five of them are finite.
 BIG = {"float32": 3e37, "bfloat16": 3e37, "float16": 6e3}
-
-
 TINY = {"float32": 1e-30, "bfloat16": 1e-30, "float16": 2e-3}
-
-
 FIVE = np.array([0.2, 0.0, 0.8, 0.0, 0.0], np.float32)
-
-
 ONE = np.array([2], np.int32)
-
 
 # loss of x [1, 5] alone, everything else given; finite at all of EXTREMES, and so is its gradient
 ALONE = {
@@ -66,7 +59,6 @@ ALONE = {
     ),
 }
 
-
 EXTREMES = {
     "zero": np.zeros(5),
     "equal": np.full(5, -0.5),
@@ -91,10 +83,7 @@ def test_finite_at_extremes(name, dtype):
 
 
 NEVER = np.array([[-np.inf, 1.0, -np.inf, 2.0, 0.0]], np.float32)
-
-
 HALF = np.array([[0.0, 0.5, 0.0, 0.5, 0.0]], np.float32)
-
 
 # losses of logits of −∞, or of probabilities of 0, where the others decide
 WITH_INFINITY = {

@@ -29,7 +29,6 @@ def test_rosenbrock(x64):
 # 1/L with L = λmax(XᵀX)/2n + λ the greatest curvature of softmax regression.
 ONE_OVER_CURVATURE = 0.190875
 
-
 DIGITS = {
     "adam": (gd.adam(0.1), [51, 125, 210]),
     "nesterov": (gd.sgd(ONE_OVER_CURVATURE, 0.95, nesterov=True), [140, 435, 856]),

@@ -65,7 +65,6 @@ CLIPS = {
     "clip_grad_norm_-3": {"max_norm": 0.3, "norm_type": 3.0},
 }
 CLIP_SGD = {"lr": 0.3}
-
 BASE_RATE = 0.1
 CONSTANT = ("ConstantLR", {"factor": 0.3, "total_iters": 15})
 EXPONENTIAL = ("ExponentialLR", {"gamma": 0.95})

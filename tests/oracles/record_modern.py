@@ -19,7 +19,6 @@ import numpy as np
 from . import problem
 
 TARGET = pathlib.Path(__file__).parent / "recorded" / "modern.npz"
-
 RATE = 0.05
 FALLING = {"rates": [RATE * 0.96**t for t in range(problem.STEPS)]}
 

@@ -27,7 +27,6 @@ from . import problem
 
 VERSIONS = {"torch": "2.13.0", "pytorch_optimizer": "4.1.0"}
 TARGET = pathlib.Path(__file__).parent / "recorded" / "muon_kin.npz"
-
 ADAM = {"use_muon": False, "lr": 0.02, "betas": (0.8, 0.99), "weight_decay": 0.1, "eps": 0.0}
 NORMUON = {"momentum": 0.9, "beta2": 0.8, "nesterov": False, "eps": 0.0}
 MUON = {"use_muon": True, "lr": 0.05, "weight_decay": 0.1}
@@ -68,7 +67,6 @@ CASES = {
         ADAM,
     ),
 }
-
 
 # key: the arguments of torch's Muon, for w
 TORCH_CASES = {

@@ -18,7 +18,6 @@ from . import problem
 
 VERSION = "2.13.0"
 TARGET = pathlib.Path(__file__).parent / "recorded" / "seminar.npz"
-
 MOMENTUM = {"lr": 0.05, "momentum": 0.9}
 RMSPROP = {"lr": 0.02, "alpha": 0.9, "eps": 1e-8}
 ADAM = {"lr": 0.05, "betas": (0.9, 0.999), "eps": 1e-8}
@@ -51,7 +50,6 @@ CLIPS = {
     "clip_norm_sgd": ("clip_grad_norm_", {"max_norm": 0.5}),
 }
 CLIP_SGD = {"lr": 0.3}
-
 CYCLIC = {"base_lr": 0.001, "max_lr": 0.1, "step_size_up": 8, "cycle_momentum": False}
 ONE_CYCLE = {
     "max_lr": 0.1,

@@ -8,8 +8,6 @@ import pytest
 import gdjax as gd
 
 X, Y = jax.random.normal(jax.random.key(0), (12, 5)), jnp.arange(12.0)
-
-
 W = {"w": jnp.linspace(-1.0, 1.0, 5), "n": jnp.asarray(3)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.run.minimize import minimize  # the function; the module has its name
+from tests.helpers import close as same
 
 START = {"w": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
 POINTS = jnp.linspace(-1.0, 1.0, 14).reshape(7, 2)
@@ -29,10 +32,7 @@ def square(x):
     return jnp.sum(x**2)
 
 
-def close(a, b, **tolerance):
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
-        np.testing.assert_allclose(x, y, **{"rtol": 1e-5, "atol": 1e-6, **tolerance})
+close = functools.partial(same, rtol=1e-5, atol=1e-6)
 
 
 def at(tree, i):

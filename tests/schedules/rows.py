@@ -334,9 +334,7 @@ ROWS = {
 
 rows = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 
-
 NAMESPACE = {name: made.call for name, made in CATALOGUE.items()}
-
 
 # One array of steps for all tests: what runs eagerly is compiled for one shape.
 STEPS = np.append(np.arange(115), [200, 256, 499, 500, 1000])

@@ -60,7 +60,6 @@ scales = st.dictionaries(counts, shrinks, max_size=3)
 
 pair = st.tuples(fractions, fractions).map(sorted)
 
-
 # What is drawn, and the call with the values between which it must stay.
 BOUNDED = {
     "constant": (st.tuples(values), lambda a: (constant_schedule(a), a)),

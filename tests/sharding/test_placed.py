@@ -11,6 +11,5 @@ ROWS = [
     Row(gd.sharding.placed(gd.chain(gd.ema(0.9), gd.orthogonalize()), PartitionSpec())),
 ]
 
-
 # It changes where matrices are sent; tests/core/mesh/test_distribute.py says what must hold.
 PLAIN = {"placed"}

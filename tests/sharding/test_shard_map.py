@@ -11,6 +11,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 import gdjax as gd
+from tests.helpers import close, run
 
 MESH = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
 RNG = np.random.default_rng(0)
@@ -19,13 +20,12 @@ GRADS = [jax.tree.map(lambda p: np.float32(RNG.standard_normal(p.shape)), PARAMS
 SPECS = {"w": P("d"), "b": P("d")}
 
 
-def run(tx, grads, method="update"):
+def whole(tx, grads, method="update"):
     """Parameters and state after some steps."""
-    params, state = PARAMS, tx.init(PARAMS)
-    for g in grads:
-        out, state = getattr(tx, method)(g, state, params)
-        params = gd.apply_updates(params, out) if method == "update" else out
-    return params, state
+    stacked = jax.tree.map(lambda *gs: jnp.stack(gs), *grads)
+    of_step = lambda params, t: jax.tree.map(lambda g: g[t], stacked)
+    found = run(tx, of_step, PARAMS, len(grads), by=method)
+    return found.params, found.state
 
 
 def run_in_shards(tx, grads, method="update"):
@@ -39,19 +39,16 @@ def run_in_shards(tx, grads, method="update"):
             params = gd.apply_updates(params, out) if method == "update" else out
         return params, state
 
-    whole = jax.shard_map(
+    over = jax.shard_map(
         shards,
         mesh=MESH,
         in_specs=(SPECS, specs, [SPECS] * len(grads)),
         out_specs=(SPECS, specs),
     )
-    return jax.jit(whole)(PARAMS, tx.init(PARAMS), grads)
+    return jax.jit(over)(PARAMS, tx.init(PARAMS), grads)
 
 
-def same(ours, theirs):
-    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-6)
-
+same = functools.partial(close, rtol=2e-6, atol=1e-6)
 
 OVER = {"axis_name": "d"}
 SIZES = [
@@ -72,7 +69,7 @@ SIZES = [
 @pytest.mark.parametrize("tx", SIZES, ids=lambda tx: tx.name)
 def test_sizes_are_those_of_whole_arrays(tx):
     alone = tx.replace(axis_name=None)
-    expected, ours = run(alone, GRADS[:2]), run_in_shards(tx, GRADS[:2])
+    expected, ours = whole(alone, GRADS[:2]), run_in_shards(tx, GRADS[:2])
     same(ours, expected)
     with pytest.raises((AssertionError, ValueError)):  # of one shard they are others
         same(run_in_shards(alone, GRADS[:2])[0], expected[0])
@@ -131,7 +128,7 @@ def test_factored_means_are_those_of_whole_arrays(spec):
             params, state = tx.step(g, state, params)
         return params, state
 
-    def run(tx):
+    def in_shards(tx):
         about = {"in_specs": (specs, state, [specs] * 2), "out_specs": (specs, state)}
         over = jax.shard_map(lambda *a: steps(tx, *a), mesh=mesh, **about)
         return jax.jit(over)(LARGE, tx.init(LARGE), grads)
@@ -139,9 +136,9 @@ def test_factored_means_are_those_of_whole_arrays(spec):
     alone = gd.adafactor(0.1, **about)
     expected = steps(alone, LARGE, alone.init(LARGE), grads)
     assert expected[1][0].v_row["w"].shape == (16,)
-    same(run(tx), expected)
+    same(in_shards(tx), expected)
     with pytest.raises((AssertionError, ValueError, TypeError)):  # its shapes are others
-        same(run(alone)[0], expected[0])
+        same(in_shards(alone)[0], expected[0])
 
 
 def broken(entry):
@@ -163,7 +160,7 @@ GUARDS = [
 @pytest.mark.parametrize("tx", GUARDS, ids=lambda tx: tx.name)
 def test_what_one_device_meets_all_of_them_act_on(tx, method):
     grads = broken(np.inf if method == "update" else np.nan)
-    expected = run(tx.replace(axis_name=None), grads, method)
+    expected = whole(tx.replace(axis_name=None), grads, method)
     same(run_in_shards(tx, grads, method), expected)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(expected[0]))
 
@@ -173,7 +170,7 @@ def test_long_gradients_are_long_on_all_devices():
     tx = gd.accumulate(gd.sgd(0.1), 1, should_skip_update_fn=skip)
     over = functools.partial(skip, axis_name="d")
     grads = [jax.tree.map(lambda g: 0.5 * g, GRADS[0]), GRADS[0]]
-    expected = run(tx, grads)
+    expected = whole(tx, grads)
     assert int(expected[1].skip_state.skipped) == 1
     same(run_in_shards(tx.replace(should_skip_update_fn=over), grads), expected)
 

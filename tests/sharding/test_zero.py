@@ -17,7 +17,6 @@ ROWS = [Row(gd.sharding.zero(gd.adamw(0.1)))]
 
 # It changes where state is kept, not what is done with it.
 PLAIN = {"zero"}
-
 KINDS = pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=lambda k: k.name)
 SHAPES = {"w": (16, 24), "v": (24, 8), "stack": (3, 8, 16), "b": (8,), "odd": (3,), "gain": ()}
 SPLIT = {"w": 0, "v": 0, "stack": 1, "b": 0}  # the first axis that 8 divides

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import gdjax as gd
 
 PARAMS = {"w": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
-
-
 GRADS = {"w": jnp.array([0.3, 0.1]), "b": jnp.array(-0.2)}
 
 

@@ -26,6 +26,5 @@ ROWS = [
     Row(gd.scale_by_schedule(gd.exponential_decay(-0.1, 10, 0.5))),
 ]
 
-
 # They pass, drop or call what they are given.
 PLAIN = {"identity", "set_to_zero", "stateless"}

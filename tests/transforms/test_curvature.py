@@ -23,7 +23,6 @@ ROWS = [
     Row(gd.hutchinson_estimator_diag_hessian(3), extra={"obj_fn": bowl}, descends=False),
 ]
 
-
 # In expectation the Hessian's diagonal: compared below.
 PLAIN = {"hutchinson_estimator_diag_hessian"}
 

@@ -100,9 +100,7 @@ AGREE = {
     ),
 }
 
-
 DECAYS = ("weight_decay", "weight_decay_rate")
-
 
 DECAYING = {
     name: made

@@ -36,7 +36,6 @@ ROWS = [
     Row(gd.chain(SGD, gd.snapshot("all", numbers), ADAMW), label="snapshot-chain"),
 ]
 
-
 # They look on.
 PLAIN = {"measure_with_ema", "monitor", "snapshot"}
 

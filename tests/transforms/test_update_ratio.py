@@ -9,6 +9,5 @@ ROWS = [
     Row(gd.measure_update_ratio(gd.by_label(matrix="matrices", rest=True))),
 ]
 
-
 # It looks on.
 PLAIN = {"measure_update_ratio"}

@@ -26,14 +26,12 @@ ROWS = [
     Row(gd.stateless_with_tree_map(towards_zero)),
 ]
 
-
 AGREE = {
     "optax-nonnegative": Agree(
         gd.chain(gd.sgd(0.3), gd.keep_params_nonnegative()),
         recorded("wrappers", "optax/keep_params_nonnegative"),
     ),
 }
-
 
 # Entry by entry, as their names say.
 PLAIN = {"stateless_with_tree_map", "zero_nans"}

@@ -7,8 +7,6 @@ import gdjax as gd
 from tests.helpers import close
 
 PARAMS = {"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}, "gain": jnp.ones([])}
-
-
 GRADS = jax.tree.map(lambda p: 2.0 * p, PARAMS)
 
 
@@ -30,6 +28,4 @@ def go(tx, gradients, params, **extra):
 
 
 NAN = jnp.asarray([jnp.nan, 1.0])
-
-
 ONE = jnp.ones(2)

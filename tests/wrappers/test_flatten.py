@@ -20,13 +20,11 @@ ROWS = [
     Row(gd.split_real_and_imaginary(ADAMW), label="split_real_and_imaginary-adamw"),
 ]
 
-
 AGREE = {
     "optax-flatten": Agree(
         gd.flatten(gd.adam(0.05, eps=1e-3)), recorded("wrappers", "optax/flatten")
     ),
 }
-
 
 # Another form of the same numbers.
 PLAIN = {"split_real_and_imaginary"}

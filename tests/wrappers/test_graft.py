@@ -15,7 +15,6 @@ ROWS = [
     Row(gd.graft(gd.scale_by_sign(), gd.scale_by_adam())),
 ]
 
-
 AGREE = {
     "numpy-graft": Agree(
         descent(gd.graft(gd.scale_by_shampoo(0.9), gd.scale_by_rss(eps=0.1)), eta=0.05),

@@ -22,6 +22,7 @@ from gdjax.compat.optax import (
     tree_utils,
     utils,
 )
+from tests.helpers import close
 
 RNG = np.random.default_rng(0)
 A = {"w": jnp.asarray(RNG.standard_normal((2, 3)), jnp.float32), "b": jnp.float32(0.7)}
@@ -33,8 +34,7 @@ COUNT = jnp.int32(5)
 
 
 def same(mine, theirs, rtol=2e-6):
-    assert jax.tree.structure(mine) == jax.tree.structure(theirs)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-7), mine, theirs)
+    close(mine, theirs, rtol, 1e-7)
 
 
 @pytest.mark.parametrize(

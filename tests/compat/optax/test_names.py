@@ -26,7 +26,6 @@ SPACES = (
     "assignment",
 )
 
-
 # Modules that are no part of optax's documented interface.
 LEFT_OUT = {"": {"experimental"}, "tree_utils": {"functools", "typing"}}
 

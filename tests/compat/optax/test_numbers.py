@@ -16,7 +16,6 @@ from tests.references import gradient, join, loss, split
 
 pytestmark = pytest.mark.usefixtures("standard")  # what other libraries count on
 
-
 # Written once, made by both. optax's schedules compute in float32, hence 1e-6 for those.
 SAME = """
 o.sgd(0.1)

@@ -23,7 +23,6 @@ ROWS = [
     Row(gd.chain(), label="chain-empty"),
 ]
 
-
 # It is its parts.
 PLAIN = {"chain"}
 

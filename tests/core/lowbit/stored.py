@@ -11,11 +11,7 @@ from gdjax.core.lowbit.quantized import Quantized
 from tests.references import recordings
 
 RECORDED = recordings("store")
-
-
 PACKAGES = ("bitsandbytes", "torchao")
-
-
 BOTH = pytest.mark.parametrize("square", (False, True), ids=("signed", "square"))
 
 

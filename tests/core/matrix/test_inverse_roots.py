@@ -9,8 +9,6 @@ from gdjax.core.matrix import inverse_roots
 from tests.helpers import normal
 
 METHODS = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
-
-
 SPECTRUM = 7.0 * np.array([1.0, 0.3, 0.3, 1e-2, 1e-5])  # one eigenvalue comes twice
 
 

@@ -49,7 +49,6 @@ AGREE = {
     ),
 }
 
-
 # Defaults that the optimizer has and its parts have not.
 ITS_OWN = {("stable_adamw", "weight_decay")}
 

@@ -130,7 +130,6 @@ AGREE = {
     ),
 }
 
-
 # Defaults that the optimizer has and its parts have not.
 ITS_OWN = {("adafactor", "clipping_threshold")}
 

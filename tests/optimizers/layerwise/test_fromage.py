@@ -39,6 +39,5 @@ AGREE = {
     ),
 }
 
-
 # Defaults that the optimizer has and its parts have not.
 ITS_OWN = {("fromage", "min_norm")}

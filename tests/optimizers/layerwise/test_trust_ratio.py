@@ -128,7 +128,6 @@ AGREE = {
     ),
 }
 
-
 # Defaults that the optimizer has and its parts have not.
 ITS_OWN = {("lamb", "eps")}
 

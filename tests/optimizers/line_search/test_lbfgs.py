@@ -69,7 +69,6 @@ def lbfgs(gradient, theta0, steps, *, eta, memory, scale_init=True):
 # torch makes its first step min(1, 1/|g|₁)·g long, here it is min(1, 1/‖g‖₂)·g.
 _g = problem.gradient(problem.start(), 0)
 
-
 FIRST = max(1.0, np.linalg.norm(_g)) / max(1.0, np.abs(_g).sum())
 
 

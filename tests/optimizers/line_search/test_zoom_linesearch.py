@@ -225,7 +225,6 @@ LINES = {
     "5.6": (yanai(1e-3, 1e-2), 1e-3, 1e-3),
 }
 
-
 STARTS = np.array([1e-3, 1e-1, 1e1, 1e3])
 
 

@@ -114,14 +114,12 @@ DION = (
     (2.8366, -3.0525, 1.2012),
 )
 
-
 ADAM = {
     "adam_b1": 0.8,
     "adam_b2": 0.99,
     "adam_weight_decay": 0.1,
     "adam_learning_rate": 0.02,
 }
-
 
 AGREE = {
     "torch-muon": Agree(

@@ -80,7 +80,6 @@ ADAM = {
 
 clipping = {"head_axes": "in (3 out)", "b1": 0.9, "eps": 0.0, "weight_decay": 0.1} | ADAM
 
-
 AGREE = {
     "numpy-qk_clip-query": Agree(clip(10.0, query="w"), clipped(eta=0.3), extra=seen),
     "numpy-qk_clip-key": Agree(clip(10.0, key="w"), clipped(eta=0.3), extra=seen),
@@ -138,7 +137,6 @@ AGREE = {
         extra=seen,
     ),
 }
-
 
 # Defaults that the optimizer has and its parts have not.
 ITS_OWN = {("muon_clip", "consistent_rms"), ("muon_clip", "weight_decay")}

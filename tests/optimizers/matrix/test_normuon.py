@@ -41,7 +41,6 @@ ADAM = {
     "adam_learning_rate": 0.02,
 }
 
-
 AGREE = {
     "numpy-normuon": Agree(
         gd.normuon(halving(0.2), 0.9, 0.8, 1e-3, 0.1, adam_learning_rate=0.02),

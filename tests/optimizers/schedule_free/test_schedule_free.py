@@ -115,7 +115,6 @@ AGREE = {
     ),
 }
 
-
 CURVATURE = jnp.array([1.0, 0.1])
 
 

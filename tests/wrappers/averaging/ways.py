@@ -11,14 +11,8 @@ from tests.helpers import close as same
 from tests.helpers import run
 
 SGD = gd.sgd(0.1)
-
-
 EMA = gd.with_ema(SGD, 0.5)
-
-
 MATRICES = gd.by_label(matrix="matrices", rest=True)
-
-
 CURVATURE = jnp.array([[1.0, 0.5], [0.2, 0.1]])
 
 
@@ -38,7 +32,6 @@ def way(tx, steps=6, params=None, stepped=True):
 
 
 close = functools.partial(same, rtol=1e-5, atol=1e-6)  # of float32, of numbers of size 1
-
 
 KEEPERS = {
     "ema": EMA,

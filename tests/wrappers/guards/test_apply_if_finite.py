@@ -15,12 +15,10 @@ from tests.wrappers.shared import NAN, ONE, go
 SGD = gd.sgd(0.1, momentum=0.9)
 ADAMW = gd.adamw(0.1, b2=0.99, weight_decay=0.01)
 
-
 ROWS = [
     Row(gd.apply_if_finite(SGD)),
     Row(gd.apply_if_finite(ADAMW, 2), label="apply_if_finite-adamw"),
 ]
-
 
 # It decides whether a step is taken.
 PLAIN = {"apply_if_finite"}

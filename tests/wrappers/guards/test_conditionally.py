@@ -35,7 +35,6 @@ ROWS = [
     Row(gd.conditionally_transform(ADAMW, always), label="conditionally_transform-adamw"),
 ]
 
-
 AGREE = {
     "optax-conditionally_mask": Agree(
         gd.conditionally_mask(gd.adam(0.1), odd), recorded("wrappers", "optax/conditionally_mask")

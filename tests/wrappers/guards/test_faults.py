@@ -28,8 +28,6 @@ def problem():
 
 
 X, LABELS, BATCHES = problem()
-
-
 START = {"w": jnp.zeros((16, 10)), "b": jnp.zeros(10)}
 
 
@@ -59,9 +57,7 @@ FAULTS = {
     "a bad batch": Fault(value=50.0, grads=30.0),
 }
 
-
 NOT_FINITE = ("nan", "inf", "all nan")
-
 
 GUARDS = {
     "apply_if_finite": (gd.apply_if_finite(adam()), NOT_FINITE),
@@ -79,7 +75,6 @@ GUARDS = {
         tuple(FAULTS),
     ),
 }
-
 
 CASES = [(guard, fault) for guard, (_, faults) in GUARDS.items() for fault in faults]
 
@@ -103,7 +98,7 @@ def program(tx):
     return jax.jit(lambda carry, xs: jax.lax.scan(body, carry, xs)[0])
 
 
-def run(tx, fault=None, at=(), start=None, steps=range(STEPS)):
+def train(tx, fault=None, at=(), start=None, steps=range(STEPS)):
     """Trains with a fault at some steps; the loss on all rows, and where the run has come to."""
     carry = (START, tx.init(START)) if start is None else start
     fault = FAULTS[fault] if fault else Fault()
@@ -124,9 +119,9 @@ def skipped(state):
 def test_a_fault_is_left_out(guard, fault):
     """Early, in the middle and last: within 1 % of the clean loss, and each one is counted."""
     tx, _ = GUARDS[guard]
-    clean, _, before = run(tx)
+    clean, _, before = train(tx)
     at = (20, 21, 100, 170, STEPS - 1)
-    broken, params, state = run(tx, fault, at)
+    broken, params, state = train(tx, fault, at)
     assert all(jnp.isfinite(p).all() for p in jax.tree.leaves(params))
     assert abs(broken - clean) < 0.01 * clean
     assert skipped(state) - skipped(before) == len(at)
@@ -134,9 +129,9 @@ def test_a_fault_is_left_out(guard, fault):
 
 def test_without_a_guard_a_fault_is_the_end():
     """So the cases above would show it."""
-    assert np.isnan(run(adam(), "nan", (20,))[0])
+    assert np.isnan(train(adam(), "nan", (20,))[0])
     sgd = gd.sgd(0.3)
-    assert abs(run(sgd, "a hundredfold gradient", (239,))[0] - run(sgd)[0]) > 1
+    assert abs(train(sgd, "a hundredfold gradient", (239,))[0] - train(sgd)[0]) > 1
 
 
 @pytest.mark.parametrize("at", [0, 1, 7, 160])
@@ -144,19 +139,19 @@ def test_without_a_guard_a_fault_is_the_end():
 def test_a_nan_at_any_step(guard, at):
     """At the very first too, when there is nothing to compare with."""
     tx, _ = GUARDS[guard]
-    clean, _, _ = run(tx)
-    assert abs(run(tx, "nan", (at,))[0] - clean) < 0.01 * clean
+    clean, _, _ = train(tx)
+    assert abs(train(tx, "nan", (at,))[0] - clean) < 0.01 * clean
 
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_a_run_in_two_parts_is_the_run(guard, tmp_path):
     """Through a file, with a fault before and after: the same bits."""
     tx, _ = GUARDS[guard]
-    whole = run(tx, "nan", (50, 120))
-    first = run(tx, "nan", (50, 120), steps=range(CHUNK))[1:]
+    whole = train(tx, "nan", (50, 120))
+    first = train(tx, "nan", (50, 120), steps=range(CHUNK))[1:]
     save(tmp_path / "saved.npz", first)
     again = restore(tmp_path / "saved.npz", (START, tx.init(START)))
-    second = run(tx, "nan", (50, 120), again, range(CHUNK, STEPS))
+    second = train(tx, "nan", (50, 120), again, range(CHUNK, STEPS))
     for x, y in zip(jax.tree.leaves(whole[1:]), jax.tree.leaves(second[1:]), strict=True):
         np.testing.assert_array_equal(x, y)
 

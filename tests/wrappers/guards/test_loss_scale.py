@@ -19,7 +19,6 @@ ROWS = [
     ),
 ]
 
-
 # It decides whether a step is taken; test_faults says what must hold.
 PLAIN = {"loss_scale"}
 

@@ -17,7 +17,6 @@ ROWS = [
     Row(gd.skip_spikes(gd.adamw(0.1), 3.0, None), VALUE, label="skip_spikes-loss"),
 ]
 
-
 # It decides whether a step is taken; test_faults says what must hold.
 PLAIN = {"skip_spikes"}
 

@@ -12,6 +12,5 @@ ROWS = [
     Row(gd.with_split_weights(ADAM, 3), label="with_split_weights-key"),
 ]
 
-
 # To parameters in double precision they do nothing; test_sixteen_bits says what of others.
 PLAIN = {"compensated", "with_split_weights"}

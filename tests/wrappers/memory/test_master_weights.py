@@ -15,7 +15,6 @@ ROWS = [
     Row(gd.with_master_weights(gd.with_ema(ADAM, 0.9)), label="with_master_weights-ema"),
 ]
 
-
 # To parameters in double precision it does nothing; test_sixteen_bits says what of others.
 PLAIN = {"with_master_weights"}
 

@@ -18,7 +18,6 @@ ROWS = [
     Row(gd.offload(gd.store(gd.adam(0.1), min_size=1), 2), label="offload-store"),
 ]
 
-
 # It changes where state is kept, not what is done with it.
 PLAIN = {"offload"}
 

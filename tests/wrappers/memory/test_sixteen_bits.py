@@ -24,7 +24,6 @@ MAKE = {
 
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
-
 KEEPING = ["master", "compensated", "split", "split-key"]
 
 

@@ -14,7 +14,6 @@ ROWS = [
     Row(gd.stochastic_rounding(ADAM, 3)),
 ]
 
-
 # To parameters in double precision it does nothing; test_sixteen_bits says what of others.
 PLAIN = {"stochastic_rounding"}
 

@@ -26,7 +26,6 @@ ROWS = [
     Row(gd.store(gd.muon(0.1), "8bit", min_size=1), label="store-muon"),
 ]
 
-
 # It changes how state is kept, not what is done with it.
 PLAIN = {"store"}
 

@@ -15,7 +15,7 @@ import pytest
 import gdjax as gd
 from gdjax.core.engine.walk import trained, walk
 from tests.cases import Row
-from tests.helpers import close
+from tests.helpers import close, run
 from tests.optimizers.adam.test_adam import adam, adamw
 from tests.oracles import problem
 from tests.references import Agree, real
@@ -98,31 +98,22 @@ AGREE = {
     ),
 }
 
-
 PARAMS = {
     "embed": jnp.linspace(-1.0, 1.0, 12).reshape(4, 3),
     "dense": {"kernel": jnp.linspace(0.5, 1.0, 6).reshape(3, 2), "bias": jnp.array([1.0, -1.0])},
     "head": jnp.array([2.0, 3.0]),
 }
 
-
 GRADS = jax.tree.map(lambda p: jnp.cos(3 * p), PARAMS)
-
-
 BIAS = r".*/bias"
 
 
 def moved(tx, steps=3, params=PARAMS, grads=GRADS):
     """The parameters and the state after some steps of gradients that differ from step to step."""
-
-    @jax.jit
-    def step(params, state, t):
-        return tx.step(jax.tree.map(lambda g: g * (1 + t), grads), state, params)
-
-    state = tx.init(params)
-    for t in range(steps):
-        params, state = step(params, state, jnp.asarray(t, jnp.float32))
-    return params, state
+    found = run(
+        tx, lambda p, t: jax.tree.map(lambda g: g * (1 + t.astype(g.dtype)), grads), params, steps
+    )
+    return found.params, found.state
 
 
 def by_hand(split, **parts):
@@ -273,8 +264,6 @@ def test_arguments_may_be_relative():
 
 
 ADAMW = gd.adamw(0.1)
-
-
 TWO = gd.chain(l2=gd.add_decayed_weights(0.1), opt=ADAMW)
 
 

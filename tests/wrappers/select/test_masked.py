@@ -41,7 +41,6 @@ ROWS = [
     ),
 ]
 
-
 MOMENTUM = gd.sgd(0.05, momentum=0.9)
 AGREE = {
     "optax-partition": Agree(
@@ -53,7 +52,6 @@ AGREE = {
         recorded("wrappers", "optax/selective_transform"),
     ),
 }
-
 
 # They choose whom a transformation moves.
 PLAIN = {"freeze", "masked"}

@@ -52,7 +52,7 @@ def loss(params, batch):
     return -jnp.mean(jnp.take_along_axis(logits, y[:, None].astype(int), 1))
 
 
-def run(tx, params, steps, seed=0):
+def train(tx, params, steps, seed=0):
     """The parameters after some steps, and the mean loss on the way."""
 
     def body(carry, t):
@@ -181,7 +181,7 @@ def change(name, width, carried):
     @jax.jit
     def both(params):
         rate = {"adam": 0.01, "sgd": 0.1, "matrix": 0.1}[name]
-        after, _ = run(optimizer(name, rate, params, carried), params, 3)
+        after, _ = train(optimizer(name, rate, params, carried), params, 3)
         before = activations(params, x)
         moved = jax.tree.map(lambda a, b: a - b, activations(after, x), before)
         return jax.tree.map(lambda a: jnp.sqrt(jnp.mean(a**2)), moved)
@@ -211,7 +211,7 @@ def best(name, width, exponents, carried, steps):
 
     @jax.jit
     def sweep(rates, params):
-        one = lambda rate: run(optimizer(name, rate, params, carried), params, steps)[1]
+        one = lambda rate: train(optimizer(name, rate, params, carried), params, steps)[1]
         return jax.lax.map(one, rates)
 
     losses = np.asarray(sweep(2.0 ** jnp.asarray(exponents), init(width)))
