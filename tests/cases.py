@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 import gdjax
 from gdjax.contract import Subject
 from gdjax.core.data.recipe import CATALOGUE
@@ -73,10 +71,9 @@ def first() -> dict[str, Row]:
     return {row.tx.name: row for row in sorted(reversed(rows()), key=lambda r: not r.label)}
 
 
-def parametrized() -> list[Any]:
-    """The rows as arguments of tests; those of a factory after its first are slow."""
-    slow = lambda row: [] if first()[row.tx.name] is row else [pytest.mark.slow]
-    return [pytest.param(row, id=str(row), marks=slow(row)) for row in rows()]
+def parametrized() -> list[tuple[Row, bool]]:
+    """The rows, and whether each is slow: those of a factory after its first are."""
+    return [(row, first()[row.tx.name] is not row) for row in rows()]
 
 
 def factories() -> dict[str, str]:

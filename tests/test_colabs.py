@@ -51,6 +51,7 @@ def test_opens_in_colab(colab):
     assert '    %pip install -q "gdjax[lab]' in guarded[1]
 
 
+@pytest.mark.slow  # minutes: they train
 def test_every_cell_runs(colab):
     """In a fresh kernel, with this checkout, with JAX as a user has it."""
     path, notebook = colab
