@@ -39,7 +39,7 @@ def crossed():
             yield pytest.param(promise, row, id=f"{row}-{promise}", marks=marks)
 
 
-@pytest.mark.parametrize(("promise", "row"), crossed())
+@pytest.mark.parametrize(("promise", "row"), list(crossed()))
 def test_promise(promise, row):
     contract.PROMISES[promise](row.subject)
 
