@@ -67,7 +67,7 @@ def grams(
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.grams(0.1), jnp.array([1.0, -1.0])
     >>> updates, state = tx.update(jnp.array([3.0, -0.5]), tx.init(params), params)
-    >>> updates
+    >>> updates.round(6)
     Array([-0.1,  0.1], dtype=float32)
 
     Args:
