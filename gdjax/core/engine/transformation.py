@@ -82,7 +82,7 @@ class GradientTransformation(Recipe, InitUpdate):
         made.check(arguments)
         self = cls._from_arguments(made, arguments)
         if not _NOW.trying:
-            self.__dict__["facts"] = _FACTS[jax.tree.structure(self)] = find_facts(self)
+            self.__dict__["facts"] = _find_and_keep(self)
         return self
 
     def step(self, grads: Any, state: State, params: Params, **extra: Any) -> tuple[Params, State]:
@@ -152,12 +152,8 @@ class GradientTransformation(Recipe, InitUpdate):
     @cached
     def facts(self) -> Facts:
         """What holds of it whatever its numbers are."""
-        structure = jax.tree.structure(self)
-        if (known := _FACTS.get(structure)) is None:
-            if len(_FACTS) >= 1000:
-                _FACTS.clear()
-            known = _FACTS[structure] = find_facts(self)
-        return known
+        known = _FACTS.get(jax.tree.structure(self))
+        return _find_and_keep(self) if known is None else known
 
     @cached
     def split(self) -> tuple[Any, tuple]:
@@ -177,6 +173,13 @@ class _Now(threading.local):
 
 _NOW = _Now()
 _FACTS: dict[Any, Facts] = {}  # by structure: what jit rebuilds need not be looked at again
+
+
+def _find_and_keep(tx: GradientTransformation) -> Facts:
+    if len(_FACTS) >= 1000:
+        _FACTS.clear()
+    found = _FACTS[jax.tree.structure(tx)] = find_facts(tx)
+    return found
 
 
 def _init(tx: GradientTransformation, params: Any) -> Any:
