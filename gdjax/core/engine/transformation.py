@@ -152,8 +152,7 @@ class GradientTransformation(Recipe, InitUpdate):
     @cached
     def facts(self) -> Facts:
         """What holds of it whatever its numbers are."""
-        known = _FACTS.get(jax.tree.structure(self))
-        return _find_and_keep(self) if known is None else known
+        return _FACTS.get(jax.tree.structure(self)) or _find_and_keep(self)
 
     @cached
     def split(self) -> tuple[Any, tuple]:
@@ -178,8 +177,7 @@ _FACTS: dict[Any, Facts] = {}  # by structure: what jit rebuilds need not be loo
 def _find_and_keep(tx: GradientTransformation) -> Facts:
     if len(_FACTS) >= 1000:
         _FACTS.clear()
-    found = _FACTS[jax.tree.structure(tx)] = find_facts(tx)
-    return found
+    return _FACTS.setdefault(jax.tree.structure(tx), find_facts(tx))
 
 
 def _init(tx: GradientTransformation, params: Any) -> Any:
