@@ -54,10 +54,8 @@ def test_every_factory_has_a_row():
 
 
 def test_a_missing_row_is_asked_for():
-    known = {"grams": "gdjax.optimizers.adam.grams"}
-    asked = (
-        "add a row of 'grams', Row(gd.grams(...)), to ROWS in tests/optimizers/adam/test_grams.py"
-    )
+    known = {"newcomer": "gdjax.optimizers.adam.newcomer"}
+    asked = "add a row of 'newcomer', Row(gd.newcomer(...)), to ROWS in tests/optimizers/adam/test_newcomer.py"
     assert cases.missing_rows(known) == [asked]
 
 
