@@ -54,8 +54,8 @@ def test_every_factory_has_a_row():
 
 
 def test_a_missing_row_is_asked_for():
-    known = {"newcomer": "gdjax.optimizers.adam.newcomer"}
-    asked = "add a row of 'newcomer', Row(gd.newcomer(...)), to ROWS in tests/optimizers/adam/test_newcomer.py"
+    known = {"xyz": "gdjax.optimizers.adam.xyz"}
+    asked = "add a row of 'xyz', Row(gd.xyz(...)), to ROWS in tests/optimizers/adam/test_xyz.py"
     assert cases.missing_rows(known) == [asked]
 
 

@@ -86,8 +86,8 @@ def test_every_optimizer_has_a_reference():
 
 
 def test_a_missing_reference_is_asked_for():
-    known = {"newcomer": "gdjax.optimizers.adam.newcomer"}
-    asked = "add an entry for 'newcomer' to AGREE in tests/optimizers/adam/test_newcomer.py"
+    known = {"xyz": "gdjax.optimizers.adam.xyz"}
+    asked = "add an entry for 'xyz' to AGREE in tests/optimizers/adam/test_xyz.py"
     assert references.missing_references(known) == [asked]
 
 
