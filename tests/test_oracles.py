@@ -80,7 +80,10 @@ def test_a_rate_of_a_transcription_is_a_number_or_a_function(name, x64):
 
 
 def test_every_optimizer_has_a_reference():
-    """And so has every other rule, but for those that only add, drop, pass or hold."""
+    """And so has every other rule, but for those that only add, drop, pass or hold.
+
+    Those stand in `PLAIN` of their tests: there is nothing for a paper to say.
+    """
     missing = references.missing_references(cases.factories())
     assert not missing, "\n" + "\n".join(missing)
 

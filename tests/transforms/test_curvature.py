@@ -19,6 +19,8 @@ def bowl(params: Any) -> Any:
     return tree.norm(params) ** 2
 
 
+# The estimate of a sum of squares is the same in all steps of the contract's parabola, and no
+# direction of descent.
 ROWS = [
     Row(gd.hutchinson_estimator_diag_hessian(3), extra={"obj_fn": bowl}, descends=False),
 ]

@@ -18,6 +18,7 @@ SGD = gd.sgd(0.1, momentum=0.9)
 ADAMW = gd.adamw(0.1, b2=0.99, weight_decay=0.01)
 
 
+# Functions with a name, so that they pickle.
 def is_large(updates: Any) -> Any:
     return gd.global_norm(updates) > 1.0
 

@@ -15,6 +15,7 @@ from tests.references import Agree, recorded
 from tests.wrappers.shared import NAN, ONE
 
 
+# Functions with a name, so that they pickle.
 def towards_zero(g: Any, p: Any) -> Any:
     return g if p is None else g + 0.1 * p
 

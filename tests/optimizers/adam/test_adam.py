@@ -51,6 +51,7 @@ def rising(t):
 
 
 AGREE = {
+    # torch 2.13.0: eps beside the root, decay of AdamW by the rate.
     "torch-adam": Agree(gd.adam(0.05), recorded("seminar", "adam")),
     "torch-adam_eps_1e-3": Agree(gd.adam(0.05, eps=1e-3), recorded("seminar", "adam_eps_1e-3")),
     "torch-adamw_0.01": Agree(gd.adamw(0.05, weight_decay=0.01), recorded("seminar", "adamw_0.01")),

@@ -35,6 +35,7 @@ def adagrad(gradient, theta0, steps, *, eta, eps, initial_accumulator_value=0.0,
 
 
 AGREE = {
+    # torch 2.13.0: eps beside the root.
     "torch-adagrad": Agree(gd.adagrad(0.3, eps=1e-10), recorded("seminar", "adagrad")),
     "torch-adagrad_initial_0.1": Agree(
         gd.adagrad(0.3, 0.1, 1e-10), recorded("seminar", "adagrad_initial_0.1")

@@ -57,6 +57,7 @@ def rmsprop(
 
 
 AGREE = {
+    # torch 2.13.0: eps beside the root, no bias correction.
     "torch-rmsprop": Agree(gd.rmsprop(0.02), recorded("seminar", "rmsprop")),
     "torch-rmsprop_centered": Agree(
         gd.rmsprop(0.02, centered=True), recorded("seminar", "rmsprop_centered")

@@ -118,6 +118,7 @@ AGREE = {
         ),
         extra=seen,
     ),
+    # The package forms the factors in float32.
     "pytorch_optimizer-muon_clip_query": Agree(
         gd.muon_clip(0.05, 10.0, "w", **clipping),
         recorded("muon_kin", "pytorch_optimizer/muon_clip_query"),

@@ -15,6 +15,8 @@ from tests.helpers import first_update, normal, polar_of, single
 from tests.references import Agree, descent, halving, recorded, rule
 from tests.transcription import at, blockwise
 
+# Gradients of the examples span less than their columns, and what is rounding there is divided by
+# its own size: eps is more, here.
 ROWS = [
     Row(gd.scale_by_shampoo(0.9, 0.1, every=2)),
     Row(
@@ -141,6 +143,7 @@ AGREE = {
         gd.shampoo(0.05, b2=None, grafting="sgd", max_precond_dim=2, every=1),
         rule(shampoo, eta=0.05, b2=None, kind="sgd", longest=2, frequency=1),
     ),
+    # The squares of the grafted method decay by 0.999.
     "numpy-shampoo-sums-grafted": Agree(
         gd.shampoo(0.05, b2=None), rule(shampoo, eta=0.05, b2=None)
     ),

@@ -12,6 +12,8 @@ from tests.optimizers.matrix.test_soap import soap_direction
 from tests.references import Agree, halving, rule
 from tests.transcription import adamw_of_tensor, at, by_tensor
 
+# Gradients of the examples span less than their columns, and what is rounding there is divided by
+# its own size: eps is more, here.
 ROWS = [
     Row(gd.soap_muon(0.05, eps=0.1, weight_decay=0.1)),
 ]

@@ -16,6 +16,7 @@ SGD = gd.sgd(0.1, momentum=0.9)
 ADAMW = gd.adamw(0.1, b2=0.99, weight_decay=0.01)
 
 
+# Functions with a name, so that they pickle.
 def odd(step: Any) -> Any:
     return step % 2 == 1
 

@@ -43,6 +43,7 @@ def falls(step: Any) -> Any:
     return -0.1 * (1 - real(step) / 100)
 
 
+# The problem's first six unknowns are "w", the other two "b".
 def by_part(w: Any, b: Any) -> np.ndarray:
     return np.repeat([w, b], [6, 2]).astype(float)
 
