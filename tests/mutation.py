@@ -184,7 +184,7 @@ def users():
     through = {_module(f): _imports(f) for f in FILES}
 
     def of(tx):
-        names = {modules[name] for name in references.parts(tx)}
+        names = {modules[name] for name in references.parts(tx) if name in modules}
         return set().union(*(through.get(name, {name}) for name in names))
 
     agree = [("agree", label, of(entry.tx)) for label, entry in references.agreements().items()]
