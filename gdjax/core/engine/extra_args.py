@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from gdjax.core.rule import errors
@@ -12,16 +11,21 @@ from gdjax.core.rule import errors
 __all__ = ["check_spelling", "extra_names", "taken"]
 
 
-def signature_of(update: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
-    """The extra arguments that an `update` names (is it required?), and whether it takes others."""
-    parameters = inspect.signature(update).parameters.values()
+def signature_of(rule: Any) -> tuple[dict[str, bool], bool]:
+    """The extra arguments that a rule names (is it needed?), and whether its update takes others.
+
+    Args:
+        rule: A rule, or another library's transformation.
+    """
+    parameters = inspect.signature(rule.update).parameters.values()
     names = {p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY}
+    names |= dict.fromkeys(getattr(rule, "needs", ()), True)
     return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def extra_names(rule: Any) -> dict[str, bool]:
     """The extra arguments that a rule, or another library's transformation, names: is it needed?"""
-    return signature_of(rule.update)[0] | dict.fromkeys(getattr(rule, "needs", ()), True)
+    return signature_of(rule)[0]
 
 
 def taken(where: str, rule: Any, extra: dict[str, Any]) -> dict[str, Any]:
@@ -35,12 +39,12 @@ def taken(where: str, rule: Any, extra: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: One that it needs was not given.
     """
-    for name, needed in extra_names(rule).items():
+    own, takes_all = signature_of(rule)
+    for name, needed in own.items():
         if needed and name not in extra:
             must = f"update needs the extra argument {name!r}"
             hint = f"Write update(..., {name}=...)."
             errors.fail(where, must, ", ".join(extra) or "none", instead=hint, kind=TypeError)
-    own, takes_all = signature_of(rule.update)
     return extra if takes_all else {k: v for k, v in extra.items() if k in own}
 
 

@@ -71,11 +71,12 @@ def scale_by_belief(
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
         of_m, of_v = debias(b1, t), debias(b2, t)
+        of_next = debias(b1, increment(t)) if nesterov else None
 
         def leaf(g, m, s):
             m = ema(m, g, b1)
             s = after(ema(s, abs_sq(g - m), b2) + eps_root, m)
-            m_hat = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            m_hat = one_ahead(m, g, b1, of_m, of_next) if nesterov else m / of_m
             return divide_by_root(m_hat, s / of_v, eps), m, s
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))

@@ -24,9 +24,9 @@ class ScaleByAdamState(NamedTuple):
     nu: MeanSquare  # of the gradients
 
 
-def one_ahead(m: Any, g: Any, b1: Any, t: Any) -> Any:
-    """Nesterov's m̂: m as it would be one step ahead with the same g, one_ahead."""
-    return b1 * m / debias(b1, increment(t)) + (1 - b1) * g / debias(b1, t)
+def one_ahead(m: Any, g: Any, b1: Any, of_g: Any, of_m: Any) -> Any:
+    """Nesterov's m̂: the mean one step ahead with the same g, each part over its weights' sum."""
+    return b1 * m / of_m + (1 - b1) * g / of_g
 
 
 @transformation
@@ -66,11 +66,12 @@ def scale_by_adam(
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
         of_m, of_v = debias(b1, t), debias(b2, t)
+        of_next = debias(b1, increment(t)) if nesterov else None
 
         def leaf(g, m, v):
             m = ema(m, g, b1)
             v = ema(v, abs_sq(g), b2)
-            m_hat = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            m_hat = one_ahead(m, g, b1, of_m, of_next) if nesterov else m / of_m
             return divide_by_root(m_hat, v / of_v + eps_root, eps), m, v
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))

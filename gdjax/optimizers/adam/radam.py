@@ -94,6 +94,7 @@ def scale_by_radam(
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
         of_m, of_v = debias(b1, t), debias(b2, t)
+        of_next = debias(b1, increment(t)) if nesterov else None
         rho, final = _length(b2, t)
         ratio = safe_divide((rho - 4) * (rho - 2) * final, (final - 4) * (final - 2) * rho)
         r = weak(safe_sqrt(jnp.maximum(ratio, 0)))
@@ -102,7 +103,7 @@ def scale_by_radam(
         def leaf(g, m, v):
             m = ema(m, g, b1)
             v = ema(v, abs_sq(g), b2)
-            u = one_ahead(m, g, b1, t) if nesterov else m / of_m
+            u = one_ahead(m, g, b1, of_m, of_next) if nesterov else m / of_m
             return jnp.where(rectified, r * divide_by_root(u, v / of_v + eps_root, eps), u), m, v
 
         updates, mu, nu = tree.evolve(leaf, (updates, state.mu, state.nu))
