@@ -9,7 +9,8 @@ optax departs from the paper, the paper is followed; `tests/test_compat_optax.py
 
 A state has optax's class and field names. Where a number follows a schedule, ours stands inside of
 `InjectHyperparamsState`; `gdjax.compat.optax.convert` turns states of optax into ours and back, and
-makes of a transformation of gdjax one of optax's own class.
+makes of a transformation of gdjax one of optax's own class. What has to do with no optimizer
+(`assignment`, `microbatch`, `perturbations`, `nnls` and so on) is that of the installed optax.
 
 >>> from gdjax.compat import optax
 >>> optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))

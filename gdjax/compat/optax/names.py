@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
+from gdjax.compat.optax.installed import ELSEWHERE, from_optax
 from gdjax.compat.optax.spellings import spelled
 from gdjax.core.rule import errors
 
@@ -115,6 +116,8 @@ def namespace(
         if name in ("__path__", "__all__") or name not in NAMES[space]:
             hint = "" if name.startswith("_") else errors.nearest(name, NAMES[space])
             raise AttributeError(f"module {module!r} has no attribute {name!r}. {hint}".rstrip())
+        if name in ELSEWHERE:
+            return from_optax(name)
         if not space and importlib.util.find_spec(f"{_HERE}.{name}"):
             return importlib.import_module(f"{_HERE}.{name}")
         for source in filter(importlib.util.find_spec, (*sources, "gdjax.states")):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.compat.optax.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
-from gdjax.compat.optax.microbatching import microbatch
 from gdjax.compat.optax.tree import (
     bias_correction,
     update_infinity_moment,
@@ -23,11 +20,6 @@ from gdjax.core.rule import tree as trees
 __all__ = [
     "bias_correction",
     "global_norm",
-    "matrix_inverse_pth_root",
-    "microbatch",
-    "multi_normal",
-    "nnls",
-    "power_iteration",
     "safe_increment",
     "safe_int32_increment",
     "safe_norm",
@@ -126,57 +118,3 @@ def scale_gradient(inputs: Any, scale: Any) -> Any:
     '3.0'
     """
     return _scaled_backwards(inputs, jnp.asarray(scale, float))
-
-
-class _MultiNormal:
-    """Independent normal numbers of given means and logarithms of standard deviations."""
-
-    def __init__(self, loc: Any, log_scale: Any) -> None:
-        self._loc, self._log_scale = jnp.asarray(loc), jnp.asarray(log_scale)
-        self._shape = jnp.broadcast_shapes(self._loc.shape, self._log_scale.shape)
-
-    @property
-    def log_scale(self) -> jax.Array:
-        """The logarithms of the standard deviations, [n]."""
-        return self._log_scale
-
-    @property
-    def params(self) -> Sequence[jax.Array]:
-        """Means and logarithms of standard deviations."""
-        return [self._loc, self._log_scale]
-
-    def sample(self, shape: Sequence[int], key: jax.Array) -> jax.Array:
-        """Draws points, [*shape, n]."""
-        z = jax.random.normal(key, (*shape, *self._shape), self._loc.dtype)
-        lead = (1,) * len(shape)
-        loc, scale = (
-            jnp.broadcast_to(p, self._shape).reshape(lead + self._shape)
-            for p in (self._loc, jnp.exp(self._log_scale))
-        )
-        return loc + scale * z
-
-    def log_prob(self, x: Any) -> jax.Array:
-        """The logarithm of the density at points [..., n]; [...]."""
-        x = jnp.asarray(x)
-        loc, log_scale = (jnp.broadcast_to(p, x.shape) for p in self.params)
-        z = (x - loc) / jnp.exp(log_scale)
-        terms = -0.5 * jnp.square(z) - log_scale - 0.5 * jnp.log(2 * jnp.pi).astype(x.dtype)
-        return jnp.sum(terms, axis=-1)
-
-
-def multi_normal(loc: Any, log_scale: Any) -> _MultiNormal:
-    """Makes the normal distribution with a diagonal covariance.
-
-    >>> import jax, jax.numpy as jnp
-    >>> normal = multi_normal(loc=jnp.zeros(2), log_scale=jnp.zeros(2))
-    >>> f"{normal.log_prob(jnp.zeros(2)):.4f}"  # −log 2π
-    '-1.8379'
-
-    Args:
-        loc: Means, [n].
-        log_scale: Logarithms of the standard deviations, [n].
-
-    Returns:
-        An object with `sample(shape, key)`, `log_prob(x)`, `log_scale` and `params`.
-    """
-    return _MultiNormal(loc, log_scale)

@@ -1,27 +1,19 @@
-"""optax's functions on trees, its utilities, assignment, perturbations and microbatches."""
+"""optax's functions on trees, its utilities, and what is taken from optax itself."""
 
 import importlib
 import inspect
-import operator
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from scipy import optimize
 
 import gdjax as gd
-from gdjax.compat.optax import (
-    assignment,
-    linear_algebra,
-    microbatching,
-    perturbations,
-    second_order,
-    tree,
-    tree_utils,
-    utils,
-)
+from gdjax.compat import optax as compat
+from gdjax.compat.optax import installed, tree, tree_utils, utils
 from tests.helpers import close
 
 RNG = np.random.default_rng(0)
@@ -37,9 +29,7 @@ def same(mine, theirs, rtol=2e-6):
     close(mine, theirs, rtol, 1e-7)
 
 
-@pytest.mark.parametrize(
-    "space", "losses projections tree tree_utils perturbations second_order assignment".split()
-)
+@pytest.mark.parametrize("space", "losses projections tree tree_utils".split())
 def test_names_and_signatures_are_those_of_optax(space):
     mine = importlib.import_module(f"gdjax.compat.optax.{space}")
     theirs = importlib.import_module(f"optax.{space}")
@@ -63,14 +53,33 @@ def alike(mine, theirs, name):
             assert mine[key].default == theirs[key].default, (name, key)
 
 
+@pytest.mark.parametrize("name", installed.ELSEWHERE)
+def test_what_has_to_do_with_no_optimizer_is_optax_itself(name, monkeypatch):
+    assert getattr(compat, name) is getattr(optax, name)
+    monkeypatch.setattr(installed, "_optax", lambda: importlib.import_module("no_such_package"))
+    with pytest.raises(AttributeError, match=f"optax.{name} .* not installed: pip install optax"):
+        getattr(compat, name)
+
+
+REPLACED = """
+import sys
+from gdjax.compat import optax
+sys.modules["optax"] = sys.modules["optax.contrib"] = optax
+from optax import assignment, adamw, microbatch
+import gdjax, optax as again
+assert adamw is gdjax.adamw and again is optax is sys.modules["optax.contrib"]
+assert assignment.__name__ == "optax.assignment" and "optax._src" not in sys.modules
+assert microbatch is again.microbatch
+"""
+
+
+def test_optax_is_found_where_it_was_replaced():
+    subprocess.run([sys.executable, "-c", REPLACED], check=True)
+
+
 @pytest.mark.parametrize("name", sorted(set(utils.__all__)))
 def test_root_functions_have_optax_signatures(name):
     alike(getattr(utils, name), getattr(optax, name), name)
-
-
-@pytest.mark.parametrize("name", ["microbatch", "micro_grad", "micro_vmap", "reshape_batch_axis"])
-def test_microbatching_has_optax_signatures(name):
-    alike(getattr(microbatching, name), getattr(optax.microbatching, name), name)
 
 
 CALLS = [
@@ -229,125 +238,6 @@ def test_states_of_ours_are_searched():
     same(tree.map_params(optax.adam(0.1), lambda x: x + 1, optax.adam(0.1).init(A)), one)
 
 
-COSTS = [
-    RNG.standard_normal((1, 1)),
-    RNG.standard_normal((6, 6)),
-    RNG.standard_normal((4, 7)),
-    RNG.standard_normal((7, 4)),
-    RNG.standard_normal((20, 20)),
-    RNG.integers(0, 3, (8, 8)).astype(float),  # ties
-    np.zeros((3, 5)),
-    -np.ones((5, 2)),
-    np.where(np.eye(5, dtype=bool), 1e30, RNG.standard_normal((5, 5))),
-]
-
-
-@pytest.mark.parametrize("cost", COSTS, ids=lambda c: f"{c.shape}")
-def test_assignment(x64, cost):
-    rows, columns = optimize.linear_sum_assignment(cost)
-    i, j = jax.jit(assignment.hungarian_algorithm)(cost)
-    assert len(set(i.tolist())) == len(set(j.tolist())) == min(cost.shape)
-    np.testing.assert_array_equal(i, np.sort(i))
-    np.testing.assert_allclose(cost[i, j].sum(), cost[rows, columns].sum(), rtol=1e-12, atol=1e-12)
-
-
-def test_assignment_of_batches_and_extremes():
-    costs = jnp.asarray(RNG.standard_normal((6, 4, 5)), jnp.float32)
-    i, j = jax.vmap(assignment.base_hungarian_algorithm)(costs)
-    for k in range(6):
-        np.testing.assert_array_equal(j[k], optimize.linear_sum_assignment(costs[k])[1])
-    for odd in (jnp.inf, jnp.nan):  # come to an end
-        i, j = assignment.hungarian_algorithm(jnp.full((3, 3), odd))
-        assert sorted(j.tolist()) == [0, 1, 2]
-    barred = jnp.array([[jnp.inf, 1.0], [2.0, jnp.inf]])
-    assert assignment.hungarian_algorithm(barred)[1].tolist() == [1, 0]
-    assert assignment.hungarian_algorithm(jnp.zeros((0, 3)))[0].shape == (0,)
-    with pytest.raises(ValueError, match="cost_matrix"):
-        assignment.hungarian_algorithm(jnp.zeros(3))
-
-
-def test_perturbed_values_and_derivatives():
-    """E max(x + σz, 0) of normal z, its slope Φ(x/σ) and curvature φ(x/σ)/σ."""
-    x, sigma = jnp.array([0.1, -0.2]), 0.5
-    f = lambda x: {"out": jnp.maximum(x, 0.0)}
-    smooth = perturbations.make_perturbed_fun(f, 60_000, sigma, perturbations.Normal())
-    total = lambda x: jnp.sum(smooth(KEY, x)["out"])
-    cdf = jax.scipy.stats.norm.cdf(x / sigma)
-    pdf = jax.scipy.stats.norm.pdf(x / sigma)
-    np.testing.assert_allclose(smooth(KEY, x)["out"], x * cdf + sigma * pdf, atol=0.01)
-    np.testing.assert_allclose(jax.jit(jax.grad(total))(x), cdf, atol=0.02)
-    np.testing.assert_allclose(jnp.diag(jax.hessian(total)(x)), pdf / sigma, atol=0.1)
-
-
-def test_perturbed_maximum_is_a_softmax():
-    """The mean arg max under Gumbel noise is the softmax."""
-    x = jnp.array([0.3, -0.4, 1.0])
-    best = lambda x: jax.nn.one_hot(jnp.argmax(x), 3)
-    for baseline in (True, False):
-        smooth = perturbations.make_perturbed_fun(best, 40_000, 1.0, use_baseline=baseline)
-        np.testing.assert_allclose(smooth(KEY, x), jax.nn.softmax(x), atol=0.01)
-        jacobian = jax.jacobian(smooth, argnums=1)(KEY, x)
-        np.testing.assert_allclose(jacobian, jax.jacobian(jax.nn.softmax)(x), atol=0.03)
-    z = jnp.array([0.5, -1.0])
-    for name in ("Gumbel", "Normal"):
-        mine, theirs = (getattr(m, name)() for m in (perturbations, optax.perturbations))
-        same(mine.log_prob(z), theirs.log_prob(z))
-        same(mine.sample(KEY, (3,)), theirs.sample(KEY, (3,)))
-
-
-def test_second_order():
-    x, y = jnp.asarray(RNG.standard_normal((5, 2)), jnp.float32), jnp.ones(5)
-    loss = lambda p, x, y: jnp.sum(jnp.tanh(x @ p["w"] + p["b"] - y) ** 2)
-    params = {"w": jnp.array([1.0, 2.0]), "b": jnp.float32(0.5)}
-    v = jnp.array([1.0, -1.0, 0.5])
-    same(
-        second_order.hvp(loss, v, params, x, y), optax.second_order.hvp(loss, v, params, x, y), 1e-4
-    )
-    for name in ("hessian_diag", "fisher_diag"):
-        mine, theirs = (getattr(m, name) for m in (second_order, optax.second_order))
-        same(mine(loss, params, x, y), theirs(loss, params, x, y), 1e-4)
-
-
-def symmetric(n=5):
-    x = RNG.standard_normal((n, n))
-    return jnp.asarray(x @ x.T + 0.1 * np.eye(n))
-
-
-def test_power_iteration(x64):
-    a = symmetric()
-    value, vector = linear_algebra.power_iteration(-a, num_iters=3000, error_tolerance=1e-14)
-    np.testing.assert_allclose(value, -np.linalg.eigvalsh(a)[-1], rtol=1e-10)
-    np.testing.assert_allclose(-a @ vector, value * vector, atol=1e-5)
-    halves = lambda t: {"a": 3.0 * t["a"], "b": 0.5 * t["b"]}
-    value, vector = linear_algebra.power_iteration(halves, v0={"a": jnp.ones(2), "b": jnp.ones(1)})
-    np.testing.assert_allclose(value, 3.0, rtol=1e-6)
-    with pytest.raises(ValueError, match="v0"):
-        linear_algebra.power_iteration(halves)
-
-
-@pytest.mark.parametrize("p", [1, 2, 4])
-def test_inverse_roots(x64, p):
-    a = symmetric()
-    root, error = linear_algebra.matrix_inverse_pth_root(
-        a, p, ridge_epsilon=0.01, error_tolerance=1e-12
-    )
-    values, vectors = np.linalg.eigh(a)
-    exact = vectors * (values + 0.01 * values[-1]) ** (-1 / p) @ vectors.T
-    np.testing.assert_allclose(root, exact, rtol=1e-4, atol=1e-6)
-    assert error < 1e-10
-    zero = linear_algebra.matrix_inverse_pth_root(jnp.zeros((2, 2)), p)[0]
-    np.testing.assert_array_equal(zero, jnp.zeros((2, 2)))
-
-
-def test_nnls(x64):
-    a, b = RNG.standard_normal((12, 6)), RNG.standard_normal((12, 2))
-    for bound in (None, 2 * np.linalg.norm(a, 2) ** 2):
-        x = linear_algebra.nnls(a, b, 4000, L=bound)
-        for k in range(2):
-            np.testing.assert_allclose(x[:, k], optimize.nnls(a, b[:, k])[0], atol=1e-8)
-    np.testing.assert_allclose(linear_algebra.nnls(a, b[:, 0], 4000), x[:, 0], atol=1e-8)
-
-
 def test_norms_and_their_derivatives():
     for ord, axis in ((None, None), (1, 1), (2, 0), (np.inf, None), ("fro", None)):
         args = A["w"], 0.1, ord, axis
@@ -373,96 +263,3 @@ def test_small_utilities():
     scaled = lambda t: sum(jnp.sum(x * x) for x in jax.tree.leaves(utils.scale_gradient(t, 3.0)))
     same(jax.grad(scaled)(A), jax.tree.map(lambda x: 6 * x, A))
     same(utils.scale_gradient({"i": jnp.arange(3)}, 0.0), {"i": jnp.arange(3)})
-    loc, log_scale = jnp.array([1.0, 2.0]), jnp.array([0.3, -0.1])
-    mine, theirs = utils.multi_normal(loc, log_scale), optax.multi_normal(loc, log_scale)
-    same(mine.params, theirs.params)
-    with jax.numpy_rank_promotion("allow"):
-        points = theirs.sample((3, 2), KEY)
-        same(mine.sample((3, 2), KEY), points)
-        same(mine.log_prob(points), theirs.log_prob(points))
-
-
-KINDS = microbatching.AccumulationType
-EXAMPLES = jnp.arange(12.0).reshape(6, 2)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("real", [None, 2])
-def test_microbatch(kind, real):
-    f = lambda x, y: (x + 1, jnp.sum(3 * x) + y)
-    there = getattr(optax.microbatching.AccumulationType, kind.name)
-    args = EXAMPLES, 1.0
-    mine = microbatching.microbatch(f, 0, 2, (KINDS.CONCAT, kind), num_real_microbatches=real)
-    concat = optax.microbatching.AccumulationType.CONCAT
-    theirs = optax.microbatch(f, 0, 2, (concat, there), num_real_microbatches=real)
-    if kind is KINDS.MEAN and real:  # optax divides by the parts that were not evaluated as well
-        theirs = optax.microbatch(
-            f,
-            0,
-            2,
-            (concat, optax.microbatching.AccumulationType.RUNNING_MEAN),
-            num_real_microbatches=real,
-        )
-    same(jax.jit(mine)(*args), theirs(*args))
-
-
-def test_microbatches_by_name_and_axis():
-    parts = microbatching.microbatch(
-        lambda x, *, y: jnp.sum(x.T * y), 0, 3, argnames="y", in_axes=(1, 0)
-    )
-    assert parts(EXAMPLES.T, y=EXAMPLES) == jnp.sum(EXAMPLES**2)
-    gradient = jax.grad(
-        lambda w: microbatching.microbatch(lambda x: jnp.sum(w * x**2), 0, 2)(EXAMPLES)
-    )
-    assert gradient(2.0) == jnp.sum(EXAMPLES**2)
-
-
-def test_microbatches_refuse():
-    with pytest.raises(ValueError, match="divide"):
-        microbatching.microbatch(jnp.sum, 0, 4)(EXAMPLES)
-    with pytest.raises(ValueError, match="floating"):
-        microbatching.microbatch(jnp.sum, 0, 2, KINDS.MEAN)(jnp.arange(6))
-    with pytest.raises(ValueError, match="out_axes"):
-        microbatching.micro_vmap(jnp.sum, out_axes=1)
-    assert microbatching.microbatch(jnp.sum, 0, None)(EXAMPLES) == jnp.sum(EXAMPLES)
-
-
-def test_accumulators_of_ones_own():
-    largest = microbatching.Accumulator(
-        lambda x: jnp.full(x.shape, -jnp.inf, x.dtype),
-        lambda carry, x, i: jnp.maximum(carry, x),
-        lambda carry: carry,
-        lambda x: jnp.max(x, axis=0),
-    )
-    assert microbatching.microbatch(jnp.max, 0, 2, largest)(EXAMPLES) == 11
-    assert microbatching.micro_vmap(jnp.max, microbatch_size=3, accumulator=largest)(EXAMPLES) == 11
-
-
-def test_sixteen_bit_results_are_added_in_thirty_two():
-    x = jnp.full((512, 1), 1.0, jnp.bfloat16)
-    assert microbatching.microbatch(lambda x: jnp.sum(x), 0, 1)(x) == 512
-
-
-@pytest.mark.parametrize("size", [None, 2, 3])
-def test_micro_vmap_and_grad(size):
-    f = lambda x, w: operator.mul(jnp.sum(x), w)
-    for kind in (KINDS.SUM, KINDS.MEAN, KINDS.CONCAT):
-        there = getattr(optax.microbatching.AccumulationType, kind.name)
-        given = {"in_axes": (0, None), "microbatch_size": size}
-        mine = microbatching.micro_vmap(f, accumulator=kind, **given)(EXAMPLES, 2.0)
-        same(mine, optax.microbatching.micro_vmap(f, accumulator=there, **given)(EXAMPLES, 2.0))
-
-    def loss(w, x, y):
-        return jnp.mean((x @ w - y) ** 2), jnp.sum(x)
-
-    given = {"has_aux": True, "batch_argnums": (1, 2), "microbatch_size": size}
-    given |= {"transform_fn": lambda g: (g, g**2), "metrics_fn": jnp.linalg.norm}
-    args = jnp.array([0.1, -0.2]), EXAMPLES, jnp.arange(6.0)
-    mine = microbatching.micro_grad(loss, **given)(*args)
-    theirs = optax.microbatching.micro_grad(loss, **given)(*args)
-    same(mine[0], theirs[0])
-    same(tuple(mine[1]), tuple(theirs[1]))
-    alone = microbatching.micro_grad(
-        lambda w, x, y: (x @ w - y) ** 2, batch_argnums=(1, 2), keep_batch_dim=False
-    )
-    same(alone(*args)[0], theirs[0][0])

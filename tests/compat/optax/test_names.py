@@ -21,9 +21,6 @@ SPACES = (
     "tree_utils",
     "losses",
     "projections",
-    "perturbations",
-    "second_order",
-    "assignment",
 )
 
 # Modules that are no part of optax's documented interface.
@@ -64,7 +61,6 @@ SAME_IN_EFFECT = {
     ("scale_by_adopt", "clip_value_fn"),
     ("sophia", "hessian_diagonal_fn"),
     ("hutchinson_estimator_diag_hessian", "random_seed"),  # None is 0
-    ("microbatch", "accumulator"),
     ("muon", "muon_weight_dimension_numbers"),
     ("scale_by_muon", "ns_coeffs"),  # by name
 }
