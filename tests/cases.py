@@ -17,7 +17,7 @@ from typing import Any
 
 import gdjax
 from gdjax.contract import Subject
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data import recipe
 from gdjax.core.engine.transformation import GradientTransformation
 
 HERE = pathlib.Path(__file__).parent
@@ -80,7 +80,7 @@ def factories() -> dict[str, str]:
     """The transformations of the catalogue, with the modules that define them."""
     return {
         name: made.module
-        for name, made in CATALOGUE.items()
+        for name, made in recipe.factories().items()
         if made.make is GradientTransformation and made.module.startswith("gdjax.")
     }
 

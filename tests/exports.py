@@ -1,6 +1,4 @@
-"""The public names of gdjax as its files say them: writes `gdjax/_exports.py`, `gdjax/states.py`.
-
-    python -m tests.exports
+"""The public names of gdjax as its files say them: writes the stubs that `gdjax` is loaded by.
 
 A name is public if it stands in the `__all__` of a file in one of `ROOMS`. Nothing is imported, so
 a file that nobody imports is read as any other.
@@ -8,12 +6,15 @@ a file that nobody imports is read as any other.
 
 import ast
 import pathlib
-import textwrap
 
 __all__ = ["COMMAND", "FILES", "exports_text", "public", "states_text"]
 
 ROOT = pathlib.Path(__file__).parent.parent / "gdjax"
 COMMAND = "python -m tests.update"
+MODULES = (
+    *("compat", "contract", "lab", "losses", "params", "plots", "projections", "sharding"),
+    *("state", "states"),
+)
 ROOMS = ("losses", "optimizers", "params", "run", "schedules", "transforms", "wrappers")
 # Files outside of these, and files in them that help others: which of their names are public.
 SOME = {
@@ -77,51 +78,37 @@ def _names(file: pathlib.Path) -> list[tuple[str, bool]]:
     tuples = [n for n in bases if "NamedTuple" in bases[n]]
     states = [n for n in tuples if path.parts[0] in STATEFUL or n.endswith("State")]
     lists = [n.value for n in body if isinstance(n, ast.Assign) and _target(n) == "__all__"]
-    listed = ast.literal_eval(lists[0]) if lists else []
-    some = SOME.get(path.as_posix(), listed)
-    if unknown := set(some) - set(listed):
+    some = SOME.get(path.as_posix(), ast.literal_eval(lists[0]) if lists else [])
+    defined = {getattr(n, "name", None) for n in body}
+    defined |= {_target(n) for n in body if isinstance(n, (ast.Assign, ast.AnnAssign))}
+    if path.as_posix() in SOME and (unknown := set(some) - defined):
         raise ValueError(f"SOME in tests/exports.py has {unknown}, which {path} does not define.")
     return [(name, name in states) for name in some]
 
 
-def _target(node: ast.Assign) -> str:
-    return ast.unparse(node.targets[0])
+def _target(node: ast.Assign | ast.AnnAssign) -> str:
+    return ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
 
 
-def _text(doc: str, states: bool) -> str:
-    """A module that imports the names and lists them in `__all__`, as many to a line as fit."""
-    modules = public(states)
-    lines = [_filled(f"from {module} import (", names) for module, names in modules.items()]
-    every = sorted(f'"{name}"' for names in modules.values() for name in names)
+def _text(doc: str, states: bool) -> list[str]:
+    """A stub, by lines: `x as x` is how one says that a name is public."""
     note = f"Written by `{COMMAND}` from the `__all__` of the files. Do not edit."
-    return "\n".join([f'"""{doc}\n\n{note}\n"""\n', *lines, "", _filled("__all__ = [", every), ""])
-
-
-def _filled(start: str, names: list[str]) -> str:
-    """`start`, the names, and what closes; several lines of 100 characters where they must be."""
-    close = {"(": ")", "[": "]"}[start[-1]]
-    one = f"{start.removesuffix('(')}{', '.join(names)}{close if close == ']' else ''}"
-    if len(one) <= 100:
-        return one
-    inside = textwrap.fill(
-        ", ".join(names) + ",", 100, initial_indent="    ", subsequent_indent="    "
-    )
-    return f"{start}\n{inside}\n{close}"
+    lines = [f'"""{doc}', "", note, '"""', ""]
+    for module, names in public(states).items():
+        lines.append(f"from {module} import {', '.join(f'{n} as {n}' for n in names)}")
+    return lines
 
 
 def exports_text() -> str:
-    """What `gdjax/_exports.py` has to be."""
-    return _text("The public names of gdjax, and the files that define them.", states=False)
+    """What `gdjax/__init__.pyi` has to be."""
+    lines = _text("The public names of gdjax, and the files that define them.", states=False)
+    modules = (f"from gdjax import {name} as {name}" for name in MODULES)
+    return "\n".join([*lines, *modules, "", "__version__: str", ""])
 
 
 def states_text() -> str:
-    """What `gdjax/states.py` has to be."""
-    return _text("The classes of the states of all transformations.", states=True)
+    """What `gdjax/states.pyi` has to be."""
+    return "\n".join([*_text("The classes of the states of all transformations.", True), ""])
 
 
-FILES = {"gdjax/_exports.py": exports_text, "gdjax/states.py": states_text}
-
-
-if __name__ == "__main__":
-    for path, make in FILES.items():
-        (ROOT.parent / path).write_text(make(), "utf-8")
+FILES = {"gdjax/__init__.pyi": exports_text, "gdjax/states.pyi": states_text}

@@ -27,7 +27,7 @@ import pytest
 
 import gdjax
 from gdjax import contract
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.core.rule.numerics import enable_x64
 from tests import cases, conftest, references, test_oracles  # noqa: F401 - conftest makes JAX strict
 
@@ -180,7 +180,7 @@ def _imports(file):
 
 def users():
     """References and rows with the modules that they run through, the fewest first."""
-    modules = {name: made.module for name, made in CATALOGUE.items()}
+    modules = {name: made.module for name, made in factories().items()}
     through = {_module(f): _imports(f) for f in FILES}
 
     def of(tx):

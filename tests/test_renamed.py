@@ -15,10 +15,10 @@ from gdjax.compat import optax
 from gdjax.compat.optax import contrib
 from gdjax.compat.optax.convert import from_optax_state
 from gdjax.compat.optax.spellings import SPELLINGS
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.core.data.renamed import ARGUMENTS
 
-OURS = {name: made for name, made in CATALOGUE.items() if made.module.startswith("gdjax.")}
+OURS = {name: made for name, made in factories().items() if made.module.startswith("gdjax.")}
 # Letters of papers, which mean something else elsewhere: the ratio of two steps, a mixing weight.
 LETTERS = {"alpha", "beta", "k"}
 

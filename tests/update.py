@@ -36,7 +36,7 @@ def between(text: str, mark: str, part: str) -> str:
     return f"{before}<!-- {mark} -->\n{part.strip()}\n<!-- /{mark} -->{after}"
 
 
-@derived("gdjax/_exports.py")
+@derived("gdjax/__init__.pyi")
 def exports(_: str) -> str:
     """The public names, from the `__all__` of the files."""
     from .exports import exports_text
@@ -44,7 +44,7 @@ def exports(_: str) -> str:
     return exports_text()
 
 
-@derived("gdjax/states.py")
+@derived("gdjax/states.pyi")
 def states(_: str) -> str:
     """The classes of states."""
     from .exports import states_text

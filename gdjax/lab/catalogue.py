@@ -27,10 +27,9 @@ import re
 import typing
 from typing import Any, NamedTuple, NoReturn
 
-import gdjax  # noqa: F401 - fills the catalogue
 from gdjax.core.data.compare import show
 from gdjax.core.data.factory import Factory, Kind
-from gdjax.core.data.recipe import CATALOGUE, Recipe
+from gdjax.core.data.recipe import Recipe, factories
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
 
@@ -56,7 +55,7 @@ class Entry(NamedTuple):
 
 def entries() -> list[Entry]:
     """All factories of the library, by kind and name."""
-    own = [made for made in list(CATALOGUE.values()) if made.is_ours]
+    own = [made for made in list(factories().values()) if made.is_ours]
     return sorted(map(_entry, own), key=lambda e: (KINDS.index(e.kind), e.name))
 
 
@@ -66,13 +65,13 @@ def lookup(name: str) -> Factory:
     Raises:
         ValueError: There is none; the message says the nearest names.
     """
-    if name not in CATALOGUE:
-        users = [made for made in list(CATALOGUE.values()) if made.name == name]
+    if name not in factories():
+        users = [made for made in list(factories().values()) if made.name == name]
         if len(users) == 1:
             return users[0]
-        hint = errors.nearest(name, CATALOGUE) or "gdjax list shows all."
+        hint = errors.nearest(name, factories()) or "gdjax list shows all."
         errors.fail("catalogue", "the name must be one of the catalogue", repr(name), instead=hint)
-    return CATALOGUE[name]
+    return factories()[name]
 
 
 def _entry(made: Factory) -> Entry:
@@ -278,7 +277,9 @@ def optimizer(given: Any) -> GradientTransformation:
     """
     if isinstance(given, str):
         name = given.split("(")[0].strip()
-        known = [n for n, made in CATALOGUE.items() if "learning_rate" in made.signature.parameters]
+        known = [
+            n for n, made in factories().items() if "learning_rate" in made.signature.parameters
+        ]
         if name.isidentifier() and name not in known:
             hint = errors.nearest(name, known)
             must = "an optimizer must be one of the catalogue, with a learning rate"

@@ -10,7 +10,7 @@ import types
 import pytest
 
 import gdjax
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 
 MODULES = sorted(
     m.name
@@ -42,7 +42,7 @@ def without_a_doctest(factories):
 
 
 def test_every_public_factory_has_a_doctest():
-    missing = without_a_doctest(CATALOGUE.values())
+    missing = without_a_doctest(factories().values())
     assert not missing, f"write an example, `>>> name(...)`, in the docstring of {missing}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.lab import catalogue, report
 from gdjax.lab.cli import main
 from gdjax.lab.problems import problem
@@ -202,7 +202,7 @@ def test_show_every_entry(entry, capsys):
     assert out.startswith(entry.signature) and entry.kind in out
     assert all(line.strip() in out for line in entry.formula.splitlines())
     assert entry.summary.split()[0] in out and entry.summary
-    assert all(parameter in out for parameter in CATALOGUE[entry.name].signature.parameters)
+    assert all(parameter in out for parameter in factories()[entry.name].signature.parameters)
     if "Parts:" in out:
         assert "State:" in out
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.schedules.basic import (
     constant_schedule,
     linear_schedule,
@@ -334,7 +334,7 @@ ROWS = {
 
 rows = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 
-NAMESPACE = {name: made.call for name, made in CATALOGUE.items()}
+NAMESPACE = {name: made.call for name, made in factories().items()}
 
 # One array of steps for all tests: what runs eagerly is compiled for one shape.
 STEPS = np.append(np.arange(115), [200, 256, 499, 500, 1000])

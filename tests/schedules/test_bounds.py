@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.schedules.basic import (
     constant_schedule,
     linear_schedule,
@@ -191,6 +191,6 @@ def test_stays_between_its_values(name):
 def test_every_schedule_is_bounded():
     assert {n.removesuffix("_schedule").removesuffix("_decay") for n in BOUNDED} == {
         made.name.removesuffix("_schedules").removesuffix("_schedule").removesuffix("_decay")
-        for made in CATALOGUE.values()
+        for made in factories().values()
         if made.module.startswith("gdjax.schedules.")
     }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.schedules.basic import (
     constant_schedule,
 )
@@ -18,7 +18,7 @@ from tests.schedules.rows import NAMESPACE, ROWS, STEPS, doubled, rows
 
 
 def test_every_schedule_has_a_row():
-    ours = {n for n, made in CATALOGUE.items() if made.module.startswith("gdjax.schedules.")}
+    ours = {n for n, made in factories().items() if made.module.startswith("gdjax.schedules.")}
     assert {row.make().name for row in ROWS.values()} == ours
     assert len(ours) == 22
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.schedules.basic import (
     constant_schedule,
     linear_schedule,
@@ -87,7 +87,7 @@ OPTAX = {
 def test_optax(name, x64):
     import optax
 
-    ours, theirs = CATALOGUE[name].call, getattr(optax, name)
+    ours, theirs = factories()[name].call, getattr(optax, name)
     names = list(inspect.signature(theirs).parameters.values())
     assert [(p.name, p.default) for p in inspect.signature(ours).parameters.values()] == [
         (p.name, p.default) for p in names

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from tests.cases import Row
 from tests.helpers import path_from
 from tests.optimizers.adam.test_adam import adam
@@ -104,7 +104,7 @@ DECAYS = ("weight_decay", "weight_decay_rate")
 
 DECAYING = {
     name: made
-    for name, made in CATALOGUE.items()
+    for name, made in factories().items()
     if made.module.startswith("gdjax.")
     and set(DECAYS) & set(made.signature.parameters)
     # MoMo's decay is part of the model that gives the step; Mechanic's is one of its factor.

@@ -11,8 +11,6 @@ import numpy as np
 from gdjax.core.data.hyperparams import is_array
 from gdjax.core.rule import errors
 
-__all__ = ["Remembers", "as_dtype", "freeze", "is_transformation", "show"]
-
 
 class Remembers:
     """Base of the objects that compare and print by themselves, though some are tuples."""

@@ -22,8 +22,6 @@ from gdjax.core.data.hyperparams import (
 )
 from gdjax.core.rule import errors
 
-__all__ = ["Factory", "Kind", "call_text"]
-
 _PLAIN = (inspect.Parameter.empty, float, int, "float", "int")
 
 Kind = Literal["optimizer", "wrapper", "transformation", "schedule", "rule"]

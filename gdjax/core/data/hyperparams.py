@@ -10,28 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import jax
 import numpy as np
 
-__all__ = [
-    "ARRAYS",
-    "Decay",
-    "Hyperparam",
-    "LearningRate",
-    "Mask",
-    "MaskRole",
-    "NonNegative",
-    "Number",
-    "Positive",
-    "Range",
-    "ScalarLike",
-    "ScalarOrSchedule",
-    "WeightDecay",
-    "holds_many",
-    "is_array",
-    "is_known",
-    "is_mask",
-    "is_number",
-    "range_in",
-]
-
 
 class Range(NamedTuple):
     """The interval in which a number must lie, and whether its place may be taken by a schedule."""
@@ -74,20 +52,20 @@ if TYPE_CHECKING:
         """An array of JAX or NumPy, or a traced value."""
 
         @property
-        def dtype(self) -> Any: ...
+        def dtype(self) -> Any: ...  # noqa: D102
         @property
-        def shape(self) -> Any: ...
+        def shape(self) -> Any: ...  # noqa: D102
 
     class ScheduleFunction(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
         """A function of the step count."""
 
-        def __call__(self, count: Any, /) -> Any: ...
+        def __call__(self, count: Any, /) -> Any: ...  # noqa: D102
 
     class LiveNumber(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
         """A number that lives in the state, made by `live`."""
 
         @property
-        def stands_for_a_number(self) -> bool: ...
+        def stands_for_a_number(self) -> bool: ...  # noqa: D102
 
 else:
     AnyArray = jax.Array | np.ndarray | np.generic

@@ -8,6 +8,7 @@ pair of functions, evaluate a schedule) is the business of its class.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import typing
 from collections.abc import Callable
@@ -15,23 +16,22 @@ from typing import Any
 
 import jax
 
-from gdjax.core.data import renamed
+from gdjax.core.data import exports, renamed
 from gdjax.core.data.cached import cached
 from gdjax.core.data.compare import Remembers, freeze, show
 from gdjax.core.data.factory import Factory, Kind
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.rule import errors
 
-__all__ = [
-    "CATALOGUE",
-    "Factory",
-    "Recipe",
-    "factory",
-]
-
-
-# All factories: those of gdjax by name, those of users and other libraries by `module:name`.
+# The factories that are loaded: those of gdjax by name, those of users and others by `module:name`.
 CATALOGUE: dict[str, Factory] = {}
+
+
+def factories() -> dict[str, Factory]:
+    """All factories: `CATALOGUE`, after all files of gdjax that define some were loaded."""
+    for module in {*exports.homes("gdjax").values(), "gdjax.sharding"}:
+        importlib.import_module(module)
+    return CATALOGUE
 
 
 def factory(function: Callable[..., Any], make: type[Recipe], kind: Kind) -> Callable[..., Any]:

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from gdjax.core.rule import errors
 
-__all__ = ["ARGUMENTS", "ELSEWHERE", "NAMES", "argument", "former", "misfit"]
-
 # An old argument of a factory, and the one that it has now.
 ARGUMENTS: dict[str, str] = {
     "accumulator_dtype": "mu_dtype",

@@ -12,8 +12,6 @@ from gdjax.core.data.hyperparams import Number, is_number
 from gdjax.core.data.recipe import Recipe, factory
 from gdjax.core.rule import errors, numerics
 
-__all__ = ["Live", "Schedule", "live", "no_scalar", "schedule", "value_at"]
-
 P = ParamSpec("P")
 
 

@@ -19,10 +19,8 @@ from jax.sharding import PartitionSpec
 from gdjax.core.data.compare import as_dtype, show
 from gdjax.core.data.factory import Factory
 from gdjax.core.data.hyperparams import is_array, is_known
-from gdjax.core.data.recipe import CATALOGUE, Recipe
+from gdjax.core.data.recipe import CATALOGUE, Recipe, factories
 from gdjax.core.rule import errors
-
-__all__ = ["build", "spec"]
 
 # How values are written that JSON has no word for; none of these names a factory.
 _TAGS = ("array", "complex", "dict", "dtype", "function", "partition_spec", "tuple")
@@ -142,7 +140,9 @@ def _factory(key: str) -> Factory:
     """Looks a factory up by its name, or by `module:name` where it is not of gdjax."""
     if key in CATALOGUE:
         return CATALOGUE[key]
-    known, (module, colon, name) = list(CATALOGUE), key.partition(":")
+    if key in (known := factories()):
+        return known[key]
+    module, colon, name = key.partition(":")
     if not colon:
         others = [k for k in known if k.endswith(f":{key}")]
         must = "the key must be a factory of gdjax, or module:name of another"

@@ -10,8 +10,6 @@ from gdjax.core.engine.transformation import call, name_of, transformation
 from gdjax.core.engine.walk import trained
 from gdjax.core.rule import errors
 
-__all__ = ["chain"]
-
 
 @transformation
 def chain(*transformations: Any, **named: Any):

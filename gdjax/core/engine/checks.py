@@ -11,8 +11,6 @@ from gdjax.core.data.factory import Factory
 from gdjax.core.engine.rule import Rule
 from gdjax.core.rule import errors
 
-__all__ = ["as_rule", "check_origin", "check_transformation", "no_pair", "not_injected"]
-
 
 def check_transformation(where: str, called: str, given: Any, instead: str = "") -> None:
     """Raises where something else than a transformation was given: an uncalled factory, a list.

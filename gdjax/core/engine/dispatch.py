@@ -12,9 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["compiled", "is_concrete", "join", "split"]
-
-
 _HOLE = object()
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from gdjax.core.rule import errors
 
-__all__ = ["check_spelling", "extra_names", "taken"]
-
 
 def signature_of(rule: Any) -> tuple[dict[str, bool], bool]:
     """The extra arguments that a rule names (is it needed?), and whether its update takes others.

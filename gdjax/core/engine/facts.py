@@ -9,8 +9,6 @@ from gdjax.core.engine.extra_args import extra_names
 from gdjax.core.engine.rule import Rule
 from gdjax.core.rule import errors
 
-__all__ = ["Facts", "facts_of", "find_facts"]
-
 
 class Facts(NamedTuple):
     """What holds of a transformation and all that is inside of it, whatever its numbers are."""

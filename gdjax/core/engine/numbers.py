@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 from gdjax.core.rule.roles import Count, Scalars
 
-__all__ = ["InjectHyperparamsState", "StandIn"]
-
 
 class InjectHyperparamsState(NamedTuple):
     """State of a transformation some of whose hyperparameters move from step to step."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-__all__ = ["Init", "InitUpdate", "Params", "State", "Update"]
-
 Params = TypeVar("Params")
 State = TypeVar("State")
 Updates = TypeVar("Updates")

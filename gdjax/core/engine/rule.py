@@ -9,8 +9,6 @@ import jax
 
 from gdjax.core.rule.tree import is_none
 
-__all__ = ["Child", "EmptyState", "Rule", "merged"]
-
 
 class EmptyState(NamedTuple):
     """State of a transformation that has none."""

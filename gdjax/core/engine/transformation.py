@@ -28,18 +28,6 @@ from gdjax.core.engine.pair import InitUpdate, Params, State
 from gdjax.core.engine.rule import Rule, merged
 from gdjax.core.rule import errors, numerics, tree
 
-__all__ = [
-    "GradientTransformation",
-    "apply_updates",
-    "call",
-    "call_evaluate",
-    "call_step",
-    "call_update",
-    "name_of",
-    "run",
-    "transformation",
-]
-
 P = ParamSpec("P")
 
 

@@ -13,8 +13,6 @@ from gdjax.core.engine.transformation import GradientTransformation, name_of
 from gdjax.core.rule import errors
 from gdjax.core.rule.tree import is_none
 
-__all__ = ["Visit", "distinct", "trained", "walk"]
-
 
 class Visit(NamedTuple):
     """A transformation on the way, where it is, and what is known of it there."""

@@ -16,8 +16,6 @@ from jax.sharding import PartitionSpec
 
 from gdjax.core.mesh import distribute
 
-__all__ = ["CODEBOOKS", "codebook", "decode", "encode"]
-
 CODEBOOKS = ("8bit", "8bit-linear", "8bit-companded")
 
 _DECADES = 7  # of the dynamic codebook: 10⁻⁶ to 1

@@ -16,8 +16,6 @@ from gdjax.core.lowbit.codebooks import CODEBOOKS, decode, encode
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 
-__all__ = ["FORMATS", "Format", "Quantized", "block_shape", "check_format", "is_quantized", "mix"]
-
 FORMATS = (*CODEBOOKS, "bf16")
 
 

@@ -33,18 +33,6 @@ import numpy as np
 from gdjax.core.lowbit.quantized import mix
 from gdjax.core.rule import tree
 
-__all__ = [
-    "evolve_narrow",
-    "inverse",
-    "is_narrow",
-    "land",
-    "nearest",
-    "random_bits",
-    "spacing",
-    "stochastic",
-    "up_or_down",
-]
-
 
 def is_narrow(x: Any) -> bool:
     """Whether a leaf is an array of real numbers of less than 32 bits."""

@@ -14,8 +14,6 @@ from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 from gdjax.core.rule.leaf import of_one_precision
 
-__all__ = ["Axes", "evolve_stacks"]
-
 
 class Axes(NamedTuple):
     """How an array is a stack of matrices [in, out].

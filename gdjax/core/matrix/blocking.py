@@ -8,8 +8,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Cut"]
-
 
 class Cut(NamedTuple):
     """How a matrix [m, n] is cut into blocks of equal shape, zeros added where it does not fit."""

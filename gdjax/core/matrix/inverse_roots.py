@@ -10,8 +10,6 @@ import jax.numpy as jnp
 
 from gdjax.core.rule import numerics
 
-__all__ = ["eigenbasis", "inverse_root", "inverse_root_by_newton", "next_basis"]
-
 
 def inverse_root(a: jax.Array, root: int, eps: Any = 0.0) -> jax.Array:
     """(A + eps·λ₁·I) to the power −1/root by its eigenvalues λ, the largest λ₁; 0 where they are 0.

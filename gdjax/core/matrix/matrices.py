@@ -33,8 +33,6 @@ from gdjax.core.matrix.batching import Axes, evolve_stacks
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.params.rules import ParamRule, _matches, _names, _rule
 
-__all__ = ["matrix_axes"]
-
 # What is called so is a table of vectors, or what the loss sees, and no map between hidden layers.
 TABLES = r"(?i).*embed.*|emb|wte|wpe|vocab.*|((lm|output|classification)_)?head|logits|classifier"
 

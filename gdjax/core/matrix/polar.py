@@ -11,8 +11,6 @@ import jax.numpy as jnp
 
 from gdjax.core.rule import numerics
 
-__all__ = ["SCALINGS", "leading_vectors", "newton_schulz", "polar_factor"]
-
 
 def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
     """Applies odd polynomials a·σ + b·σ³ + c·σ⁵ to the singular values, one after another.

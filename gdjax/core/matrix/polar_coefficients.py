@@ -10,17 +10,6 @@ import numpy as np
 
 from gdjax.core.rule import errors
 
-__all__ = [
-    "EXACT",
-    "POLYNOMIALS",
-    "STANDARD",
-    "Triple",
-    "apply",
-    "polar_express",
-    "polar_steps",
-    "polynomials",
-]
-
 Triple = tuple[float, float, float]
 STANDARD: Triple = (3.4445, -4.7750, 2.0315)
 # Of modded-nanogpt, found by search for five steps.

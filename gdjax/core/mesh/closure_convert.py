@@ -12,8 +12,6 @@ from typing import Any
 
 import jax
 
-__all__ = ["closure_convert"]
-
 
 def closure_convert(
     function: Callable[..., Any],

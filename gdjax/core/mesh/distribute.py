@@ -20,8 +20,6 @@ from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh
 
 from gdjax.core.mesh.closure_convert import closure_convert
 
-__all__ = ["distribute", "replicate", "reshape", "reshard", "reshard_like", "spec_of"]
-
 
 def _names(*kinds: AxisType) -> tuple[str, ...]:
     """The axes of the mesh of some kinds along which there is more than one device."""

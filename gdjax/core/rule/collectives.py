@@ -6,8 +6,6 @@ from typing import Any
 
 import jax
 
-__all__ = ["count", "pmax", "psum", "varying_axes"]
-
 
 def varying_axes(x: jax.Array, axis_name: Any) -> tuple[Any, ...]:
     """Those of some axes of `shard_map` over which an array varies.

@@ -7,9 +7,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-__all__ = ["RULE", "fail", "nearest", "need_params", "rename", "shorten"]
-
-
 RULE = "rule"  # where an error is that is raised for whatever transformation runs
 
 

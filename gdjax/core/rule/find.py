@@ -7,8 +7,6 @@ from typing import Any
 
 from gdjax.core.rule import errors
 
-__all__ = ["find", "find_all", "locate", "nodes"]
-
 
 def find(state: Any, name_or_type: str | type) -> Any:
     """Finds the one part of a state that has a name or a type, however deep it lies.

@@ -13,8 +13,6 @@ from jax.extend.core import jaxpr_as_fun
 
 from gdjax.core.rule import errors, numerics
 
-__all__ = ["differentiable", "of_one_precision", "sharing"]
-
 
 def differentiable(x: Any) -> bool:
     """Tells whether a leaf takes part: a real or complex floating-point number or array."""

@@ -10,25 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = [
-    "abs_sq",
-    "after",
-    "debias",
-    "divide_by_root",
-    "ema",
-    "enable_x64",
-    "increment",
-    "like",
-    "norm",
-    "safe_divide",
-    "safe_sqrt",
-    "weak",
-    "wide",
-    "wide_dtype",
-    "zero_count",
-]
-
-
 if hasattr(jax, "enable_x64"):
     enable_x64 = jax.enable_x64  # a context: `enable_x64(True)`
 else:  # before jax 0.8

@@ -19,28 +19,6 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 
-__all__ = [
-    "Count",
-    "Factor",
-    "Key",
-    "LastGradient",
-    "MatrixMean",
-    "MatrixMeanSquare",
-    "Mean",
-    "MeanSquare",
-    "Memory",
-    "PerMatrix",
-    "PerParam",
-    "Role",
-    "Scalar",
-    "Scalars",
-    "SlowMean",
-    "SumOfSquares",
-    "map_fields",
-    "roles_of",
-    "undeclared",
-]
-
 Axis = int | Callable[[tuple[int, ...]], int]
 
 

@@ -17,25 +17,6 @@ import numpy as np
 from gdjax.core.rule import collectives, errors, numerics
 from gdjax.core.rule.leaf import differentiable, sharing
 
-__all__ = [
-    "absolute_sum",
-    "add",
-    "check_like",
-    "copy",
-    "difference",
-    "differentiable",
-    "evolve",
-    "is_none",
-    "map",
-    "moment_like",
-    "norm",
-    "paths",
-    "scalar_like",
-    "square_like",
-    "total",
-    "vdot",
-]
-
 _map = map
 
 

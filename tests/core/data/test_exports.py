@@ -3,6 +3,8 @@
 import ast
 import importlib
 import inspect
+import subprocess
+import sys
 import types
 
 import pytest
@@ -11,20 +13,21 @@ import gdjax as gd
 
 from ... import exports
 
+FIRST = ["gdjax", "gdjax.core", "gdjax.core.data", "gdjax.core.data.exports"]
 FOLDERS = {"core", "optimizers", "wrappers", "transforms", "schedules", "run"}
 
 
 def exported(path):
-    """The names in `__all__` of a generated file as it is on disk."""
+    """The names that a stub imports, as it is on disk."""
     body = ast.parse((exports.ROOT.parent / path).read_text("utf-8")).body
-    return ast.literal_eval(body[-1].value)
+    return {a.asname for n in body if isinstance(n, ast.ImportFrom) for a in n.names}
 
 
 @pytest.mark.parametrize("path", exports.FILES)
 def test_what_files_define_is_exported(path):
     """A file that nobody imports fails here."""
     there = exported(path)
-    for module, names in exports.public(path == "gdjax/states.py").items():
+    for module, names in exports.public(path == "gdjax/states.pyi").items():
         for name in names:
             assert name in there, (
                 f"{module} defines {name}, which is not exported: run `{exports.COMMAND}`"
@@ -66,9 +69,9 @@ def test_a_new_optimizer_is_its_file_and_one_command(copied):
     (copied / "optimizers" / "sign" / "new_descent.py").write_text(text)
     message = "new_descent defines {}, which is not exported: run `python -m tests"
     with pytest.raises(AssertionError, match=message.format("new_descent")):
-        test_what_files_define_is_exported("gdjax/_exports.py")
+        test_what_files_define_is_exported("gdjax/__init__.pyi")
     with pytest.raises(AssertionError, match=message.format("ScaleByNewState")):
-        test_what_files_define_is_exported("gdjax/states.py")
+        test_what_files_define_is_exported("gdjax/states.pyi")
     for path, make in exports.FILES.items():
         (copied.parent / path).write_text(make())
         test_what_files_define_is_exported(path)
@@ -103,13 +106,19 @@ class TestNamespace:
         assert all(issubclass(getattr(gd.states, name), tuple) for name in gd.states.__all__)
         assert {"ScaleByAdamState", "MultiStepsState", "EmptyState"} <= set(gd.states.__all__)
 
+    def test_an_import_loads_what_is_looked_at(self):
+        code = "import sys, gdjax; print(sorted(m for m in sys.modules if m.startswith('gdjax')))"
+        run = [sys.executable, "-c", code]
+        out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+        assert ast.literal_eval(out) == FIRST
+
     def test_star_import_is_what_all_says(self):
         scope = {}
         exec("from gdjax import *", scope)
         assert set(scope) - {"__builtins__"} == set(gd.__all__)
 
     def test_every_factory_has_its_file_name(self):
-        for name in gd._exports.__all__:
+        for name in gd.__all__:
             value = getattr(gd, name)
             if inspect.isfunction(value):
                 assert getattr(importlib.import_module(value.__module__), name) is value

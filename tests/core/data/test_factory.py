@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.core.rule import tree
 from gdjax.lab import catalogue
 from tests.core.factories import GRADS, PARAMS, by_value, close
 
-OURS = {name: made for name, made in CATALOGUE.items() if made.module.startswith("gdjax.")}
+OURS = {name: made for name, made in factories().items() if made.module.startswith("gdjax.")}
 INNER = {"inner", "base", "base_optimizer", "optimizer", "direction", "transformations"}
 TRANSFORMATIONS = {n: made for n, made in OURS.items() if made.make is gd.GradientTransformation}
 

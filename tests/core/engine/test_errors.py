@@ -9,7 +9,7 @@ import pytest
 
 import gdjax as gd
 import gdjax.compat.optax  # its wrappers stand in the catalogue too
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.core.rule import errors
 from gdjax.lab.race import race
 
@@ -79,14 +79,14 @@ BESIDE = {
     "optax.masked": {"mask": True},
     "optax.apply_if_finite": {"max_consecutive_errors": 1},
 }
-OURS = {name: made for name, made in CATALOGUE.items() if ":" not in name}
+OURS = {name: made for name, made in factories().items() if ":" not in name}
 WRAPPERS = [name for name, made in OURS.items() if "inner" in made.signature.parameters]
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_every_wrapper_says_that_a_factory_was_not_called(name):
     assert len(WRAPPERS) >= 30
-    make, own = CATALOGUE[name].call, name.removeprefix("optax.")
+    make, own = factories()[name].call, name.removeprefix("optax.")
     must = rf"^(optax\.)?{own}: inner must be a transformation, which has init and update, got "
     with pytest.raises(TypeError, match=must + r"the function adam\. Call .* adam\(\.\.\.\)\."):
         make(inner=gd.adam, **BESIDE.get(name, {}))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import factories
 from gdjax.core.engine.walk import walk
 
 ROOT = str(pathlib.Path(gd.__file__).parent)
@@ -76,7 +76,7 @@ def test_a_rule_is_reached_through_each_file_once():
 @pytest.mark.parametrize("tx", [gd.adamw(SCHEDULE), gd.chain(gd.clip(1.0), gd.sgd(0.1))])
 def test_a_body_is_built_once_a_trace(tx):
     calls = crossed(tx)
-    made = {(file_of(one.function.__code__), name) for name, one in CATALOGUE.items()}
+    made = {(file_of(one.function.__code__), name) for name, one in factories().items()}
     bodies = {name: n for (file, name), n in calls.items() if (file, name) in made}
     names = [visit.tx.name for visit in walk(tx)]
     assert all(bodies[name] == names.count(name) for name in names), bodies

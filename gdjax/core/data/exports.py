@@ -1,0 +1,48 @@
+"""Public names that are loaded when they are looked at, from the stub that type checkers read."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+STUBS = {"gdjax": "__init__.pyi", "gdjax.states": "states.pyi"}  # in the folder of the library
+
+
+@functools.cache
+def homes(module: str) -> dict[str, str]:
+    """The module that defines each public name of a module of `STUBS`."""
+    text = (Path(__file__).parents[2] / STUBS[module]).read_text("utf-8")
+    lines = re.findall(r"^from (\S+) import (.+)$", text, re.MULTILINE)
+    return {each.split()[0]: home for home, names in lines for each in names.split(", ")}
+
+
+def lazy(
+    module: str, hint: Callable[[str], str], more: Sequence[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Makes `__getattr__`, `__dir__` and `__all__` of a module of `STUBS`.
+
+    Args:
+        module: Its name.
+        hint: What to say of a name that it does not have.
+        more: What the module defines itself.
+    """
+    names = homes(module)
+    every = sorted(names)
+
+    def look(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(
+                f"module {module!r} has no attribute {name!r}. {hint(name)}".rstrip()
+            )
+        if names[name] == module:  # a module inside of this one
+            return importlib.import_module(f"{module}.{name}")
+        value = getattr(importlib.import_module(names[name]), name)
+        setattr(sys.modules[module], name, value)  # the next look is a plain one
+        return value
+
+    return look, lambda: [*every, *more], every
