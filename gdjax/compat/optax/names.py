@@ -97,6 +97,22 @@ NAMES: dict[str, list[str]] = {
             piecewise_interpolate_schedule polynomial_schedule sgdr_schedule
             warmup_constant_schedule warmup_cosine_decay_schedule warmup_exponential_decay_schedule
         """,
+        "losses": """
+            binary_dice_loss convex_kl_divergence cosine_distance cosine_similarity ctc_loss
+            ctc_loss_with_forward_probs dice_loss generalized_kl_divergence hinge_loss huber_loss
+            kl_divergence kl_divergence_with_log_targets l2_loss log_cosh make_fenchel_young_loss
+            multiclass_generalized_dice_loss multiclass_hinge_loss multiclass_perceptron_loss
+            multiclass_sparsemax_loss ntxent perceptron_loss poly_loss_cross_entropy
+            ranking_softmax_loss safe_softmax_cross_entropy sigmoid_binary_cross_entropy
+            sigmoid_focal_loss smooth_labels softmax_cross_entropy
+            softmax_cross_entropy_with_integer_labels sparsemax_loss squared_error
+            triplet_margin_loss
+        """,
+        "projections": """
+            projection_box projection_halfspace projection_hypercube projection_hyperplane
+            projection_l1_ball projection_l1_sphere projection_l2_ball projection_l2_sphere
+            projection_linf_ball projection_non_negative projection_simplex projection_vector
+        """,
     }.items()
 }
 
