@@ -1,5 +1,6 @@
 """Strict promotion, eight devices, a compilation cache, double precision on request."""
 
+import gc
 import importlib.metadata
 import itertools
 import os
@@ -8,6 +9,8 @@ import pathlib
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Small programs, run a few times: what LLVM would win is less than the time it takes.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Each worker compiles in one thread: there is a worker for each core.
+QUICK += " --xla_cpu_parallel_codegen_split_count=1"
 # The newer way to emit fusions takes 2.5 times as long to compile. CI has it in other steps.
 if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
     QUICK += " --xla_cpu_use_fusion_emitters=false"
@@ -45,6 +48,13 @@ def standard():
     """Promotion as JAX has it by default: what other libraries count on."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+def pytest_collection_finish():
+    """What is there by now stays: the collector of garbage need not look at it after every test."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_runtest_teardown():

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import AxisType
 
 import gdjax as gd
+
+
+def first(number: int, values: Iterable[Any]) -> list[Any]:
+    """Values of a parameter: so many in the quick suite, the others in the slow one."""
+    mark = lambda i, v: v if i < number else pytest.param(v, marks=pytest.mark.slow)
+    return [mark(i, value) for i, value in enumerate(values)]
 
 
 def close(a: Any, b: Any, rtol: float = 1e-6, atol: float = 0.0) -> None:

@@ -94,7 +94,7 @@ def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
             "spectral", the largest singular value, which takes a decomposition; or the length of
             "columns", which are what comes into each output of a matrix [in, out], or of "rows",
             which are what goes out of each input, as in a table of embeddings.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:

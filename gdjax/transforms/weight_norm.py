@@ -43,7 +43,7 @@ def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
 
     Args:
         learning_rate: η ≥ 0, of the length of the weights.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
@@ -90,7 +90,7 @@ def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matri
     Args:
         outward: s₊ ≥ 0.
         inward: s₋ ≥ 0.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
@@ -137,7 +137,7 @@ def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
 
     Args:
         ratio: r ≥ 0, of the length of the weights.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:

@@ -42,16 +42,17 @@ BASES = {
     "schedule_free": gd.schedule_free_adamw(0.1),
     "clipped": gd.chain(gd.clip_by_global_norm(1.0), gd.adam(0.1)),
 }
-QUICK = {"adamw"}  # with all wrappers; the other pairs are for those who wait
-PROMISES = ["keeps_its_state", "agrees_with_jit", "stays_finite", "scans", "saves_and_restores"]
+QUICK = {"adamw"}  # with all wrappers, and the first promises; the others are for those who wait
+FIRST = ["agrees_with_jit", "saves_and_restores"]
+PROMISES = [*FIRST, "keeps_its_state", "stays_finite", "scans"]
 OF_ONE_BASE = ["survives_donation", "takes_any_tree", "is_placed_like_parameters"]
 
 
 def cases():
     for wrapper in WRAPPERS:
         for base in BASES:
-            marks = [] if base in QUICK else [pytest.mark.slow]
             for promise in PROMISES + (OF_ONE_BASE if base in QUICK else []):
+                marks = [] if base in QUICK and promise in FIRST else [pytest.mark.slow]
                 yield pytest.param(promise, wrapper, base, marks=marks)
 
 

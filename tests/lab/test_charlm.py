@@ -146,6 +146,7 @@ def test_batches_are_windows_of_what_trains_and_validation_is_of_the_rest(tiny):
     assert all("".join(text[i] for i in row) in train for row in np.asarray(first))
 
 
+@pytest.mark.slow
 def test_it_races_one_run_after_another(tiny):
     told = []
     given = {"free": gd.schedule_free_adamw(0.0)}
@@ -165,6 +166,7 @@ def numbers(runs):
     return [{k: v for k, v in run.items() if "seconds" not in k} for run in runs]
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_goes_on_to_the_same_end(tiny, tmp_path, monkeypatch):
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
     whole = trials.trials(tiny, contestants(), 2, one)
@@ -258,6 +260,7 @@ def test_tuned_ones_are_data_and_know_their_steps(tiny):
         charlm_configs.contestants("charlm", ["sgd"])
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, path, capsys, monkeypatch):
     monkeypatch.setattr(charlm_configs, "charlm", lambda text: charlm.charlm(text, TINY))
     folder = tmp_path / "out"

@@ -18,6 +18,7 @@ from gdjax.lab import scaling
 from gdjax.lab.collective_bytes import Traffic, collectives
 from gdjax.lab.collectives import step
 from tests.conftest import CACHE
+from tests.helpers import first
 
 MESH = jax.sharding.Mesh(np.asarray(jax.devices()).reshape(4, 2), ("data", "model"))
 SMALL = {"layers": 1, "width": 32, "words": 64}
@@ -164,7 +165,7 @@ def test_no_more_than_optax(placement):
 
 
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
-@pytest.mark.parametrize("placement", ["FSDP", "2-D"])
+@pytest.mark.parametrize("placement", first(1, ["FSDP", "2-D"]))
 def test_matrices_go_to_their_owners_and_return(placement, kind):
     """Two all-to-all for each of four shapes, nothing else; bytes as on paper."""
     found = step("muon", placement, axis_type=kind, layers=8, width=32, words=64)
@@ -199,6 +200,7 @@ def test_the_table_on_paper(capsys):
     assert "got 'adamm'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_finds_itself_devices():
     """Started with one device, it starts itself again with eight."""
     small = [f"--{name}={size}" for name, size in SMALL.items()]

@@ -75,8 +75,12 @@ def test_what_hangs_is_ended(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_two_processes_of_which_one_is_killed(optimizer, tmp_path):
-    """They end with the parameters of one process on one device, in float32."""
-    report = launch(optimizer, 20, 9, save_every=4, folder=tmp_path)
+    """They end with the parameters of one process on one device.
+
+    In double precision: gloo adds the shares of a gradient in an order of its own, and where a
+    gradient is next to nothing Adam divides that rounding by a root as small.
+    """
+    report = launch(optimizer, 20, 9, save_every=4, folder=tmp_path, x64=True)
     assert report.killed_at is not None and 9 <= report.killed_at < 20
     assert report.resumed_from in range(8, 20, 4)  # it may come to one more before it dies
-    assert report.difference < 1e-6
+    assert report.difference < 1e-12

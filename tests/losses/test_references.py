@@ -164,6 +164,7 @@ LIKE_OPTAX = [
 ]
 
 
+@pytest.mark.slow  # the recordings are compared with always
 @pytest.mark.parametrize("name, args, kwargs", LIKE_OPTAX)
 def test_optax_gives_the_same(x64, name, args, kwargs):
     args = [jnp.asarray(x) if isinstance(x, np.ndarray) else x for x in args]

@@ -142,6 +142,7 @@ def weighted(treedef, steps):
     return lambda leaves, steps=steps: (treedef.unflatten(leaves)(steps) * WEIGHTS).sum()
 
 
+@pytest.mark.slow
 @rows
 def test_derivatives_are_finite_at_every_step(row, x64):
     leaves, treedef = jax.tree.flatten(row.make())

@@ -52,6 +52,7 @@ def run(folder, *command):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_pyright(project):
     files = "user.py", "optax_user.py", "every_name.py"
     out = run(project, "pyright", "--outputjson", *files)
@@ -62,6 +63,7 @@ def test_pyright(project):
     assert_only(found, marked(project, *files))
 
 
+@pytest.mark.slow
 def test_mypy(project):
     files = "user.py", "every_name.py"
     out = run(project, "mypy", "--strict", "--cache-dir", ROOT / ".mypy_cache", *files)

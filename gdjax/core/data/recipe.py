@@ -29,7 +29,7 @@ CATALOGUE: dict[str, Factory] = {}
 
 def factories() -> dict[str, Factory]:
     """All factories: `CATALOGUE`, after all files of gdjax that define some were loaded."""
-    for module in {*exports.homes("gdjax").values(), "gdjax.sharding"}:
+    for module in sorted({*exports.homes("gdjax").values(), "gdjax.sharding"}):
         importlib.import_module(module)
     return CATALOGUE
 

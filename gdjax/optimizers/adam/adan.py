@@ -163,7 +163,7 @@ def adan(
         b2: Decay of the mean difference, in [0, 1), and how far ahead to look.
         b3: Decay of the mean square, in [0, 1).
         eps: In the units of the gradient.
-        eps_root: In the units of the squared gradient.
+        eps_root: In the units of the squared gradient, ≥ 0.
         weight_decay: λ ≥ 0, by `proximal_decay`.
         mask: Which parameters decay; see `add_decayed_weights`.
 

@@ -67,7 +67,7 @@ def scale_by_dion2(
         eps: In the units of the gradient.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
@@ -152,7 +152,7 @@ def dion2(
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
             none is left to AdamW.
 
     Raises:

@@ -75,7 +75,7 @@ def scale_by_galore(
         every: T ≥ 1, the steps from one decomposition to the next.
         scale: α, of either sign, for what is projected; the paper's is 0.25.
         inner: A transformation that needs no parameters; `scale_by_adam()` by default.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; what has none
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; what has none
             is not projected.
 
     Raises:

@@ -48,7 +48,7 @@ def adam_hyperball(
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
             none is left to AdamW.
 
     Raises:
@@ -106,7 +106,7 @@ def muon_hyperball(
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
             none is left to AdamW.
 
     Raises:

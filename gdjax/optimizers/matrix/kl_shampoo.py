@@ -92,7 +92,7 @@ def scale_by_kl_shampoo(
         max_precond_dim: Longer sides have a diagonal S.
         init_factor: S_a and S_b are this multiple of I at first; None for one that fits.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
-        matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: `every` is less than 1; an array of more than two axes without `matrix_axes`.
@@ -242,7 +242,7 @@ def kl_shampoo(
         max_precond_dim: Sides that are longer are whitened entry by entry.
         init_factor: What the factors are multiples of I by at first; see `scale_by_kl_shampoo`.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
-        matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: `update` was called without params; see also `scale_by_kl_shampoo`.

@@ -100,7 +100,7 @@ def scale_by_kron(
         clipping_threshold: d > 0; None does not clip.
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
         key: A seed, or a key of `jax.random`.
-        matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         TypeError: `key` is neither.
@@ -284,7 +284,7 @@ def kron(
         clipping_threshold: Greatest root mean square of a step over η; None does not clip.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
         key: A seed, or a key of `jax.random`.
-        matrix_axes: Which axes are the two sides; see `gdjax.matrix_axes`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: `update` was called without params; see also `scale_by_kron`.

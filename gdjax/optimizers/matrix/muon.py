@@ -65,7 +65,7 @@ def scale_by_muon(
         adaptive: Scales u by the nuclear norm of m̂, so that it is as long as gradients are.
         preconditioning: How X₀ is scaled: by its "frobenius", "spectral" or "schatten" (4) norm,
             or its rows by "aol".
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
@@ -204,7 +204,7 @@ def muon(
         adam_eps_root: Added under AdamW's root.
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
             none is left to AdamW.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
 

@@ -179,7 +179,7 @@ def muon_clip(
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
             none is left to AdamW.
         head_axes: Which axes number heads, as `matrix_axes`, if those say it not.
 

@@ -53,11 +53,11 @@ def scale_by_neurons(
            [-1.,  1.]], dtype=float32)
 
     Args:
-        b2: Decay of v, in [0, 1).
+        b2: Decay of the mean squares v, in [0, 1).
         eps: In the units of the updates.
         rms: r ≥ 0, the root mean square of the entries of u, as the paper has it; None keeps the
             length of the matrix, as the authors' program does.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
@@ -123,7 +123,7 @@ def normuon(
     Args:
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
-        b2: Decay of v, in [0, 1).
+        b2: Decay of the mean squares v, in [0, 1).
         eps: In the units of the gradient; AdamW's too, and that of N, whose v is about 1/in.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -135,7 +135,7 @@ def normuon(
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: Decay of the other weights.
         adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices, see `gdjax.matrix_axes`; what has
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
             none is left to AdamW.
 
     Raises:

@@ -70,7 +70,7 @@ def scale_by_lmo(
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the updates; for "spectral".
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`; vectors are
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
@@ -134,7 +134,7 @@ def scion(
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: `update` was called without params; see also `scale_by_lmo`.
@@ -183,7 +183,7 @@ def unconstrained_scion(
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
-        matrix_axes: Which axes are the sides of matrices, see `gdjax.matrix_axes`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: See `scale_by_lmo`.

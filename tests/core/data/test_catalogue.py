@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.recipe import CATALOGUE
+from gdjax.core.data.recipe import CATALOGUE, factories
 from gdjax.lab import catalogue
 
 LIBRARY = '''
@@ -31,7 +31,7 @@ def library(request):
         exec(LIBRARY.format(kind=kind), module.__dict__)
         return module
 
-    before = dict(CATALOGUE)
+    before = dict(factories())
     yield make
     for key in set(CATALOGUE) - set(before):
         sys.modules.pop(CATALOGUE.pop(key).module, None)

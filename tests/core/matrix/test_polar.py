@@ -39,6 +39,7 @@ def test_exact_polar_factors(how, x64):
     assert not polar.polar_factor(jnp.zeros((2, 3)), how).any()
 
 
+@pytest.mark.slow
 def test_the_derivative_of_exact_polar_factors(x64):
     x, dx = (jnp.asarray(np.random.default_rng(k).normal(size=(3, 5))) for k in range(2))
     f = lambda x: polar.polar_factor(x, "svd")

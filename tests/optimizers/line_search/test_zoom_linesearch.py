@@ -27,6 +27,12 @@ ROWS = [
 ]
 
 
+def evaluated(function):
+    """Value and slope of a function of one number, as Python's numbers."""
+    program = jax.jit(jax.value_and_grad(function))
+    return lambda x: tuple(map(float, program(x)))
+
+
 class Ended(Exception):
     """The search has used up its steps."""
 
@@ -249,7 +255,7 @@ class TestZoom:
         np.testing.assert_allclose(state.grad, slopes, atol=1e-12)
         np.testing.assert_array_equal(state.learning_rate, eta)
 
-        phi = lambda x: tuple(map(float, jax.value_and_grad(function)(x)))
+        phi = evaluated(function)
         for start, found in zip(STARTS, eta):
             constants = {"c1": c1, "c2": c2, "eps": approximate, "precision": 1e-9}
             expected, _ = search(phi, start, most=40, **constants)
@@ -261,7 +267,7 @@ class TestZoom:
         """An ε so great that the slopes decide, on the whole way and at its end."""
         function = lambda a: LINES[name][0](a) + 1.0
         constants = {"slope_rtol": 0.3, "curv_rtol": 0.4, "approx_dec_rtol": eps, "tol": tol}
-        phi = lambda x: tuple(map(float, jax.value_and_grad(function)(x)))
+        phi = evaluated(function)
         (old, slope), starts = phi(0.0), np.geomspace(1e-3, 1e3, 13)
         for most in (2, 30):
             tx = gd.scale_by_zoom_linesearch(most, **constants, stepsize_precision=1e-9)
