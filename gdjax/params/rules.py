@@ -143,7 +143,7 @@ def by_path(*patterns: str):
             errors.fail("by_path", must, pattern)
 
     def pick(params: Any, where: str) -> list[bool]:
-        names = list(_names(params))
+        names = _names(params)
         found = [_matches(pattern, names, where) for pattern in patterns]
         return [any(flags) for flags in zip(*found)] if found else [False] * len(names)
 
@@ -257,15 +257,17 @@ def _blank(leaves: list[Any], said: list[Any]) -> list[Any]:
 def _keys(params: Any) -> Iterator[tuple[tuple[str, ...], bool]]:
     """The path of each leaf as words, and whether its last word is the field `value` of a box."""
     for path, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=tree.is_none)[0]:
-        words = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
+        words = tree.words(path)
         boxed = isinstance(path[-1], jax.tree_util.GetAttrKey) if path else False
         yield words, boxed and words[-1] == "value"
 
 
-def _names(params: Any) -> Iterator[list[str]]:
+def _names(params: Any) -> list[list[str]]:
     """The names of each leaf: with the box that it is in, where it is in one, and without."""
-    for words, boxed in _keys(params):
-        yield ["/".join(words)] + (["/".join(words[:-1])] if boxed else [])
+    keys = list(_keys(params))
+    plain = tree.joined([words[:-1] if boxed else words for words, boxed in keys])
+    whole = tree.joined([words for words, _ in keys])
+    return [[a, b] if boxed else [a] for a, b, (_, boxed) in zip(whole, plain, keys)]
 
 
 def _matches(pattern: str, names: list[list[str]], where: str) -> list[bool]:

@@ -15,9 +15,10 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, trained, walk
 from gdjax.core.rule import tree
+from gdjax.core.rule.tree import joined, words
 from gdjax.params.rules import select
 from gdjax.state.find import nbytes
-from gdjax.state.names import named_leaves, parameter_of, words
+from gdjax.state.names import named_leaves, parameter_of
 
 __all__ = ["Explanation", "explain"]
 
@@ -137,8 +138,9 @@ def explain(tx: Any, params: Any) -> Explanation:
     """
     check_transformation("explain", "tx", tx, "Write explain(tx, params).")
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    lines = {words(path): _line(words(path), leaf) for path, leaf in leaves}
     by_path = {words(path): leaf for path, leaf in leaves}
+    names = joined(list(by_path))
+    lines = {path: _line(name, by_path[path]) for name, path in zip(names, by_path)}
     state = jax.eval_shape(tx.init, params)
     before: Any = None
     for visit in walk(tx, state, params):
@@ -155,11 +157,11 @@ def explain(tx: Any, params: Any) -> Explanation:
     return Explanation(list(lines.values()), count, nbytes(arrays), nbytes(state))
 
 
-def _line(path: tuple[str, ...], leaf: Any) -> Line:
+def _line(name: str, leaf: Any) -> Line:
     placed = getattr(leaf, "sharding", None)
     spec = str(getattr(placed, "spec", "")) if getattr(placed, "num_devices", 1) > 1 else ""
     spec = spec.replace("PartitionSpec", "")
-    return Line("/".join(path), jnp.shape(leaf), str(jnp.result_type(leaf)), sharding=spec)
+    return Line(name, jnp.shape(leaf), str(jnp.result_type(leaf)), sharding=spec)
 
 
 def _read(visit: Visit, lines: dict[tuple[str, ...], Line], entered: bool) -> None:

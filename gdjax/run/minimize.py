@@ -95,6 +95,12 @@ def minimize(
         errors.fail("minimize", "fun must be a function", fun, instead=hint, kind=TypeError)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         errors.fail("minimize", "steps must be a positive Python integer", steps)
+    leaves = jax.tree.leaves(params)
+    if leaves and not any(map(tree.differentiable, leaves)):
+        hint = "Write jax.tree.map(lambda x: jnp.asarray(x, float), params)."
+        must = "params must hold floating-point numbers, which can be moved"
+        got = ", ".join(sorted({str(jnp.result_type(x)) for x in leaves}))
+        errors.fail("minimize", must, got, instead=hint, kind=TypeError)
     if keep not in ("losses", "path"):
         errors.fail("minimize", 'keep must be "losses" or "path"', keep)
     if batches is not None and not callable(batches):

@@ -9,11 +9,12 @@ from gdjax.core.data.hyperparams import Number, Range, ScalarLike
 __all__ = ["Count", "Factor", "Fraction", "Scale", "Shrink", "Steps", "Value"]
 
 _POSITIVE = Range(low=0.0, open_low=True, scheduled=False)
+_LENGTH = Range(low=1.0, scheduled=False, whole=True)
 _SHARE = Range(low=0.0, high=1.0, scheduled=False)
 
 Value = Number  # what a schedule gives, in the units of the hyperparameter
-Steps = Annotated[ScalarLike, _POSITIVE]  # a length that is divided by
-Count = Annotated[ScalarLike, Range(low=0.0, scheduled=False)]  # a length or a place that may be 0
+Steps = Annotated[ScalarLike, _LENGTH]  # a length that is divided by
+Count = Annotated[ScalarLike, _LENGTH._replace(low=0.0)]  # a length or a place that may be 0
 Fraction = Annotated[ScalarLike, _SHARE]  # of a length
 Factor = Annotated[ScalarLike, _POSITIVE]  # of a value, or a power
 Scale = Annotated[ScalarLike, Range(low=0.0, scheduled=False)]  # a factor that may be 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.schedules.annotations import Count, Factor, Steps, Value
 from gdjax.schedules.interpolation import interpolate, lerp, real, remaining
 from gdjax.schedules.interpolation import power as raised
@@ -10,7 +10,7 @@ from gdjax.schedules.interpolation import power as raised
 __all__ = ["constant_schedule", "linear_schedule", "linear_to_zero", "polynomial_schedule"]
 
 
-@schedule
+@schedule_of_counts
 def constant_schedule(value: Value):
     """One value at every step: c(t) = c.
 
@@ -24,7 +24,7 @@ def constant_schedule(value: Value):
     return lambda step: real(value)
 
 
-@schedule
+@schedule_of_counts
 def linear_schedule(
     init_value: Value, end_value: Value, transition_steps: Count, transition_begin: Count = 0
 ):
@@ -53,7 +53,7 @@ def linear_schedule(
     return value
 
 
-@schedule
+@schedule_of_counts
 def linear_to_zero(init_value: Value, total_steps: Steps):
     """A straight line to zero.
 
@@ -72,7 +72,7 @@ def linear_to_zero(init_value: Value, total_steps: Steps):
     return lambda step: interpolate(step, 0, total_steps, init_value, 0.0)
 
 
-@schedule
+@schedule_of_counts
 def polynomial_schedule(
     init_value: Value,
     end_value: Value,

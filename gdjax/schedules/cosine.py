@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Range, ScalarLike
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Factor, Shrink, Steps, Value
 from gdjax.schedules.interpolation import (
@@ -30,7 +30,7 @@ __all__ = ["cosine_decay_schedule", "cosine_restarts_schedule", "sgdr_schedule"]
 Growth = Annotated[ScalarLike, Range(low=1.0, scheduled=False)]
 
 
-@schedule
+@schedule_of_counts
 def cosine_decay_schedule(
     init_value: Value, decay_steps: Steps, alpha: Value = 0.0, exponent: Factor = 1.0
 ):
@@ -63,7 +63,7 @@ def cosine_decay_schedule(
     return value
 
 
-@schedule
+@schedule_of_counts
 def cosine_restarts_schedule(
     init_value: Value,
     first_cycle_steps: Steps,
@@ -96,6 +96,7 @@ def cosine_restarts_schedule(
     """
 
     def value(step):
+        step = step.astype(float)
         first, growth = real(first_cycle_steps), real(cycle_mult) - 1
         cycle = _cycles_begun(jax.lax.stop_gradient(step), first, growth)
         begin, end = _restart(cycle, first, growth), _restart(cycle + 1, first, growth)
@@ -125,7 +126,7 @@ def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:
     return jnp.where(_restart(index, first, growth) > step, index - 1, index)
 
 
-@schedule
+@schedule_of_counts
 def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Value]]):
     """Cycles of warm-up and half a cosine, one after the other, each spelt out.
 

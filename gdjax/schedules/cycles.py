@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Factor, Fraction, Shrink, Steps, Value
 from gdjax.schedules.interpolation import (
+    after,
     cosine,
     cycle,
     geometric,
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-@schedule
+@schedule_of_counts
 def triangular_schedule(
     min_value: Value,
     max_value: Value,
@@ -65,13 +66,13 @@ def triangular_schedule(
         period = up + (up if down_steps is None else real(down_steps))
         index, since = cycle(step, period)
         rise, fall = 1 - remaining(since, 0, up), remaining(since, up, period)
-        height = geometric(cycle_decay, index) * geometric(step_decay, step)
+        height = geometric(cycle_decay, index) * geometric(step_decay, step.astype(float))
         return lerp(min_value, max_value, height * jnp.where(since < up, rise, fall))
 
     return value
 
 
-@schedule
+@schedule_of_counts
 def cosine_cycle_schedule(init_value: Value, end_value: Value, half_cycle_steps: Steps):
     """A cosine from one value to another and back, without end.
 
@@ -102,7 +103,7 @@ def cosine_cycle_schedule(init_value: Value, end_value: Value, half_cycle_steps:
     return value
 
 
-@schedule
+@schedule_of_counts
 def linear_onecycle_schedule(
     transition_steps: Steps,
     peak_value: Value,
@@ -147,13 +148,14 @@ def linear_onecycle_schedule(
         rise = interpolate(step, 0, top, first, peak_value)
         fall = interpolate(step, top, back, peak_value, first)
         final = interpolate(step, back, total, first, last)
-        out = jnp.where(step < top, rise, jnp.where(step < back, fall, final))
-        return jnp.where(step < total, out, last)  # also where a phase has no length
+        out = jnp.where(after(step, back) < 0, fall, final)
+        out = jnp.where(after(step, top) < 0, rise, out)
+        return jnp.where(after(step, total) < 0, out, last)  # also where a phase has no length
 
     return value
 
 
-@schedule
+@schedule_of_counts
 def cosine_onecycle_schedule(
     transition_steps: Steps,
     peak_value: Value,
@@ -189,8 +191,8 @@ def cosine_onecycle_schedule(
         top = snap_to_step(real(pct_start) * total)
         rise = interpolate(step, 0, top, first, peak_value, cosine)
         fall = interpolate(step, top, total, peak_value, last, cosine)
-        out = jnp.where(step < top, rise, fall)
-        return jnp.where(step < total, out, last)  # also where a phase has no length
+        out = jnp.where(after(step, top) < 0, rise, fall)
+        return jnp.where(after(step, total) < 0, out, last)  # also where a phase has no length
 
     return value
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.schedules.annotations import Count, Factor, Steps, Value
-from gdjax.schedules.interpolation import cycle, geometric, lerp, real, remaining
+from gdjax.schedules.interpolation import after, cycle, geometric, lerp, real, remaining
 
 __all__ = ["exponential_decay", "inverse_sqrt_schedule"]
 
 
-@schedule
+@schedule_of_counts
 def exponential_decay(
     init_value: Value,
     transition_steps: Steps,
@@ -42,8 +42,8 @@ def exponential_decay(
     """
 
     def value(step):
-        passed = jnp.maximum(step - real(transition_begin), 0)
-        times = cycle(passed, transition_steps)[0] if staircase else passed / real(transition_steps)
+        passed = jnp.maximum(after(step, transition_begin), 0)
+        times = cycle(passed, transition_steps)[0] if staircase else passed.astype(float) / real(transition_steps)
         decayed = real(init_value) * geometric(decay_rate, times)
         if end_value is None:
             return decayed
@@ -54,7 +54,7 @@ def exponential_decay(
     return value
 
 
-@schedule
+@schedule_of_counts
 def inverse_sqrt_schedule(peak_value: Value, warmup_steps: Steps):
     """Linear warm-up from zero, then decay by the inverse root of the step; of Transformers.
 
@@ -77,7 +77,7 @@ def inverse_sqrt_schedule(peak_value: Value, warmup_steps: Steps):
     def value(step):
         warmup = real(warmup_steps)
         rise = lerp(peak_value, 0.0, remaining(step, 0, warmup))
-        fall = real(peak_value) * jnp.sqrt(warmup / jnp.maximum(step, warmup))
-        return jnp.where(step < warmup, rise, fall)
+        fall = real(peak_value) * jnp.sqrt(warmup / jnp.maximum(step.astype(float), warmup))
+        return jnp.where(after(step, warmup) < 0, rise, fall)
 
     return value

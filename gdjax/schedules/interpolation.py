@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.hyperparams import is_number
-from gdjax.core.data.schedule import Live
+from gdjax.core.data.schedule import Live, Schedule
 from gdjax.core.rule import errors
 
 __all__ = [
+    "after",
     "at",
     "cosine",
     "cycle",
@@ -27,6 +28,7 @@ __all__ = [
     "real",
     "remaining",
     "snap_to_step",
+    "whole",
 ]
 
 Ease = Callable[[jax.Array], jax.Array]
@@ -49,7 +51,25 @@ def judge_schedule(name: str, what: str, value: Any) -> None:
 
 def at(schedule: Any, step: jax.Array) -> jax.Array:
     """The value of a schedule, of any function of the step, or of a number."""
-    return jnp.asarray(schedule(step) if callable(schedule) else schedule).astype(float)
+    if callable(schedule):  # one of another library gets a floating-point array
+        schedule = schedule(step if isinstance(schedule, Schedule) else step.astype(float))
+    return jnp.asarray(schedule).astype(float)
+
+
+def whole(x: Any) -> int | None:
+    """The integer that a number is, where it is known and one that int32 has."""
+    if isinstance(x, jax.core.Tracer) or np.ndim(x) or not is_number(x):
+        return None
+    x = np.asarray(x).item()
+    return int(x) if isinstance(x, (int, float)) and x == x // 1 and abs(x) < 2**31 else None
+
+
+def after(step: jax.Array, place: Any) -> jax.Array:
+    """The steps since a place, less than 0 before it; integers where both are, so nothing rounds."""
+    known = whole(place)
+    if known is None or not jnp.issubdtype(step.dtype, jnp.integer):
+        return step.astype(float) - real(place)
+    return step - jnp.asarray(known, step.dtype)
 
 
 def real(x: Any) -> Any:
@@ -60,11 +80,13 @@ def real(x: Any) -> Any:
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
 
 
-def snap_to_step(x: Any) -> jax.Array:
+def snap_to_step(x: Any) -> Any:
     """Snaps a point on the axis of steps to a whole step if only rounding keeps it from one.
 
     0.29 · 100 is 28.999999999999996 in float64; the phase that begins there begins at step 29.
     """
+    if isinstance(x, (int, float)):
+        return round(x) if abs(round(x) - x) <= 32 * np.finfo(float).eps * abs(x) else x
     x = jnp.asarray(x).astype(float)
     off = jax.lax.stop_gradient(jnp.round(x) - x)
     return x + jnp.where(jnp.abs(off) <= 32 * jnp.finfo(x.dtype).eps * jnp.abs(x), off, 0)
@@ -82,13 +104,13 @@ def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease | None = None) -
     half is measured from its own end: t · (1/T), which compilers make of t / T, need not be 1 at
     t = T. Of a way of no length everything is left.
     """
-    begin, end = real(begin), real(end)
-    is_way = end > begin
-    end = jnp.where(is_way, end, begin + 1)
-    step = jnp.where(is_way, jnp.clip(step, begin, end), begin)
-    length = end - begin
-    done, left = (step - begin) / length, (end - step) / length
-    early = done < 0.5
+    length = real(end) - real(begin)
+    is_way = jnp.asarray(length > 0)
+    length = jnp.where(is_way, length, 1)
+    done = jnp.clip(after(step, begin).astype(float), 0, length) / length
+    left = jnp.clip(-after(step, end).astype(float), 0, length) / length
+    early = (done < 0.5) | ~is_way
+    done, left = jnp.where(is_way, done, 0), jnp.where(is_way, left, 1)
     if ease is not None:
         done, left = ease(done), ease(left)
     return jnp.where(early, 1 - done, left)
@@ -125,7 +147,11 @@ def geometric(rate: Any, exponent: jax.Array) -> jax.Array:
 
 def cycle(step: jax.Array, period: Any) -> tuple[jax.Array, jax.Array]:
     """How many periods have passed, and the steps since the last of them; exact at multiples."""
-    period = real(period)
+    known = whole(period)
+    if known and jnp.issubdtype(step.dtype, jnp.integer):
+        known = jnp.asarray(known, step.dtype)
+        return (step // known).astype(float), (step % known).astype(float)
+    step, period = step.astype(float), real(period)
     past = jax.lax.stop_gradient(step - jnp.fmod(step, period))
     index = jax.lax.stop_gradient(jnp.round(past / period))
     return index, step - index * period

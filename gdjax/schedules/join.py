@@ -9,15 +9,15 @@ from typing import Any
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Hyperparam
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Count, Value
-from gdjax.schedules.interpolation import at, interpolate, judge, judge_schedule, real
+from gdjax.schedules.interpolation import after, at, interpolate, judge, judge_schedule, real
 
 __all__ = ["join_schedules", "warmup"]
 
 
-@schedule
+@schedule_of_counts
 def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count]):
     """Schedules one after the other, each from its own step 0.
 
@@ -56,15 +56,16 @@ def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count])
 
 def joined(step: Any, schedules: Sequence[Any], boundaries: Sequence[Any]) -> Any:
     """The value of the schedule in whose stretch each step lies."""
-    begins = [0, *map(real, boundaries)]
-    out = at(schedules[-1], jnp.maximum(step - begins[-1], 0))
-    stretches = list(zip(schedules, begins, begins[1:]))
-    for each, begin, end in reversed(stretches):
-        out = jnp.where(step < end, at(each, jnp.clip(step, begin, end) - begin), out)
+    begins = [0, *boundaries]
+    out = at(schedules[-1], jnp.maximum(after(step, begins[-1]), 0))
+    for each, begin, end in reversed(list(zip(schedules, begins, begins[1:]))):
+        since = jnp.maximum(after(step, begin), 0)
+        last = jnp.asarray(real(end) - real(begin)).astype(since.dtype)
+        out = jnp.where(after(step, end) < 0, at(each, jnp.minimum(since, last)), out)
     return out
 
 
-@schedule
+@schedule_of_counts
 def warmup(schedule: Hyperparam, steps: Count, init_value: Value = 0.0):
     """Linear warm-up in front of any schedule, which then begins at its own step 0.
 
@@ -93,6 +94,7 @@ def warmup(schedule: Hyperparam, steps: Count, init_value: Value = 0.0):
 
     def value(step):
         rise = interpolate(step, 0, steps, init_value, at(schedule, jnp.zeros_like(step)))
-        return jnp.where(step < real(steps), rise, at(schedule, jnp.maximum(step - real(steps), 0)))
+        since = after(step, steps)
+        return jnp.where(since < 0, rise, at(schedule, jnp.maximum(since, 0)))
 
     return value

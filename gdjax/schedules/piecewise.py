@@ -9,10 +9,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.core.rule import errors
 from gdjax.schedules.annotations import Scale, Value
-from gdjax.schedules.interpolation import cosine, interpolate, real
+from gdjax.schedules.interpolation import after, cosine, interpolate, real
 
 __all__ = ["piecewise_constant_schedule", "piecewise_interpolate_schedule"]
 
@@ -42,7 +42,7 @@ def _is_step(step: Any) -> bool:
     return isinstance(step, numbers.Real) and not isinstance(step, bool) and float(step) >= 0
 
 
-@schedule
+@schedule_of_counts
 def piecewise_constant_schedule(
     init_value: Value, boundaries_and_scales: Mapping[int, Scale] | None = None
 ):
@@ -67,13 +67,13 @@ def piecewise_constant_schedule(
     def value(step):
         out = knots[0][1]
         for begin, reached in knots[1:]:
-            out = jnp.where(step >= begin, reached, out)
+            out = jnp.where(after(step, begin) >= 0, reached, out)
         return out
 
     return value
 
 
-@schedule
+@schedule_of_counts
 def piecewise_interpolate_schedule(
     interpolate_type: str,
     init_value: Value,
@@ -112,7 +112,7 @@ def piecewise_interpolate_schedule(
     def value(step):
         out = knots[-1][1]
         for (begin, first), (end, last) in reversed(list(itertools.pairwise(knots))):
-            out = jnp.where(step < end, interpolate(step, begin, end, first, last, ease), out)
+            out = jnp.where(after(step, end) < 0, interpolate(step, begin, end, first, last, ease), out)
         return out
 
     return value

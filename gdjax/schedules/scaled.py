@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gdjax.core.data.hyperparams import Hyperparam
-from gdjax.core.data.recipe import Recipe
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import Schedule, schedule_of_counts
 from gdjax.schedules.annotations import Value
 from gdjax.schedules.interpolation import at, judge_schedule, real
 
 __all__ = ["scaled_schedule"]
 
 
-@schedule
+@schedule_of_counts
 def scaled_schedule(schedule: Hyperparam, factor: Value):
     """Another schedule times a factor, the same at all steps.
 
@@ -30,5 +31,9 @@ def scaled_schedule(schedule: Hyperparam, factor: Value):
         TypeError: `schedule` is none of these.
     """
     judge_schedule("scaled_schedule", "schedule", schedule)
-    ours = isinstance(schedule, Recipe)
-    return lambda step: real(factor) * at(schedule, step if ours else step.astype(int))
+    ours = isinstance(schedule, Schedule)
+    return lambda step: real(factor) * at(schedule if ours else _of_integers(schedule), step)
+
+
+def _of_integers(schedule: Any) -> Any:
+    return (lambda step: schedule(step.astype(int))) if callable(schedule) else schedule

@@ -6,12 +6,13 @@ import operator
 
 import jax.numpy as jnp
 
-from gdjax.core.data.schedule import schedule
+from gdjax.core.data.schedule import schedule_of_counts
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import safe_sqrt
 from gdjax.schedules.annotations import Count, Factor, Fraction, Steps, Value
 from gdjax.schedules.decays import exponential_decay
 from gdjax.schedules.interpolation import (
+    after,
     cosine,
     interpolate,
     judge,
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-@schedule
+@schedule_of_counts
 def warmup_constant_schedule(init_value: Value, peak_value: Value, warmup_steps: Count):
     """Linear warm-up, then one value.
 
@@ -51,12 +52,12 @@ def warmup_constant_schedule(init_value: Value, peak_value: Value, warmup_steps:
 
     def value(step):
         rise = interpolate(step, 0, warmup_steps, init_value, peak_value)
-        return jnp.where(step < real(warmup_steps), rise, real(peak_value))
+        return jnp.where(after(step, warmup_steps) < 0, rise, real(peak_value))
 
     return value
 
 
-@schedule
+@schedule_of_counts
 def warmup_cosine_decay_schedule(
     init_value: Value,
     peak_value: Value,
@@ -99,12 +100,12 @@ def warmup_cosine_decay_schedule(
         if not isinstance(exponent, (int, float)) or exponent != 1:
             left = power(left, exponent)
         fall = lerp(end_value, peak_value, left)
-        return jnp.where(step < real(warmup_steps), rise, fall)
+        return jnp.where(after(step, warmup_steps) < 0, rise, fall)
 
     return value
 
 
-@schedule
+@schedule_of_counts
 def warmup_exponential_decay_schedule(
     init_value: Value,
     peak_value: Value,
@@ -159,7 +160,7 @@ _SHAPES = {
 }
 
 
-@schedule
+@schedule_of_counts
 def warmup_stable_decay_schedule(
     peak_value: Value,
     total_steps: Steps,
@@ -212,6 +213,6 @@ def warmup_stable_decay_schedule(
         risen, falls = snap_to_step(real(warmup) * total), snap_to_step(total - real(decay) * total)
         rise = interpolate(step, 0, risen, init_value, peak_value)
         fall = lerp(end_value, peak_value, _SHAPES[shape](step, falls, total))
-        return jnp.where(step < risen, rise, fall)
+        return jnp.where(after(step, risen) < 0, rise, fall)
 
     return value

@@ -14,6 +14,7 @@ from gdjax.core.engine.numbers import InjectHyperparamsState
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors
+from gdjax.core.rule.tree import joined
 
 __all__ = ["hyperparams", "set_hyperparams"]
 
@@ -37,11 +38,13 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
         A flat dict: `learning_rate`, or `opt/learning_rate` inside a chain, of scalars.
     """
     check_transformation("hyperparams", "tx", tx, "Write hyperparams(tx, state).")
-    values: dict[str, jax.Array] = {}
-    for visit in walk(tx, state):
-        if visit.given:
-            values.update({_path(visit, k): jnp.asarray(x) for k, x in _numbers(visit).items()})
-    return values
+    found = {
+        (*visit.path, name): jnp.asarray(x)
+        for visit in walk(tx, state)
+        if visit.given
+        for name, x in _numbers(visit).items()
+    }
+    return dict(zip(joined(list(found)), found.values()))
 
 
 def _numbers(visit: Visit) -> dict[str, Any]:
@@ -51,10 +54,6 @@ def _numbers(visit: Visit) -> dict[str, Any]:
     given = {name: visit.tx.arguments[name] for name in visit.tx.numbers}
     last = visit.moving.hyperparams if visit.moving is not None else {}
     return {**{k: v for k, v in given.items() if v is not None}, **last}
-
-
-def _path(visit: Visit, name: str) -> str:
-    return "/".join((*visit.path, name))
 
 
 def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None, **named: Any):
@@ -71,7 +70,8 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
         tx: The transformation that made the state.
         state: Its state, which is not changed.
         values: New values by the names that `hyperparams` gives.
-        **named: The same, for names without a slash.
+        **named: The same, for names without a slash. The end of a name is enough where one
+            hyperparameter alone has it: `learning_rate` for `opt/learning_rate`.
 
     Returns:
         The new state, of the same structure, shapes and dtypes.
@@ -83,23 +83,31 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
     hint = "Write set_hyperparams(tx, state, values)."
     check_transformation("set_hyperparams", "tx", tx, hint)
     wanted = {**(values or {}), **named}
+    found = [
+        (visit, name)
+        for visit in walk(tx, state)
+        if visit.moving is not None and visit.given
+        for name in visit.moving.hyperparams
+        if isinstance(visit.tx.arguments[name], Live)
+    ]
+    live = dict(zip(joined([(*visit.path, name) for visit, name in found]), found))
     changed: dict[int, InjectHyperparamsState] = {}
-    live: list[str] = []
-    for visit in walk(tx, state):
-        if visit.moving is None or not visit.given:
-            continue
-        last, given = visit.moving.hyperparams, visit.tx.arguments
-        own = {n: _path(visit, n) for n in last if isinstance(given[n], Live)}
-        live += own.values()
-        new = {n: _set(visit.tx, n, last[n], wanted[at]) for n, at in own.items() if at in wanted}
-        if new:
-            changed[id(visit.moving)] = visit.moving._replace(hyperparams={**last, **new})
-    if unknown := [name for name in wanted if name not in live]:
-        hint = errors.nearest(unknown[0], live) or "Write live(value) where the factory is called."
-        raise KeyError(
-            f"set_hyperparams: names must be those of live ones, got {unknown[0]}. {hint}"
-        )
+    for given, value in wanted.items():
+        visit, name = live[_whole(given, live)]
+        moving = changed.get(id(visit.moving), visit.moving)
+        new = {name: _set(visit.tx, name, moving.hyperparams[name], value)}
+        changed[id(visit.moving)] = moving._replace(hyperparams={**moving.hyperparams, **new})
     return _rebuild(state, changed)
+
+
+def _whole(name: str, live: Mapping[str, Any]) -> str:
+    """The name of a live hyperparameter, which may be given by its end where one alone has that."""
+    ends = [name] if name in live else [one for one in live if one.endswith(f"/{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    hint = f"Write one of {', '.join(ends)}." if ends else errors.nearest(name, live)
+    hint = hint or "Write live(value) where the factory is called."
+    raise KeyError(f"set_hyperparams: names must be those of live ones, got {name}. {hint}")
 
 
 def _set(tx: GradientTransformation, name: str, old: jax.Array, value: Any) -> jax.Array:

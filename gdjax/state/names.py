@@ -18,9 +18,9 @@ from gdjax.core.engine.transformation import name_of
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule.roles import Role, roles_of
-from gdjax.core.rule.tree import differentiable
+from gdjax.core.rule.tree import differentiable, joined, words
 
-__all__ = ["Name", "named_leaves", "parameter_of", "words"]
+__all__ = ["Name", "named_leaves", "parameter_of"]
 
 
 class Name(NamedTuple):
@@ -32,11 +32,17 @@ class Name(NamedTuple):
     path: tuple[str, ...]  # the field, and the place in it
     moves: bool = False  # whether it is the count or a value of a hyperparameter that moves
     role: Role | None = None  # what the annotation of the field says of it
+    text: str = ""  # how it is written, where its words with slashes are those of another
 
     def __str__(self) -> str:
         """Written with slashes."""
+        return self.text or "/".join(self.words)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The whole path."""
         owner = f"{self.owner}_{self.number}" if self.number else self.owner
-        return "/".join((*self.prefix, owner, *self.path))
+        return (*self.prefix, owner, *self.path)
 
 
 class _Place:
@@ -63,7 +69,9 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
             names[index] = Name(prefix, owner, number, path, moves, role)
         if own:
             numbers[prefix, owner] = number + 1
-    return [(names[i], leaf) for i, leaf in enumerate(leaves)]
+    ordered = [names[i] for i in range(len(leaves))]
+    texts = joined([name.words for name in ordered])
+    return [(name._replace(text=text), x) for name, text, x in zip(ordered, texts, leaves)]
 
 
 def _owned(tx: Any, state: Any) -> Iterator[tuple]:
@@ -86,11 +94,6 @@ def _owned(tx: Any, state: Any) -> Iterator[tuple]:
 def _places(state: Any) -> list[tuple[tuple[str, ...], int]]:
     found = jax.tree_util.tree_flatten_with_path(state)[0]
     return [(words(path), place.index) for path, place in found]
-
-
-def words(path: Any) -> tuple[str, ...]:
-    """The keys of a path of JAX."""
-    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
 
 
 def parameter_of(

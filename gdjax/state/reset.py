@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors
+from gdjax.core.rule.tree import joined, words
 from gdjax.params.rules import select
-from gdjax.state.names import named_leaves, parameter_of, words
+from gdjax.state.names import named_leaves, parameter_of
 
 __all__ = ["reset"]
 
@@ -63,7 +64,7 @@ def _flags(params: Any, by_path: dict[tuple[str, ...], Any], where: Any) -> dict
     is_rows = isinstance(where, dict) and any(jnp.ndim(x) for x in where.values())
     if not is_rows:
         return dict(zip(by_path, jax.tree.leaves(select(params, where, "reset"))))
-    names = {"/".join(path): path for path in by_path}
+    names = dict(zip(joined(list(by_path)), by_path))
     flags = {}
     for name, rows in where.items():
         if name not in names:

@@ -198,7 +198,7 @@ def _spellings(name: Name) -> Iterator[str]:
     yield str(name)
     if name.moves:
         for old in former(name.path[-1]):
-            yield str(name._replace(path=(*name.path[:-1], old)))
+            yield str(name._replace(path=(*name.path[:-1], old), text=""))
 
 
 def _form(x: Any) -> dict[str, Any]:

@@ -1,7 +1,29 @@
 """The namespace `optax.losses`."""
 
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
 from gdjax.compat.optax.names import NAMES, namespace
+from gdjax.losses import classification as _classification
 
 __all__ = NAMES["losses"]
+
+
+def softmax_cross_entropy_with_integer_labels(
+    logits: Any, labels: Any, axis: int | tuple[int, ...] = -1, where: Any = None
+) -> jax.Array:
+    """Cross entropy of labels that are indices: −1 is the last class, as in optax, and not NaN."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    classes = math.prod(jnp.shape(logits)[i] for i in axes)
+    labels = jnp.asarray(labels)
+    labels = jnp.where(labels < 0, labels + jnp.asarray(classes, labels.dtype), labels)
+    loss = _classification.softmax_cross_entropy_with_integer_labels
+    return loss(logits, labels, axis, where)
+
 
 __getattr__, __dir__ = namespace("losses", ("gdjax.losses",))

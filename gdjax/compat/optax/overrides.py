@@ -294,17 +294,15 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: Any = None,
 ) -> Any:
-    """Adafactor; its momentum averages the steps before their sign is turned."""
+    """Adafactor; its momentum averages the steps before their sign is turned, and its decay is one
+    of the steps: the learning rate is no factor of it.
+    """
     numbers = (learning_rate, min_dim_size_to_factor, decay_rate, decay_offset)
-    more = (multiply_by_parameter_scale, clipping_threshold)
-    last = (dtype_momentum, weight_decay_rate, eps, factored, weight_decay_mask)
-    if momentum is None:
-        return _adafactor.adafactor(*numbers, *more, None, *last)
-    without = _adafactor.adafactor(*numbers, *more, None, None, None, eps, factored)
-    average = _momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum)
-    decay = (
-        []
-        if weight_decay_rate is None
-        else [_decay.add_decayed_weights(weight_decay_rate, weight_decay_mask)]
-    )
-    return _chain(without, _basic.scale(-1.0), average, *decay, _basic.scale(-1.0))
+    more = (multiply_by_parameter_scale, clipping_threshold, None, None, None, eps, factored)
+    steps = _adafactor.adafactor(*numbers, *more)
+    after = []
+    if momentum is not None:
+        after.append(_momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum))
+    if weight_decay_rate is not None:
+        after.append(_decay.add_decayed_weights(weight_decay_rate, weight_decay_mask))
+    return _chain(steps, _basic.scale(-1.0), *after, _basic.scale(-1.0)) if after else steps

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from gdjax.compat.namespacing import named
 from gdjax.core.data.hyperparams import Hyperparam, Number
 from gdjax.core.data.schedule import schedule
@@ -18,7 +20,7 @@ from gdjax.schedules.basic import constant_schedule, linear_schedule, polynomial
 from gdjax.schedules.cosine import cosine_decay_schedule, cosine_restarts_schedule
 from gdjax.schedules.cycles import cosine_cycle_schedule, triangular_schedule
 from gdjax.schedules.decays import exponential_decay
-from gdjax.schedules.interpolation import at
+from gdjax.schedules.interpolation import at, cosine, interpolate
 from gdjax.schedules.join import join_schedules
 from gdjax.schedules.piecewise import piecewise_constant_schedule
 
@@ -146,14 +148,22 @@ def OneCycleLR(
     if three_phase:
         values, ends = [first, peak, first, last], [0, top, 2 * top, end]
 
-    def phase(a: Any, b: Any, steps: float) -> Any:
-        if anneal_strategy == "linear":
-            return linear_schedule(a, b, steps)
-        return cosine_decay_schedule(a, steps, alpha=b / a)
+    return one_cycle(values, ends, anneal_strategy == "cos")
 
-    lengths = [b - a for a, b in zip(ends, ends[1:])]
-    phases = [phase(a, b, n) for a, b, n in zip(values, values[1:], lengths)]
-    return join_schedules(phases, ends[1:-1])
+
+@named("torch", schedule)
+def one_cycle(values: Sequence[Number], ends: Sequence[Number], rounded: bool):
+    """From value to value, each reached at a point that may lie between two steps."""
+    ways = list(zip(values, values[1:], ends, ends[1:]))
+
+    def value(step):
+        out = jnp.asarray(values[-1])
+        for first, last, begin, end in reversed(ways):
+            way = interpolate(step, begin, end, first, last, cosine if rounded else None)
+            out = jnp.where(step < end, way, out)
+        return out
+
+    return value
 
 
 @named("torch", schedule)

@@ -134,9 +134,25 @@ class Factory:
         """Judges the numbers that are known; traced ones are not judged."""
         for name, value in arguments.items():
             if name in self.ranges:
-                self._judge(name, self.ranges[name], value, top=True)
+                try:
+                    self._judge(name, self.ranges[name], value, top=True)
+                except ValueError as error:
+                    if other := self._swapped(name, arguments):
+                        error.args = (f"{error.args[0]} Are {name} and {other} swapped?",)
+                    raise
             elif self.signature.parameters[name].annotation in _PLAIN:
                 self._judge_plain(name, value)
+
+    def _swapped(self, length: str, arguments: Mapping[str, Any]) -> str | None:
+        """An argument that could be the length which another is not."""
+        number = lambda name: isinstance(arguments[name], (int, float))
+        if not self.ranges[length].whole or not number(length):
+            return None
+        for name in filter(number, arguments):
+            within, value = self.ranges.get(name), arguments[name]
+            if within and not within.whole and value > 1 and self.ranges[length].holds(value):
+                return name
+        return None
 
     def _judge_plain(self, name: str, value: Any) -> None:
         """An argument that is annotated as a plain number, or not at all, does not move."""

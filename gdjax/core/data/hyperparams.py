@@ -20,11 +20,12 @@ class Range(NamedTuple):
     open_high: bool = False
     scheduled: bool = True
     role: str = ""  # what it does, where others ask: "learning rate", "weight decay"
+    whole: bool = False  # a number of steps
 
     def __str__(self) -> str:
         """Writes the interval as mathematics does."""
         left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
+        return f"{left}{self.low:g}, {self.high:g}{right}{' and be whole' * self.whole}"
 
     def holds(self, value: Any) -> bool:
         """Tells whether every entry of a concrete value lies in the interval; NaN does not."""
@@ -34,7 +35,8 @@ class Range(NamedTuple):
         x = x.astype(np.float64)
         above = x > self.low if self.open_low else x >= self.low
         below = x < self.high if self.open_high else x <= self.high
-        return bool(np.all(above & below))
+        rounded = np.isclose(x, np.round(x), rtol=1e-12, atol=0) if self.whole else True
+        return bool(np.all(above & below & rounded))
 
     @property
     def example(self) -> float:

@@ -33,11 +33,19 @@ class Schedule(Recipe):
     def _try(self) -> None:
         self._function()
 
+    def _step(self, count: jax.Array) -> jax.Array:
+        return count.astype(float)
+
     def __call__(self, count: Any) -> jax.Array:
         """The value at step `count`, in the shape of `count`; the first step is 0."""
-        step = jnp.asarray(count).astype(float)
-        value = jnp.asarray(self._function()(step)).astype(float)
+        step = jnp.asarray(count)
+        value = jnp.asarray(self._function()(self._step(step))).astype(float)
         return jnp.broadcast_to(value, jnp.shape(step)) if jnp.ndim(value) == 0 else value
+
+
+class _OfCounts(Schedule):
+    def _step(self, count: jax.Array) -> jax.Array:
+        return count
 
 
 def _weakened(x: Any) -> Any:
@@ -63,6 +71,14 @@ def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
     Array(0.25, dtype=float32)
     """
     return factory(function, Schedule, "schedule")
+
+
+def schedule_of_counts(function: Callable[P, Any]) -> Callable[P, Schedule]:
+    """As `schedule`, but the inner function gets the step as it came, a whole number as an integer.
+
+    For what compares steps with places given as whole numbers: float32 has no 2²⁴ + 1.
+    """
+    return factory(function, _OfCounts, "schedule")
 
 
 class Live(Recipe):

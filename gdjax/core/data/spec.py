@@ -8,7 +8,9 @@ not of gdjax stands with its module, `{"mylib:adamw": ...}`: a name alone means 
 from __future__ import annotations
 
 import inspect
+import math
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,7 +25,7 @@ from gdjax.core.data.recipe import CATALOGUE, Recipe, factories
 from gdjax.core.rule import errors
 
 # How values are written that JSON has no word for; none of these names a factory.
-_TAGS = ("array", "complex", "dict", "dtype", "function", "partition_spec", "tuple")
+_TAGS = ("array", "complex", "dict", "dtype", "float", "function", "partition_spec", "tuple")
 
 
 def spec(value: Any) -> Any:
@@ -38,10 +40,12 @@ def spec(value: Any) -> Any:
     """
     if isinstance(value, Recipe):
         return {value.factory.key: _arguments(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)) and not is_array(value):
         return value
     if isinstance(value, complex):
-        return {"complex": [value.real, value.imag]}
+        return {"complex": _finite([value.real, value.imag])}
     if isinstance(value, list):
         return [spec(v) for v in value]
     if isinstance(value, PartitionSpec):
@@ -67,18 +71,25 @@ def spec(value: Any) -> Any:
 def _array(value: Any) -> dict[str, Any]:
     data, dtype = np.asarray(value), str(value.dtype)
     if data.dtype.kind == "c":
-        return {"array": [data.real.tolist(), data.imag.tolist()], "dtype": dtype}
+        return {"array": _finite([data.real.tolist(), data.imag.tolist()]), "dtype": dtype}
     if data.dtype.kind not in "biuf":  # bfloat16 and its kin
         data = data.astype(np.float32)
-    return {"array": data.tolist(), "dtype": dtype}
+    return {"array": _finite(data.tolist()), "dtype": dtype}
+
+
+def _finite(data: Any) -> Any:
+    """Numbers in lists, with those as text that JSON has no word for: "inf", "nan"."""
+    if isinstance(data, list):
+        return [_finite(x) for x in data]
+    return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _read_array(data: Any, dtype: Any) -> Any:
     dtype = jnp.dtype(dtype)
     if dtype.kind == "c":
-        real, imag = map(np.asarray, data)
+        real, imag = (np.asarray(x, float) for x in data)
         data = real + 1j * imag
-    array = np.asarray(data, dtype)
+    array = np.asarray(data, float if dtype.kind not in "biuf" else dtype).astype(dtype)
     narrowed = jax.dtypes.canonicalize_dtype(dtype) != dtype  # float64 without x64
     return array if narrowed else jnp.asarray(array)
 
@@ -109,11 +120,23 @@ def build(data: Any) -> Any:
 
     Raises:
         ValueError: No factory has that name, or an argument is wrong; the message says the nearest.
+        TypeError: The data are text.
     """
-    if isinstance(data, list):
-        return [build(v) for v in data]
-    if not isinstance(data, dict):
-        return data
+    if isinstance(data, str):
+        hint = "Write json.loads(text), or gdjax.lab.catalogue.read(text) for a call."
+        errors.fail("build", "data must be what spec gives", data, instead=hint, kind=TypeError)
+    return _build(data)
+
+
+def _build(data: Any) -> Any:
+    if isinstance(data, Mapping):  # as those of YAML and OmegaConf are, too
+        return _call({str(k): v for k, v in data.items()})
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        return [_build(v) for v in data]
+    return data
+
+
+def _call(data: dict[str, Any]) -> Any:
     if "array" in data:
         return _read_array(data["array"], data["dtype"])
     if len(data) != 1:
@@ -123,17 +146,17 @@ def build(data: Any) -> Any:
     if name in _TAGS:
         return _tagged(name, given)
     made = _factory(str(name))
-    if isinstance(given, list):
-        return made.call(*map(build, given))
-    if not isinstance(given, dict):
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return made.call(*map(_build, given))
+    if not isinstance(given, Mapping):
         errors.fail("build", f"the arguments of {name} must be a dict or a list", given)
-    args = [build(v) for k, values in given.items() if k.startswith("*") for v in values]
+    args = [_build(v) for k, values in given.items() if k.startswith("*") for v in values]
     lead = []
     if args:  # what stands before *args has to be given by position
         parameters = made.signature.parameters.values()
         lead = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in given]
-    named = {k: build(v) for k, v in given.items() if not k.startswith("*") and k not in lead}
-    return made.call(*(build(given[k]) for k in lead), *args, **named)
+    named = {k: _build(v) for k, v in given.items() if not k.startswith("*") and k not in lead}
+    return made.call(*(_build(given[k]) for k in lead), *args, **named)
 
 
 def _factory(key: str) -> Factory:
@@ -158,13 +181,15 @@ def _factory(key: str) -> Factory:
 
 def _tagged(name: str, given: Any) -> Any:
     if name == "complex":
-        return complex(*given)
+        return complex(*map(float, given))
+    if name == "float":
+        return float(given)
     if name == "partition_spec":
-        return PartitionSpec(*map(build, given))
+        return PartitionSpec(*map(_build, given))
     if name == "tuple":
-        return tuple(build(v) for v in given)
+        return tuple(_build(v) for v in given)
     if name == "dict":
-        return {build(k): build(v) for k, v in given}
+        return {_build(k): _build(v) for k, v in given}
     if name == "dtype":
         return jnp.dtype(given)
     found = _find(given)

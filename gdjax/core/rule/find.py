@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gdjax.core.rule import errors
+from gdjax.core.rule.tree import joined
 
 
 def find(state: Any, name_or_type: str | type) -> Any:
@@ -35,7 +36,8 @@ def find_all(state: Any, name_or_type: str | type) -> dict[str, Any]:
     >>> list(gd.state.find_all(tx.init(jnp.zeros(2)), "count"))
     ['ema/count', 'opt/0/count']
     """
-    return {"/".join(path): node for path, node in _matches(state, name_or_type)}
+    found = list(_matches(state, name_or_type))
+    return dict(zip(joined([path for path, _ in found]), (node for _, node in found)))
 
 
 def locate(state: Any, wanted: str | type, where: str) -> tuple[tuple[str, ...], Any]:

@@ -5,9 +5,10 @@ What is not differentiable (None, float0, integer, key leaves) is passed over ev
 
 from __future__ import annotations
 
+import collections
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,7 +28,30 @@ is_none = functools.partial(operator.is_, None)
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
     """Names the leaves: `dense/kernel`, `layers/0/bias`; the empty string for a bare array."""
     keys = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
-    return [jax.tree_util.keystr(key, simple=True, separator="/") for key, _ in keys]
+    return joined([words(key) for key, _ in keys])
+
+
+def words(path: Any) -> tuple[str, ...]:
+    """The keys of a path of JAX."""
+    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
+
+
+def joined(paths: Sequence[tuple[str, ...]]) -> list[str]:
+    """Writes paths with slashes, no two alike.
+
+    Where two would be, a slash inside of a key is written `~1` and a tilde `~0`, as in a JSON
+    pointer (RFC 6901).
+
+    >>> joined([("a/b", "c"), ("a", "b/c"), ("d/e",)])
+    ['a~1b/c', 'a/b~1c', 'd/e']
+    """
+    names = ["/".join(path) for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    often = collections.Counter(names)
+    escape = lambda key: key.replace("~", "~0").replace("/", "~1")
+    apart = ["/".join(escape(key) for key in path) for path in paths]
+    return [own if often[name] > 1 else name for name, own in zip(names, apart)]
 
 
 def _align(
@@ -214,8 +238,13 @@ def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
 
 
 def vdot(a: Any, b: Any) -> jax.Array:
-    """Sum over all leaves of Re(conj(a)·b), [] float32 or wider; works on sharded leaves."""
-    return total(map(lambda x, y: jnp.sum(jnp.real(jnp.conj(x) * y)), a, b))
+    """Sum over the leaves that both have of Re(conj(a)·b), [] float32 or wider."""
+
+
+    def product(x: Any, y: Any) -> Any:
+        return jnp.zeros([]) if y is None else jnp.sum(jnp.real(jnp.conj(x) * y))
+
+    return total(map(product, a, b))
 
 
 def absolute_sum(tree: Any) -> jax.Array:
