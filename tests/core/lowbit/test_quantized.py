@@ -32,7 +32,7 @@ def test_stored_twice_is_stored_once(shape, format, square):
 
 @BOTH
 @pytest.mark.parametrize("format", CODEBOOKS)
-@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16, jnp.float64), ids=str)
+@pytest.mark.parametrize("dtype", first(1, (jnp.bfloat16, jnp.float16, jnp.float64)), ids=str)
 def test_other_dtypes(dtype, format, square, x64):
     x = normal((4, 512), square=square).astype(dtype)
     once = stored_as(x, format, square)
@@ -143,7 +143,8 @@ def test_it_is_a_pytree_that_says_its_form(format):
     assert jax.eval_shape(Quantized.value, abstract).shape == (6, 40)
 
 
-@pytest.mark.parametrize("format", first(1, FORMATS))
+@pytest.mark.slow
+@pytest.mark.parametrize("format", FORMATS)
 def test_more_axes_in_front(format):
     """What vmap makes is read and written outside of it too."""
     x = normal((3, 20, 10))

@@ -57,6 +57,7 @@ def test_plain_parameters_do_not_move():
     assert (params == 1.0).all()
 
 
+@pytest.mark.slow
 @every
 def test_a_thousand_small_steps_arrive(make):
     """4096 coordinates, steps of 1e-4 on average: 0.9. The spread alone has an error of 3e-5."""
@@ -201,6 +202,7 @@ def test_composed(make):
     np.testing.assert_allclose(gd.state.find(state, "average"), mean, rtol=1e-6)
 
 
+@pytest.mark.slow
 @every
 def test_derivatives_are_those_of_what_is_not_rounded(make):
     params = jnp.asarray([1.0, 0.5], jnp.bfloat16)
