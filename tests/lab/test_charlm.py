@@ -195,6 +195,7 @@ def test_what_was_interrupted_goes_on_to_the_same_end(tiny, tmp_path, monkeypatc
     assert len(ran) == 4
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_ends_and_is_counted_out(tiny, tmp_path):
     wild = Contestant("wild", 50, gd.sgd(1e38))
     runs = trials.trials(tiny, [*contestants(), wild], 2, tmp_path / "runs.jsonl")

@@ -88,12 +88,14 @@ def test_what_is_not_finite_is_null(tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_pictures_of_a_race_in_which_only_some_diverge(tmp_path, capsys):
     words = ("race", "sgd", "adam", "--problem", "parabola", "--rates", "0.1,1.5", "--steps", 20)
     code, out, _ = run(capsys, *words, "--out", tmp_path)
     assert code == 0 and "1 of 2" in out and {p.name for p in tmp_path.iterdir()} == FILES
 
 
+@pytest.mark.slow
 def test_a_race_on_digits(tmp_path, capsys):
     words = ("race", "adam", "--rates", "1e-2:1:3", "--steps", 30, "--out", tmp_path)
     code, out, _ = run(capsys, *words)
@@ -225,6 +227,7 @@ def test_plot(tmp_path, capsys, monkeypatch):
     assert code == 0 and (tmp_path / "a" / "b.png").exists()
 
 
+@pytest.mark.slow
 def test_plot_reaches_beyond_the_last_step(tmp_path, capsys, monkeypatch):
     seen = []
     drawn = gd.plots.schedules

@@ -16,6 +16,7 @@ def test_fenchel_young_passes_arguments_on():
     )
 
 
+@pytest.mark.slow
 def test_hyperparameters_may_be_traced():
     def total(delta, alpha, gamma, epsilon, temperature, margin, smooth):
         x, soft = jnp.asarray(X, jnp.bfloat16), jnp.asarray(SOFT, jnp.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from tests.helpers import first
 from tests.losses.inputs import IMAGE, MASK
 
 # All sums of five of them are finite.
@@ -69,7 +70,7 @@ EXTREMES = {
 }
 
 
-@pytest.mark.parametrize("dtype", BIG)
+@pytest.mark.parametrize("dtype", first(1, BIG))
 @pytest.mark.parametrize("name", ALONE)
 def test_finite_at_extremes(name, dtype):
     step = jax.jit(jax.value_and_grad(lambda x: jnp.sum(ALONE[name](x))))
@@ -108,11 +109,12 @@ WITH_INFINITY = {
 @pytest.mark.parametrize("name", WITH_INFINITY)
 def test_zero_probabilities(name):
     loss = lambda x, y: jnp.sum(WITH_INFINITY[name](x, y))
-    value, gradients = jax.value_and_grad(loss, argnums=(0, 1))(jnp.asarray(NEVER), HALF)
+    program = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    value, gradients = program(NEVER, HALF)
     assert jnp.isfinite(value)
     assert all(jnp.isfinite(g).all() for g in (gradients if "log" not in name else gradients[:1]))
-    finite = jnp.maximum(NEVER, -200.0)  # the limit is the value
-    np.testing.assert_allclose(value, loss(finite, HALF), rtol=1e-5)
+    finite = np.maximum(NEVER, -200.0)  # the limit is the value
+    np.testing.assert_allclose(value, program(finite, HALF)[0], rtol=1e-5)
 
 
 def test_impossible_labels_cost_infinity():

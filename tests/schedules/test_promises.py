@@ -125,6 +125,7 @@ def test_changed_numbers_do_not_retrace(name, compiled):
     np.testing.assert_allclose(others[name], doubled(s)(STEPS), rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @rows
 def test_vmap_is_the_loop(row, x64):
     s = row.make()
@@ -153,6 +154,7 @@ def test_derivatives_are_finite_at_every_step(row, x64):
     assert np.isfinite(by_step).all()
 
 
+@pytest.mark.slow
 @rows
 def test_derivatives_are_right_between_the_steps(row, x64):
     """Against differences; one-sided ones where a number is at the edge of its range."""

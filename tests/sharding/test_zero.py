@@ -130,6 +130,7 @@ def test_state_knows_its_slices_wherever_it_stands(kind):
     lies_at(found, inside)
 
 
+@pytest.mark.slow
 def test_evaluates_whole():
     tx, mesh = gd.schedule_free_adamw(0.1), mesh_of(AxisType.Explicit)
     params, state = trained(tx)

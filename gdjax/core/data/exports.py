@@ -36,9 +36,8 @@ def lazy(
 
     def look(name: str) -> Any:
         if name not in names:
-            raise AttributeError(
-                f"module {module!r} has no attribute {name!r}. {hint(name)}".rstrip()
-            )
+            more = "" if name.startswith("_") else hint(name)  # what asks for these is no person
+            raise AttributeError(f"module {module!r} has no attribute {name!r}. {more}".rstrip())
         if names[name] == module:  # a module inside of this one
             return importlib.import_module(f"{module}.{name}")
         value = getattr(importlib.import_module(names[name]), name)

@@ -13,6 +13,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.compat import torch
+from tests.helpers import first
 from tests.references import path_of, recordings, split
 
 SEMINAR, HERE = recordings("seminar"), recordings("compat_torch")
@@ -143,7 +144,7 @@ def state_dict(key):
 SAVED = [k for k in cases(HERE) if any(n.startswith(f"state/{k}/") for n in HERE.files)]
 
 
-@pytest.mark.parametrize("key", SAVED)
+@pytest.mark.parametrize("key", first(10, SAVED))
 def test_continues_a_run_of_torch(key, x64):
     """With the state of torch after 20 steps the other 40 are torch's."""
     tx, at = CASES[key][2], meta(HERE)["saved_at"]
@@ -222,7 +223,7 @@ class TestErrors:
             torch.ASGD().update(jnp.ones(2), torch.ASGD().init(jnp.ones(2)))
 
 
-@pytest.mark.parametrize("key", [k for k in CASES if "seminar" not in k])
+@pytest.mark.parametrize("key", first(8, [k for k in CASES if "seminar" not in k]))
 def test_is_data(key):
     tx = CASES[key][2]
     assert pickle.loads(pickle.dumps(tx)) == tx

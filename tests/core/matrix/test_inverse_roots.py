@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdjax.core.matrix import inverse_roots
-from tests.helpers import first, normal
+from tests.helpers import normal
 
 METHODS = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
 SPECTRUM = 7.0 * np.array([1.0, 0.3, 0.3, 1e-2, 1e-5])  # one eigenvalue comes twice
@@ -51,7 +51,8 @@ def test_inverse_roots_are_finite_in_float32(a, method):
         assert not value
 
 
-@pytest.mark.parametrize("method", first(1, METHODS))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_derivative_of_inverse_roots(method, x64):
     """As differences tell, where eigenvalues meet, with the ridge a part of it."""
     a, _ = with_spectrum(SPECTRUM)

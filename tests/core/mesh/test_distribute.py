@@ -114,6 +114,7 @@ def test_stacks_and_vectors_and_a_single_matrix():
         np.testing.assert_allclose(updates[name], want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_goes_through_derivatives_and_sweeps():
     mesh = grid("Explicit")
 

