@@ -275,6 +275,8 @@ def _matches(pattern: str, names: list[list[str]], where: str) -> list[bool]:
     if not any(found) and names:
         must = "a pattern must match the path of a parameter as a whole"
         hint = errors.nearest(pattern, [own[-1] for own in names], cutoff=0.3)
+        if any(name.startswith(f"{pattern}/") for own in names for name in own):
+            hint = f"Write {f'{pattern}/.*'!r} for all that is in it."
         errors.fail(where, must, repr(pattern), instead=hint)
     return found
 

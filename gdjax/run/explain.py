@@ -15,6 +15,7 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, trained, walk
 from gdjax.core.rule import tree
+from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.tree import joined, words
 from gdjax.params.rules import select
 from gdjax.state.find import nbytes
@@ -137,6 +138,7 @@ def explain(tx: Any, params: Any) -> Explanation:
         first step, and the schedule), decay, bytes of state and sharding; totals below.
     """
     check_transformation("explain", "tx", tx, "Write explain(tx, params).")
+    params = unboxed(params)
     leaves = jax.tree_util.tree_leaves_with_path(params)
     by_path = {words(path): leaf for path, leaf in leaves}
     names = joined(list(by_path))

@@ -6,6 +6,8 @@ from typing import Any
 
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import call_evaluate
+from gdjax.core.rule.boxes import boxed_as, unboxed
+from gdjax.state.export import register_export
 from gdjax.state.find import find, find_all, nbytes, replace
 from gdjax.state.hyperparams import hyperparams, set_hyperparams
 from gdjax.state.metrics import metrics
@@ -21,6 +23,7 @@ __all__ = [
     "hyperparams",
     "metrics",
     "nbytes",
+    "register_export",
     "replace",
     "reset",
     "set_hyperparams",
@@ -38,8 +41,8 @@ def eval_params(tx: Any, state: Any, params: Any) -> Any:
 
     Args:
         tx: The transformation that made the state.
-        state: Its state.
-        params: The parameters that are trained.
+        state: Its state, that of an `nnx.Optimizer` too.
+        params: The parameters that are trained, in the boxes of Flax or without.
     """
     check_transformation("eval_params", "tx", tx, "Write eval_params(tx, state, params).")
-    return call_evaluate(tx, state, params)
+    return boxed_as(params, call_evaluate(tx, unboxed(state), unboxed(params)))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.rule import errors
+from gdjax.core.rule.boxes import boxed_as, unboxed
 from gdjax.core.rule.find import find, find_all, locate
 from gdjax.core.rule.tree import difference
 
@@ -36,7 +37,7 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
         ValueError: The value differs in structure or in the shape of an array.
     """
     path, old = locate(state, name_or_type, "replace")
-    new = value(old) if callable(value) else value
+    new = unboxed(value(old) if callable(value) else value)
     leaves, treedef = jax.tree.flatten(old)
     if jax.tree.structure(new) != treedef:
         must = f"{'/'.join(path)} must keep its structure"
@@ -46,7 +47,8 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
             inside = jax.tree_util.keystr(jax.tree.leaves_with_path(old)[i][0], simple=True)
             must = f"{'/'.join(path)} must keep its shapes, at {inside!r} {jnp.shape(a)}"
             errors.fail("replace", must, str(jnp.shape(b)))
-    return _put(state, path, jax.tree.map(lambda a, b: jnp.asarray(b).astype(a.dtype), old, new))
+    new = jax.tree.map(lambda a, b: jnp.asarray(b).astype(a.dtype), old, new)
+    return boxed_as(state, _put(unboxed(state), path, new))
 
 
 def _put(node: Any, path: tuple[str, ...], value: Any) -> Any:

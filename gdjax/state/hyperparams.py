@@ -14,6 +14,7 @@ from gdjax.core.engine.numbers import InjectHyperparamsState
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors
+from gdjax.core.rule.boxes import boxed_as, unboxed
 from gdjax.core.rule.tree import joined
 
 __all__ = ["hyperparams", "set_hyperparams"]
@@ -40,7 +41,7 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
     check_transformation("hyperparams", "tx", tx, "Write hyperparams(tx, state).")
     found = {
         (*visit.path, name): jnp.asarray(x)
-        for visit in walk(tx, state)
+        for visit in walk(tx, unboxed(state))
         if visit.given
         for name, x in _numbers(visit).items()
     }
@@ -83,9 +84,10 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
     hint = "Write set_hyperparams(tx, state, values)."
     check_transformation("set_hyperparams", "tx", tx, hint)
     wanted = {**(values or {}), **named}
+    plain = unboxed(state)
     found = [
         (visit, name)
-        for visit in walk(tx, state)
+        for visit in walk(tx, plain)
         if visit.moving is not None and visit.given
         for name in visit.moving.hyperparams
         if isinstance(visit.tx.arguments[name], Live)
@@ -97,7 +99,7 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
         moving = changed.get(id(visit.moving), visit.moving)
         new = {name: _set(visit.tx, name, moving.hyperparams[name], value)}
         changed[id(visit.moving)] = moving._replace(hyperparams={**moving.hyperparams, **new})
-    return _rebuild(state, changed)
+    return boxed_as(state, _rebuild(plain, changed))
 
 
 def _whole(name: str, live: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from gdjax.core.engine.numbers import InjectHyperparamsState
+from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.find import nodes
 
 __all__ = ["metrics"]
@@ -32,7 +33,7 @@ def metrics(state: Any) -> dict[str, jax.Array]:
             `metrics`, which gives scalars by name; write one for a state of yours.
     """
     found = []
-    for path, node in nodes(state):
+    for path, node in nodes(unboxed(state)):
         own = node.metrics() if hasattr(node, "_fields") and hasattr(node, "metrics") else {}
         if isinstance(node, InjectHyperparamsState):
             own = node.hyperparams

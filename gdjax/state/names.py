@@ -17,6 +17,7 @@ import numpy as np
 from gdjax.core.engine.transformation import name_of
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
+from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.roles import Role, roles_of
 from gdjax.core.rule.tree import differentiable, joined, words
 
@@ -57,9 +58,9 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
 
     Args:
         tx: The transformation that made the state.
-        state: Its state; the arrays may be abstract.
+        state: Its state; the arrays may be abstract, and in boxes, which have no part in names.
     """
-    leaves, treedef = jax.tree.flatten(state, is_leaf=is_quantized)
+    leaves, treedef = jax.tree.flatten(unboxed(state), is_leaf=is_quantized)
     places = treedef.unflatten(map(_Place, range(len(leaves))))
     names: dict[int, Name] = {}
     numbers: dict[tuple, int] = {}

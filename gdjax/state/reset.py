@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors
+from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.tree import joined, words
 from gdjax.params.rules import select
 from gdjax.state.names import named_leaves, parameter_of
@@ -49,7 +50,8 @@ def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
         ValueError: An array of `where` has not the first axes of its parameter.
     """
     check_transformation("reset", "tx", tx, "Write reset(tx, state, params).")
-    by_path = {words(path): p for path, p in jax.tree_util.tree_leaves_with_path(params)}
+    plain = jax.tree_util.tree_leaves_with_path(unboxed(params))
+    by_path = {words(path): p for path, p in plain}
     flags = _flags(params, by_path, where)
     treedef = jax.tree.structure(state, is_leaf=is_quantized)
     after = []

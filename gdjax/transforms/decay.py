@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.core.data.hyperparams import Mask, WeightDecay
+from gdjax.core.data.hyperparams import AddedDecay, Mask, WeightDecay
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -41,7 +41,7 @@ __all__ = ["add_decayed_weights", "decay_weights"]
 
 
 @transformation
-def add_decayed_weights(weight_decay: WeightDecay = 0.0, mask: Mask = None):
+def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
     """Adds a multiple of the parameters to the updates: u = g + λθ.
 
     Before the rule this is L2 regularisation, after it (and before the rate) decoupled decay

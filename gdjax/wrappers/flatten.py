@@ -10,9 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.engine.rule import Child, Rule
-from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
+from gdjax.core.engine.transformation import (
+    GradientTransformation,
+    call_update,
+    name_of,
+    transformation,
+)
+from gdjax.core.engine.walk import walk
 from gdjax.core.mesh import distribute
-from gdjax.core.rule import numerics, tree
+from gdjax.core.rule import errors, numerics, tree
 
 __all__ = [
     "SplitRealAndImaginaryArrays",
@@ -37,10 +43,15 @@ def flatten(inner: Any):
 
     Args:
         inner: The transformation.
+
+    Raises:
+        ValueError: `inner` gives matrices to one transformation and the rest to another, as `muon`.
     """
 
     def init(params):
-        return inner.init(_vector(params, params))
+        vector = _vector(params, params)
+        _judge(inner, params, vector)
+        return inner.init(vector)
 
     def update(updates, state, params=None, **extra):
         flat = None if params is None else _vector(params, params)
@@ -58,6 +69,17 @@ def flatten(inner: Any):
     # What the inner transformation does with one array, it does with all parameters together.
     inside = Child("inner", inner, at=())
     return Rule(init, update, evaluate=evaluate, children=(inside,), couples=True)
+
+
+def _judge(inner: Any, params: Any, vector: Any) -> None:
+    """Raises where a part of a transformation gets parameters, and of the vector nothing."""
+    takes = lambda visit: any(map(tree.differentiable, jax.tree.leaves(visit.params)))
+    for given, left in zip(walk(inner, None, params), walk(inner, None, vector)):
+        if takes(given) and not takes(left):
+            must = "what is inside must take vectors"
+            hint = f"Write flatten around what is beside {name_of(given.tx)}, by partition."
+            got = f"{name_of(given.tx)}, which then gets no parameter"
+            errors.fail("flatten", must, got, instead=hint)
 
 
 def _vector(values: Any, like: Any) -> jax.Array:

@@ -159,3 +159,9 @@ def test_masks_of_decay_are_rules():
     updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
     moved = {k for k, u in zip(sorted(ALL), jax.tree.leaves(updates)) if u is not None and u.any()}
     assert moved == {"dense/kernel", "gain"}
+
+
+def test_the_name_of_a_module_is_answered_with_what_is_in_it():
+    params = {"blocks_0": {"w": jnp.ones(2)}, "blocks_1": {"w": jnp.ones(2)}}
+    with pytest.raises(ValueError, match=r"got 'blocks_0'. Write 'blocks_0/\.\*' for all"):
+        gd.select(params, "blocks_0")

@@ -407,6 +407,13 @@ class TestArguments:
         with pytest.raises(kind, match=f"minimize: .*{message}"):
             minimize(**given)
 
+    @pytest.mark.parametrize("params", [0, True, np.int32(1), jnp.array([0, 1]), {"w": [1, 2]}])
+    def test_whole_numbers_do_not_move(self, params):
+        """They were told converged, after no step."""
+        loss = lambda x: sum(jnp.sum((jnp.asarray(x) - 3.5) ** 2) for x in jax.tree.leaves(x))
+        with pytest.raises(TypeError, match="must hold floating-point numbers.*jnp.asarray"):
+            minimize(loss, params, gd.lbfgs(), 20, tolerance=1e-3)
+
     def test_errors_of_a_transformation_pass(self):
         tx = gd.chain(a=gd.sgd(0.1), b=gd.scale(jnp.ones(2)))
         with pytest.raises(ValueError, match="scale: step_size must be a scalar"):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gdjax as gd
 from gdjax.schedules.basic import (
     linear_schedule,
 )
@@ -76,3 +77,51 @@ def test_digits_near_the_end():
 
 def test_digits_of_a_decay_of_many_small_factors():
     np.testing.assert_allclose(exponential_decay(1.0, 1, 0.999)(30_000), 0.999**30_000, rtol=3e-6)
+
+
+LARGE = 2**25  # float32 has no 2²⁵ + 1
+AT_LARGE = {
+    "piecewise_constant": (gd.piecewise_constant_schedule(1.0, {LARGE + 1: 0.1}), 1, (1.0, 0.1)),
+    "piecewise_interpolate": (
+        gd.piecewise_interpolate_schedule("linear", 1.0, {LARGE: 1.0, LARGE + 2: 0.5}),
+        1,
+        (1.0, 0.75),
+    ),
+    "join": (gd.join_schedules([1.0, gd.linear_to_zero(0.5, 4)], [LARGE + 1]), 2, (1.0, 0.375)),
+    "warmup": (gd.warmup(gd.linear_to_zero(0.5, 4), LARGE + 1, 0.5), 2, (0.5, 0.375)),
+    "linear": (gd.linear_schedule(1.0, 0.0, 4, LARGE + 1), 2, (1.0, 0.75)),
+    "polynomial": (gd.polynomial_schedule(1.0, 0.0, 2, 4, LARGE + 1), 2, (1.0, 0.5625)),
+    "staircase": (
+        gd.exponential_decay(1.0, 2, 0.5, LARGE + 1, staircase=True),
+        3,
+        (1.0, 0.5),
+    ),
+    "decay": (gd.exponential_decay(1.0, 1, 0.5, LARGE + 1), 2, (1.0, 0.5)),
+    "triangles": (gd.triangular_schedule(0.0, 1.0, 2**10, 2**10 + 1), 16384 * 2 - 16384, None),
+    "cosine cycles": (gd.cosine_cycle_schedule(1.0, 0.0, LARGE + 1), 1, (0.0, 0.0)),
+    "scaled": (
+        gd.scaled_schedule(gd.piecewise_constant_schedule(2.0, {LARGE + 1: 0.1}), 0.5),
+        1,
+        (1.0, 0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AT_LARGE)
+def test_whole_steps_are_compared_as_integers(name):
+    made, after, want = AT_LARGE[name]
+    values = jax.jit(made)(jnp.asarray([LARGE, LARGE + after], jnp.int32))
+    if want is None:  # of a cycle the place is asked
+        period = 2**11 + 1
+        expected = [made(t % period) for t in (LARGE, LARGE + after)]
+        np.testing.assert_array_equal(values, expected)
+    else:
+        np.testing.assert_allclose(values, want, rtol=1e-6)
+
+
+def test_a_count_in_training_goes_past_what_float32_holds():
+    tx = gd.scale_by_schedule(gd.piecewise_constant_schedule(1.0, {LARGE + 1: 0.1}))
+    state = jax.tree.map(lambda count: count + LARGE, tx.init(jnp.zeros(())))
+    first, state = tx.update(jnp.ones(()), state)
+    second, _ = tx.update(jnp.ones(()), state)
+    np.testing.assert_allclose([first, second], [1.0, 0.1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import gdjax as gd
 from tests.cases import Row
@@ -54,3 +55,12 @@ def test_complex_parameters_in_two_parts():
     assert gd.state.find(state, "mu")["z"].real.dtype == jnp.float32
     evaluated = gd.state.eval_params(tx, state, params)
     close(evaluated, params)
+
+
+@pytest.mark.parametrize("make", [gd.muon, gd.scion, gd.normuon])
+def test_matrices_that_would_be_none_are_answered(make):
+    """A vector has no sides: `flatten(muon)` was AdamW, without a word."""
+    params = {"hidden": jnp.ones((3, 2)), "b": jnp.ones(2)}
+    with pytest.raises(ValueError, match="flatten: what is inside must take vectors, got "):
+        gd.flatten(make(1e-2)).init(params)
+    gd.flatten(gd.adamw(1e-2)).init(params)

@@ -21,6 +21,7 @@ class Range(NamedTuple):
     scheduled: bool = True
     role: str = ""  # what it does, where others ask: "learning rate", "weight decay"
     whole: bool = False  # a number of steps
+    uphill: bool = False  # of what is added as gradients are: a learning rate has to come after it
 
     def __str__(self) -> str:
         """Writes the interval as mathematics does."""
@@ -84,6 +85,7 @@ Decay = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_high=True)]
 Number = Annotated[ScalarLike, Range(scheduled=False)]  # of a schedule: none stands in its place
 LearningRate = Annotated[ScalarOrSchedule, Range(low=0.0, role="learning rate")]
 WeightDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay")]
+AddedDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay", uphill=True)]
 
 
 class MaskRole(NamedTuple):

@@ -109,10 +109,15 @@ class Recipe(Remembers):
         return tuple(self.factory.ranges)
 
     def replace(self, **changes: Any) -> typing.Self:
-        """Makes the same object with other arguments.
+        """Makes the same object with other arguments, of its own or of the one part that has them.
+
+        >>> import gdjax as gd
+        >>> gd.chain(gd.clip(1.0), gd.sgd(0.1)).replace(learning_rate=0.2)
+        chain(clip(max_delta=1.0), sgd(learning_rate=0.2))
 
         Raises:
-            TypeError: A name that the factory does not have; the message says the nearest one.
+            TypeError: A name that neither the factory nor one part has; the message says the
+                nearest one.
         """
         arguments = dict(self.given)
         for name, kind in ((p.name, p.kind) for p in self.factory.signature.parameters.values()):
@@ -121,6 +126,15 @@ class Recipe(Remembers):
                 arguments[name] = {**arguments.get(name, {}), **known}
             elif name in changes:
                 arguments[name] = changes.pop(name)
+        for name in list(changes):
+            inside = [(k, e) for k, v in arguments.items() for e in _edits(v, name, changes[name])]
+            if len(inside) == 1:
+                arguments.update(inside)
+                del changes[name]
+            elif inside:
+                must = f"{name} must be an argument of one part"
+                hint = "Write replace of that part."
+                errors.fail(self.name, must, f"{len(inside)}", instead=hint, kind=TypeError)
         if changes:
             parameters = self.factory.signature.parameters.values()
             named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
@@ -130,6 +144,9 @@ class Recipe(Remembers):
             hint = renamed.argument(wrong, names) or errors.nearest(wrong, names)
             must = f"replace takes {', '.join(names) or 'nothing'}"
             errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
+        return self._with(arguments)
+
+    def _with(self, arguments: dict[str, Any]) -> typing.Self:
         bound = inspect.BoundArguments(self.factory.signature, arguments)  # type: ignore[arg-type]
         return self.factory.call(*bound.args, **bound.kwargs)
 
@@ -261,3 +278,20 @@ _HOLE = _Hole()
 def _rebuild(call: Any, arguments: dict[str, Any]) -> Any:
     made = call.factory
     return made.make._from_arguments(made, arguments)
+
+
+def _edits(value: Any, name: str, new: Any) -> list[Any]:
+    """A value with an argument of one recipe in it changed: as many as have an argument so named."""
+    if isinstance(value, Recipe):
+        own = value.factory.signature.parameters.get(name)
+        if own is not None and own.kind not in (own.VAR_POSITIONAL, own.VAR_KEYWORD):
+            return [value.replace(**{name: new})]
+        inside = [(k, e) for k, v in value.given.items() for e in _edits(v, name, new)]
+        return [value._with({**value.given, k: e}) for k, e in inside]
+    if isinstance(value, dict):
+        return [{**value, k: e} for k, v in value.items() for e in _edits(v, name, new)]
+    if type(value) in (list, tuple):
+        every = enumerate(value)
+        inside = [(i, e) for i, v in every for e in _edits(v, name, new)]
+        return [type(value)([*value[:i], e, *value[i + 1 :]]) for i, e in inside]
+    return []

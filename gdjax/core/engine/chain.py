@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gdjax.core.data.compare import show
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.rule import Child, Rule
-from gdjax.core.engine.transformation import call, name_of, transformation
+from gdjax.core.engine.transformation import (
+    GradientTransformation,
+    call,
+    name_of,
+    transformation,
+)
 from gdjax.core.engine.walk import trained
 from gdjax.core.rule import errors
 
@@ -41,6 +49,7 @@ def chain(*transformations: Any, **named: Any):
             check_transformation("chain", f"stage {place}", part, "Write chain(a, b).")
         name = place if named else ""
         children.append(Child(name, part, at=place, named=bool(named)))
+    _warn_of_growth(parts)
 
     def init(params):
         states = []
@@ -82,6 +91,20 @@ def _other_state(state: Any, named: dict[str, Any], count: int) -> NoReturn:
     wanted = f"a dict with {', '.join(named)}" if named else f"a tuple of {count} states"
     got = f"{type(state).__name__}" + (f" of {len(state)}" if hasattr(state, "__len__") else "")
     errors.fail("chain", f"state must be {wanted}, as init of this chain makes it", got)
+
+
+def _warn_of_growth(parts: Sequence[Any]) -> None:
+    """Warns where what belongs to gradients is added after a learning rate turned them downhill."""
+    rated = None
+    for part in parts:
+        roles = part.factory.ranges if isinstance(part, GradientTransformation) else {}
+        own = {r.role for name, r in roles.items() if part.arguments[name] is not None}
+        added = [name for name, r in roles.items() if r.uphill and part.arguments[name] is not None]
+        if rated is not None and added and "learning rate" not in own:
+            what = f"chain: {show(part)} after {show(rated)} makes weights grow: it adds to updates"
+            hint = f"Write it before {rated.name}, or decay_weights in its place"
+            warnings.warn(f"{what} that point downhill already. {hint}.", stacklevel=6)
+        rated = part if "learning rate" in own else rated
 
 
 def _note(error: Exception, place: Any, part: Any) -> None:

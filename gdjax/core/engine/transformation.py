@@ -45,6 +45,10 @@ class GradientTransformation(Recipe, InitUpdate):
 
     scheduled: dict[str, Any]  # hyperparameters that follow the step, or live in the state
 
+    def __new__(cls, init: Any, update: Any) -> Any:
+        """A plain pair: what is made by hand remembers no call. Factories make the others."""
+        return InitUpdate(init, update)
+
     @classmethod
     def _from_arguments(cls, made: Factory, arguments: dict[str, Any]) -> GradientTransformation:
         def init(params):

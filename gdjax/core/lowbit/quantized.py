@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -71,6 +73,7 @@ class Quantized:
                 nearest.
         """
         check_format(format, "Quantized")
+        _tell_flax()
         array = jnp.asarray(array)
         if not jnp.issubdtype(array.dtype, jnp.floating):
             errors.fail("Quantized", "the array must be real and floating-point", array.dtype)
@@ -143,6 +146,22 @@ class Quantized:
     def tree_unflatten(cls, kind: Format, parts: Sequence[Any]) -> Quantized:
         """Puts it together again, of anything."""
         return cls(parts[0], parts[1], kind)
+
+
+def _tell_flax() -> None:
+    """Lets `flax.serialization` write these, where a user has loaded it."""
+    flax = sys.modules.get("flax.serialization")
+    if flax is not None:
+        _register(flax)
+
+
+@functools.cache
+def _register(flax: Any) -> None:
+    flax.register_serialization_state(
+        Quantized,
+        lambda x: {part: getattr(x, part) for part in Quantized.parts},
+        lambda x, saved: Quantized.build(x.form, [saved[part] for part in Quantized.parts]),
+    )
 
 
 def is_quantized(x: Any) -> bool:

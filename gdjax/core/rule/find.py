@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gdjax.core.rule import errors
+from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.tree import joined
 
 
@@ -43,7 +44,7 @@ def find_all(state: Any, name_or_type: str | type) -> dict[str, Any]:
 def locate(state: Any, wanted: str | type, where: str) -> tuple[tuple[str, ...], Any]:
     """The path and the part that `find` finds; `where` asks for it, and stands in messages."""
     if isinstance(wanted, type) and isinstance(state, wanted) and _type_name(state):
-        return (), state  # and not another of its kind inside
+        return (), unboxed(state)  # and not another of its kind inside
     found = list(_matches(state, wanted))
     name = wanted if isinstance(wanted, str) else wanted.__name__
     if len(found) == 1:
@@ -58,7 +59,7 @@ def locate(state: Any, wanted: str | type, where: str) -> tuple[tuple[str, ...],
 
 
 def _matches(state: Any, wanted: str | type) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for path, node in nodes(state):
+    for path, node in nodes(unboxed(state)):
         if isinstance(wanted, str):
             if wanted in (*path[-1:], "/".join(path), *_type_name(node)):
                 yield path, node

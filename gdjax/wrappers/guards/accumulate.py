@@ -8,8 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.data.compare import show
 from gdjax.core.engine.rule import Child, Rule
-from gdjax.core.engine.transformation import call_step, call_update, transformation
+from gdjax.core.engine.transformation import (
+    GradientTransformation,
+    call_step,
+    call_update,
+    transformation,
+)
 from gdjax.core.engine.walk import trained
 from gdjax.core.rule import collectives, errors, numerics, tree
 from gdjax.core.rule.find import locate
@@ -23,6 +29,7 @@ __all__ = [
     "SkipState",
     "accumulate",
     "did_step",
+    "flush",
     "skip_large_updates",
     "skip_not_finite",
 ]
@@ -81,6 +88,18 @@ def skip_large_updates(
     return skip, {"should_skip": skip, "norm_squared": squared}
 
 
+def _means(updates: Any, means: Any) -> Any:
+    """The means, as wide as the gradients, and what is passed over as it came."""
+
+    def pick(g, mean):
+        if mean is None or not tree.differentiable(g):
+            return g
+        to = numerics.wide_dtype(jnp.asarray(g).dtype)
+        return mean.astype(to) if jnp.finfo(mean.dtype).bits < jnp.finfo(to).bits else mean
+
+    return jax.tree.map(pick, updates, means, is_leaf=tree.is_none)
+
+
 @transformation(kind="wrapper")
 def accumulate(
     inner: Any,
@@ -99,7 +118,8 @@ def accumulate(
     In the calls between, the updates are zero, and the inner transformation (rules, schedules,
     decay) does not run. A gradient that is left out, by default one that holds a NaN or an
     infinity, is as if it had not come, and is counted. Extra arguments reach the inner
-    transformation as they are at the k-th call. `step` forms everything in place.
+    transformation as they are at the k-th call. `step` forms everything in place. With k = 1
+    nothing is gathered; `flush` steps with fewer than k, at the end of an epoch.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.accumulate(gd.sgd(1.0), 2)
@@ -139,13 +159,16 @@ def accumulate(
     if weight is not None and not (isinstance(weight, str) and weight.isidentifier()):
         errors.fail("accumulate", "weight must be the name of an extra argument, or None", weight)
 
+    alone = isinstance(every, int) and every == 1  # each gradient is its own mean
+
     def init(params):
         mean = tree.moment_like(trained(inner, params), accumulator_dtype)
         skips = SkipState(tree.scalar_like(mean), zero_count(), jnp.zeros([], bool))
+        mean = jax.tree.map(lambda x: None, mean) if alone else mean
         return MultiStepsState(zero_count(), zero_count(), inner.init(params), mean, skips)
 
     def collect(updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
-        """Whether a step is due, and the state with this gradient in its mean, all counted."""
+        """Whether a step is due, by which gradients, and the state with this one counted."""
         skip = jnp.zeros([], bool)
         if should_skip_update_fn is not None:
             skip, _ = should_skip_update_fn(updates, state.gradient_step, params)
@@ -159,44 +182,39 @@ def accumulate(
             mixed = mean + share.astype(g.dtype) * ((g - mean) if use_grad_mean else g)
             return mixed, jnp.where(skip, mean, mixed)
 
-        _, mean = tree.evolve(leaf, (updates, state.acc_grads))
+        if not alone:
+            _, mean = tree.evolve(leaf, (updates, state.acc_grads))
+        else:
+            mean = state.acc_grads
+            if weight is not None and not use_grad_mean:
+                updates = tree.map(lambda g: share.astype(g.dtype) * g, updates)
         count = jnp.where(skip, state.mini_step, increment(state.mini_step))
         k = every(state.gradient_step) if callable(every) else every
         due = ~skip & (count >= jnp.asarray(k).astype(count.dtype))
         skipped = state.skip_state.skipped
         skipped = jnp.where(skip, increment(skipped), skipped)
-        return due, MultiStepsState(
+        state = MultiStepsState(
             jnp.where(due, 0, count),
             jnp.where(due, increment(state.gradient_step), state.gradient_step),
             state.inner_opt_state,
             mean,
             SkipState(jnp.where(due, 0, total), skipped, skip),
         )
-
-    def given(updates: Any, state: Any) -> Any:
-        """The mean, as wide as the gradients, and what is passed over as it came."""
-
-        def pick(g, mean):
-            if mean is None or not tree.differentiable(g):
-                return g
-            to = numerics.wide_dtype(jnp.asarray(g).dtype)
-            return mean.astype(to) if jnp.finfo(mean.dtype).bits < jnp.finfo(to).bits else mean
-
-        return jax.tree.map(pick, updates, state.acc_grads, is_leaf=tree.is_none)
+        return due, _means(updates, mean), state
 
     # The mean is formed outside of the branch, which only reads it: XLA then overwrites the old
     # mean, and in the branch the parameters and the inner state, without a copy of any.
 
     def update(updates, state, params=None, **extra):
-        due, state = collect(updates, state, params, extra)
-        grads, inner_state = given(updates, state), state.inner_opt_state
+        due, grads, state = collect(updates, state, params, extra)
+        inner_state = state.inner_opt_state
         act = lambda: call_update(inner, grads, inner_state, params, extra)
         out, inner_state, mean = update_over(due, act, updates, inner_state, state.acc_grads)
         return out, state._replace(inner_opt_state=inner_state, acc_grads=mean)
 
     def step(updates, state, params, **extra):
-        due, state = collect(updates, state, params, extra)
-        grads, inner_state = given(updates, state), state.inner_opt_state
+        due, grads, state = collect(updates, state, params, extra)
+        inner_state = state.inner_opt_state
         act = lambda: call_step(inner, grads, inner_state, params, extra)
         params, inner_state, mean = step_over(due, act, params, inner_state, state.acc_grads)
         return params, state._replace(inner_opt_state=inner_state, acc_grads=mean)
@@ -212,6 +230,43 @@ def accumulate(
         skips=True,
         needs=() if weight is None else (weight,),
     )
+
+
+def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+    """Steps with the gradients gathered so far, fewer than k: the rest of an epoch.
+
+    Where none were gathered, nothing moves. Works under `jit`.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> tx = gd.accumulate(gd.sgd(1.0), 4)
+    >>> params, state = tx.step(jnp.array([3.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))
+    >>> params, state = gd.flush(tx, state, params)
+    >>> float(params[0]), int(state.mini_step)
+    (-3.0, 0)
+
+    Args:
+        tx: What `accumulate` made.
+        state: Its state.
+        params: The parameters.
+        **extra: Extra arguments of the inner transformation.
+
+    Returns:
+        The parameters and the state.
+
+    Raises:
+        TypeError: `tx` is another transformation.
+    """
+    if not (isinstance(tx, GradientTransformation) and tx.made_by(accumulate)):
+        hint = "Write flush(tx, state, params) with tx = accumulate(...)."
+        errors.fail("flush", "tx must be made by accumulate", show(tx), instead=hint, kind=TypeError)
+    due, means = state.mini_step > 0, state.acc_grads
+    grads = jax.tree.map(lambda p, mean: mean, params, means, is_leaf=tree.is_none)
+    inner, inner_state = tx.arguments["inner"], state.inner_opt_state
+    act = lambda: call_step(inner, grads, inner_state, params, extra)
+    params, inner_state, means = step_over(due, act, params, inner_state, means)
+    skips = state.skip_state._replace(weight=jnp.where(due, 0, state.skip_state.weight))
+    steps = jnp.where(due, increment(state.gradient_step), state.gradient_step)
+    return params, MultiStepsState(jnp.zeros_like(state.mini_step), steps, inner_state, means, skips)
 
 
 def did_step(state: Any) -> jax.Array:

@@ -44,6 +44,26 @@ class TestConventions:
         updates, _ = tx.update(GRADS, tx.init(PARAMS), PARAMS, other=GRADS)
         np.testing.assert_allclose(updates["w"], 2 * GRADS["w"])
 
+    @pytest.mark.parametrize("momentum", [None, 0.9])
+    @pytest.mark.parametrize("rate", [0.01, None])
+    def test_decay_of_adafactor_is_no_part_of_the_rate(self, momentum, rate):
+        """Branches of an override are one thing, written twice: both are asked."""
+        given = {"weight_decay_rate": 0.1, "momentum": momentum}
+        zero, one = {"w": jnp.zeros(3)}, {"w": jnp.ones(3)}
+        for space in (ours, optax):
+            tx = space.adafactor(rate, **given)
+            updates, _ = tx.update(zero, tx.init(one), one)
+            np.testing.assert_allclose(updates["w"], -0.1, rtol=1e-6)
+
+    def test_labels_below_zero_count_from_the_end(self):
+        x = jnp.asarray([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]])
+        name = "softmax_cross_entropy_with_integer_labels"
+        for space in (ours, ours.losses):
+            loss = getattr(space, name)(x, jnp.asarray([1, -1]))
+            np.testing.assert_allclose(loss, getattr(optax, name)(x, jnp.asarray([1, -1])), 1e-6)
+            masked = jnp.asarray([1, -1]), jnp.asarray([1.0, 0.0])
+            assert jnp.isfinite(getattr(space, name)(x, masked[0]) * masked[1]).all()
+
     def test_wrong_masks_and_labels(self):
         with pytest.raises(ValueError, match="mask must be a tree like"):
             ours.masked(ours.sgd(0.1), {"w": True}).init(PARAMS)

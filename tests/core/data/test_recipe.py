@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import json
 import pickle
@@ -15,6 +16,10 @@ import gdjax as gd
 from tests.core.factories import GRADS, PARAMS, close, falling, only_weights
 
 optax = pytest.importorskip("optax")  # only for the foreign stages; the contract runs without it
+
+
+class Frozen(collections.UserDict):
+    """A mapping that is no dict, as OmegaConf's and Flax's are."""
 
 
 class TestRecipe:
@@ -292,3 +297,48 @@ class TestRecipe:
         changed = tx._replace(init=lambda params: "mine")
         assert changed.init(PARAMS) == "mine" and not isinstance(changed, gd.GradientTransformation)
         assert tx.init(PARAMS) != "mine"
+
+
+class TestData:
+    def test_text_is_answered(self):
+        for text in ("adamw(learning_rate=1e-3)", '{"adamw": {}}'):
+            with pytest.raises(TypeError, match="must be what spec gives.*json.loads"):
+                gd.build(text)
+
+    def test_mappings_and_sequences_of_other_libraries(self):
+        made = {"chain": ({"clip": Frozen(max_delta=1.0)}, Frozen(sgd=Frozen(learning_rate=0.1)))}
+        assert gd.build(Frozen(made)) == gd.chain(gd.clip(1.0), gd.sgd(0.1))
+
+    ODD = [
+        gd.clip(np.inf),
+        gd.clip(float("nan")),
+        gd.sgd(np.array([0.1, np.inf])),
+        gd.sgd(jnp.array([np.nan, 1.0], jnp.bfloat16)),
+        gd.scale(complex(np.inf, 1.0)),
+    ]
+
+    @pytest.mark.parametrize("tx", ODD, ids=repr)
+    def test_json_has_no_word_for_infinity(self, tx):
+        """RFC 8259: other languages could not read it."""
+        text = json.dumps(gd.spec(tx), allow_nan=False)
+        again = gd.build(json.loads(text))
+        assert repr(again) == repr(tx)
+        jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(again), jax.tree.leaves(tx))
+
+    def test_replace_reaches_the_one_part_that_has_the_argument(self):
+        tx = gd.with_ema(gd.chain(clip=gd.clip(1.0), opt=gd.adamw(1e-3, mask="matrices")), 0.9)
+        assert repr(tx.replace(learning_rate=0.1)) == repr(tx).replace("0.001", "0.1")
+        assert repr(tx.replace(max_delta=2.0)) == repr(tx).replace("=1.0", "=2.0")
+        two = gd.chain(gd.sgd(0.1), gd.adam(0.2))
+        with pytest.raises(TypeError, match="learning_rate must be an argument of one part, got 2"):
+            two.replace(learning_rate=0.3)
+        with pytest.raises(TypeError, match="replace takes"):
+            tx.replace(momentum=0.3)
+
+    def test_a_pair_by_hand_is_a_pair(self):
+        """As `optax.GradientTransformation(init, update)`; it remembers no call."""
+        tx = gd.GradientTransformation(lambda p: (), lambda u, s, p=None: (u, s))
+        assert isinstance(tx, tuple) and (tx.init(PARAMS), tx.update(GRADS, ())) == ((), (GRADS, ()))
+        made = gd.chain(tx, gd.sgd(1.0))
+        updates, _ = made.update(GRADS, made.init(PARAMS))
+        close(updates, jax.tree.map(jnp.negative, GRADS))

@@ -14,6 +14,11 @@ def test_vdot_is_real_wide_and_over_all_leaves():
     assert tree.vdot(a, a) == 305.0 and tree.vdot({}, {}) == 0
 
 
+def test_vdot_passes_over_what_one_of_the_two_lacks():
+    a, b = {"x": jnp.ones(2), "y": jnp.ones(3)}, {"x": jnp.ones(2), "y": None}
+    assert tree.vdot(a, b) == tree.vdot(b, a) == 2
+
+
 def test_a_rule_is_traced_once_for_each_shape_and_dtype():
     """However many leaves there are; each has its own numbers."""
     traced = []

@@ -240,3 +240,35 @@ def test_an_inner_transformation_that_narrows_does_not_narrow_the_mean():
     np.testing.assert_array_equal(state.acc_grads, ONE * 1.001)
     updates, state = tx.update(ONE * 1.001, state, ONE)
     assert updates.dtype == jnp.bfloat16 and updates[0] == -1 and not state.acc_grads.any()
+
+
+def test_the_rest_of_an_epoch_is_stepped_with():
+    tx, params = gd.accumulate(gd.sgd(1.0), 4, weight="tokens"), {"w": jnp.zeros(2)}
+    state = tx.init(params)
+    for g, tokens in ((1.0, 300), (5.0, 100)):
+        params, state = tx.step({"w": jnp.full(2, g)}, state, params, tokens=tokens)
+    flush = jax.jit(lambda state, params: gd.flush(tx, state, params))
+    moved, after = flush(state, params)
+    np.testing.assert_allclose(moved["w"], -2.0)
+    assert (int(after.mini_step), int(after.gradient_step)) == (0, 1)
+    np.testing.assert_array_equal(after.acc_grads["w"], 0)
+    again, same = flush(after, moved)  # nothing was gathered
+    jax.tree.map(np.testing.assert_array_equal, (again, same), (moved, after))
+    later, _ = tx.step({"w": jnp.ones(2)}, after, moved, tokens=7)
+    np.testing.assert_array_equal(later["w"], moved["w"])
+    with pytest.raises(TypeError, match="flush: tx must be made by accumulate, got sgd"):
+        gd.flush(gd.sgd(0.1), state, params)
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_of_one_nothing_is_gathered(mean):
+    given = {"weight": "tokens", "use_grad_mean": mean}
+    one, params = gd.accumulate(gd.adam(0.1), 1, **given), {"w": jnp.zeros(3), "n": None}
+    many = gd.accumulate(gd.adam(0.1), lambda step: 1, **given)
+    states = one.init(params), many.init(params)
+    assert jax.tree.leaves(states[0].acc_grads) == [] and gd.state.nbytes(states[0]) < 60
+    for g in (2.0, jnp.nan, -1.0):
+        grads = {"w": jnp.full(3, g), "n": None}
+        u, states = zip(*(tx.update(grads, s, params, tokens=3) for tx, s in zip((one, many), states)))
+        np.testing.assert_allclose(u[0]["w"], u[1]["w"], rtol=1e-6)
+    assert int(states[0].skip_state.skipped) == 1 and int(states[0].gradient_step) == 2

@@ -1,0 +1,49 @@
+"""States in compiled programs that are saved: what `jax.export` has to know of their classes."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import jax.export
+import jax.numpy as jnp
+
+from gdjax import states
+from gdjax.core.lowbit.quantized import Format, Quantized
+
+__all__ = ["register_export"]
+
+
+@functools.cache
+def register_export() -> None:
+    """Tells `jax.export` how the classes of states are written; once in each process.
+
+    Call it before a step that has a state among its arguments or results is serialized, and in
+    the process that deserializes it.
+
+    >>> import gdjax as gd, jax, jax.export, jax.numpy as jnp
+    >>> gd.state.register_export()
+    >>> tx, params = gd.adam(1e-3), jnp.ones(2)
+    >>> exported = jax.export.export(jax.jit(tx.step))(params, tx.init(params), params)
+    >>> saved = exported.serialize()
+    """
+    for name in states.__all__:
+        kind = getattr(states, name)
+        jax.export.register_namedtuple_serialization(kind, serialized_name=f"gdjax.{name}")
+    jax.export.register_pytree_node_serialization(
+        Quantized,
+        serialized_name="gdjax.Quantized",
+        serialize_auxdata=_written,
+        deserialize_auxdata=_read,
+    )
+
+
+def _written(kind: Any) -> bytes:
+    form = {**kind._asdict(), "dtype": str(kind.dtype)}
+    return json.dumps(form).encode()
+
+
+def _read(data: Any) -> Format:
+    form = json.loads(bytes(data))
+    return Format(**{**form, "dtype": jnp.dtype(form["dtype"]), "block": tuple(form["block"])})
