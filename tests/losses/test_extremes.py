@@ -130,6 +130,7 @@ def test_labels_that_are_no_class_are_not_taken_for_one():
     np.testing.assert_array_equal(jnp.isnan(loss), [True, True, True, False])
 
 
+@pytest.mark.slow
 def test_nan_is_told():
     x = jnp.array([[jnp.nan, 0.0, 1.0]])
     y = jnp.array([[0.0, 1.0, 0.0]])
@@ -145,6 +146,7 @@ def test_nan_is_told():
     assert all(jnp.isnan(loss).all() for loss in losses)
 
 
+@pytest.mark.slow
 def test_log_cosh_is_exact_near_zero():
     x = jnp.array([1e-4, -1e-3, 0.999, 1.001, 20.0], jnp.float32)
     exact = np.log(np.cosh(np.float64(x)))

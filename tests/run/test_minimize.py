@@ -206,6 +206,7 @@ class TestStops:
         assert [int(run(t)) for t in (0.5, 0.25, 0.0)] == [2, 3, 9]
 
 
+@pytest.mark.slow
 class TestTransforms:
     def test_vmap_over_params(self):
         starts = jax.tree.map(lambda x: jnp.stack([x, 2 * x, -x]), START)

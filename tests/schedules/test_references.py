@@ -23,6 +23,7 @@ from gdjax.schedules.join import join_schedules
 from gdjax.schedules.warmup import (
     warmup_constant_schedule,
 )
+from tests.helpers import first
 from tests.references import recordings
 from tests.schedules.rows import TORCHES
 
@@ -83,7 +84,7 @@ OPTAX = {
 }
 
 
-@pytest.mark.parametrize("name", OPTAX)
+@pytest.mark.parametrize("name", first(4, OPTAX))
 def test_optax(name, x64):
     import optax
 

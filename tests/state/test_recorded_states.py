@@ -27,6 +27,7 @@ def test_restores_bit_for_bit(name):
         np.testing.assert_array_equal(again[key], value, strict=True, err_msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_same_steps_end_there(name):
     """Counts and codes are the same; of floats the last bits depend on how XLA is called here."""

@@ -186,6 +186,7 @@ def train_on_a_quadratic(path, kill_at=None, steps=30):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that kills")
+@pytest.mark.slow
 def test_a_killed_process_goes_on_where_it_was(tmp_path):
     whole = train_on_a_quadratic(str(tmp_path / "whole.npz"))
     path = str(tmp_path / "killed.npz")

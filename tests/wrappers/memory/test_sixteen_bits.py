@@ -66,7 +66,7 @@ def test_a_thousand_small_steps_arrive(make):
     assert abs(float(params.astype(jnp.float32).mean()) - 0.9) < 1e-3
 
 
-@pytest.mark.parametrize("name", ["stochastic", "master", "compensated", "split-key"])
+@pytest.mark.parametrize("name", first(1, ["stochastic", "master", "compensated", "split-key"]))
 def test_a_thousand_equal_steps_arrive(name):
     """No spread that would even out the roundings."""
     params, state = drift(MAKE[name](gd.sgd(1e-4)), 0.0)
@@ -183,6 +183,7 @@ def test_zero_updates_move_nothing(make):
     assert (updates == 0).all()
 
 
+@pytest.mark.slow
 @every
 def test_composed(make):
     """Inside of an accumulation, around a chain, beneath an average."""
