@@ -118,7 +118,7 @@ from gdjax.wrappers.averaging.schedule_free import schedule_free as schedule_fre
 from gdjax.wrappers.cautious import cautious as cautious
 from gdjax.wrappers.flatten import flatten as flatten, split_real_and_imaginary as split_real_and_imaginary
 from gdjax.wrappers.graft import graft as graft
-from gdjax.wrappers.guards.accumulate import accumulate as accumulate, did_step as did_step, skip_large_updates as skip_large_updates, skip_not_finite as skip_not_finite
+from gdjax.wrappers.guards.accumulate import accumulate as accumulate, did_step as did_step, flush as flush, skip_large_updates as skip_large_updates, skip_not_finite as skip_not_finite
 from gdjax.wrappers.guards.apply_if_finite import all_finite as all_finite, apply_if_finite as apply_if_finite
 from gdjax.wrappers.guards.conditionally import conditionally_mask as conditionally_mask, conditionally_transform as conditionally_transform
 from gdjax.wrappers.guards.loss_scale import loss_scale as loss_scale, loss_scale_of as loss_scale_of

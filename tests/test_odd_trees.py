@@ -22,5 +22,4 @@ def test_they_pass(row):
     state = jax.eval_shape(subject.tx.init, PARAMS)
     updates, after = jax.eval_shape(subject.update, GRADS, state, PARAMS)
     assert jax.tree.structure(after) == jax.tree.structure(state)
-    shapes = {k: u.shape for k, u in updates.items() if u is not None}
-    assert shapes == {k: g.shape for k, g in GRADS.items() if g is not None}
+    assert all(updates[k].shape == g.shape for k, g in GRADS.items() if g is not None)

@@ -43,7 +43,11 @@ def exponential_decay(
 
     def value(step):
         passed = jnp.maximum(after(step, transition_begin), 0)
-        times = cycle(passed, transition_steps)[0] if staircase else passed.astype(float) / real(transition_steps)
+        times = (
+            cycle(passed, transition_steps)[0]
+            if staircase
+            else passed.astype(float) / real(transition_steps)
+        )
         decayed = real(init_value) * geometric(decay_rate, times)
         if end_value is None:
             return decayed

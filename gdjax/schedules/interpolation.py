@@ -58,15 +58,15 @@ def at(schedule: Any, step: jax.Array) -> jax.Array:
 
 def whole(x: Any) -> int | None:
     """The integer that a number is, where it is known and one that int32 has."""
-    if isinstance(x, jax.core.Tracer) or np.ndim(x) or not is_number(x):
+    if isinstance(x, jax.core.Tracer) or np.ndim(x):
         return None
     x = np.asarray(x).item()
     return int(x) if isinstance(x, (int, float)) and x == x // 1 and abs(x) < 2**31 else None
 
 
 def after(step: jax.Array, place: Any) -> jax.Array:
-    """The steps since a place, less than 0 before it; integers where both are, so nothing rounds."""
-    known = whole(place)
+    """The steps since a place, below 0 before it; integers where both are, so nothing rounds."""
+    known = place if type(place) is int and abs(place) < 2**31 else whole(place)
     if known is None or not jnp.issubdtype(step.dtype, jnp.integer):
         return step.astype(float) - real(place)
     return step - jnp.asarray(known, step.dtype)

@@ -112,7 +112,9 @@ def piecewise_interpolate_schedule(
     def value(step):
         out = knots[-1][1]
         for (begin, first), (end, last) in reversed(list(itertools.pairwise(knots))):
-            out = jnp.where(after(step, end) < 0, interpolate(step, begin, end, first, last, ease), out)
+            out = jnp.where(
+                after(step, end) < 0, interpolate(step, begin, end, first, last, ease), out
+            )
         return out
 
     return value

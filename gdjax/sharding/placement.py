@@ -14,8 +14,8 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.rule import errors, tree
-from gdjax.core.rule.tree import words
 from gdjax.core.rule.roles import Role
+from gdjax.core.rule.tree import words
 from gdjax.sharding.split import OPEN, Spec, along, names_of
 from gdjax.state.names import named_leaves, parameter_of
 

@@ -10,6 +10,7 @@ import jax.export
 import jax.numpy as jnp
 
 from gdjax import states
+from gdjax.core.data import exports
 from gdjax.core.lowbit.quantized import Format, Quantized
 
 __all__ = ["register_export"]
@@ -28,7 +29,7 @@ def register_export() -> None:
     >>> exported = jax.export.export(jax.jit(tx.step))(params, tx.init(params), params)
     >>> saved = exported.serialize()
     """
-    for name in states.__all__:
+    for name in exports.homes("gdjax.states"):
         kind = getattr(states, name)
         jax.export.register_namedtuple_serialization(kind, serialized_name=f"gdjax.{name}")
     jax.export.register_pytree_node_serialization(
@@ -40,10 +41,9 @@ def register_export() -> None:
 
 
 def _written(kind: Any) -> bytes:
-    form = {**kind._asdict(), "dtype": str(kind.dtype)}
-    return json.dumps(form).encode()
+    return json.dumps([kind.format, kind.square, str(kind.dtype), kind.block]).encode()
 
 
 def _read(data: Any) -> Format:
-    form = json.loads(bytes(data))
-    return Format(**{**form, "dtype": jnp.dtype(form["dtype"]), "block": tuple(form["block"])})
+    format, square, dtype, block = json.loads(bytes(data))
+    return Format(format, square, jnp.dtype(dtype), tuple(block))

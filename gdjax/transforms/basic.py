@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Hyperparam, LearningRate
+from gdjax.core.data.hyperparams import Hyperparam, LearningRate, SignedFactor
 from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -90,7 +92,7 @@ def stateless(function: Callable[[Any, Any], Any]):
 
 
 @transformation
-def scale(step_size: Hyperparam):
+def scale(step_size: SignedFactor):
     """Multiplies by a factor: u = s·g.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -102,7 +104,7 @@ def scale(step_size: Hyperparam):
     """
 
     def update(updates, state, params=None, **extra):
-        return tree.map(lambda g: step_size * g, updates), state
+        return tree.map(functools.partial(operator.mul, step_size), updates), state
 
     return _without_state, update
 
@@ -122,7 +124,7 @@ def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: bool = Tru
 
     def update(updates, state, params=None, **extra):
         factor = -learning_rate if flip_sign else learning_rate
-        return tree.map(lambda g: factor * g, updates), state
+        return tree.map(functools.partial(operator.mul, factor), updates), state
 
     return _without_state, update
 

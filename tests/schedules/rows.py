@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from gdjax.compat.torch.lr_scheduler import OneCycleLR
 from gdjax.core.data.recipe import factories
 from gdjax.schedules.basic import (
     constant_schedule,
@@ -360,13 +361,7 @@ TORCHES = {
     # torch's total_steps = 61: the last rate at step 60, the peak at 0.3 · 61 − 1 = 17.3, and of
     # three phases the second ends at 2 · 0.3 · 61 − 2 = 34.6.
     "one_cycle_cos": lambda: cosine_onecycle_schedule(60, 0.1, 17.3 / 60),
-    "one_cycle_cos_three_phase": lambda: join_schedules(
-        [
-            cosine_onecycle_schedule(34.6, 0.1, 0.5, final_div_factor=1.0),
-            cosine_decay_schedule(0.004, 25.4, alpha=1e-4),
-        ],
-        [34.6],
-    ),
-    "one_cycle_linear": lambda: warmup(linear_schedule(0.1, 4e-7, 42.7), 17.3, 0.004),
+    "one_cycle_cos_three_phase": lambda: OneCycleLR(0.1, 61, three_phase=True),
+    "one_cycle_linear": lambda: OneCycleLR(0.1, 61, anneal_strategy="linear"),
     "one_cycle_linear_three_phase": lambda: linear_onecycle_schedule(60, 0.1, 17.3 / 60, 34.6 / 60),
 }

@@ -205,7 +205,7 @@ class TestSet:
         (gd.sgd(gd.live(0.1)), {"learnin_rate": 0.5}, "Did you mean learning_rate"),
         (gd.sgd(0.1), {"learning_rate": 0.5}, r"got learning_rate. Write live\(value\)"),
         (gd.sgd(falling), {"learning_rate": 0.5}, r"Write live\(value\)"),
-        (gd.chain(a=gd.sgd(gd.live(0.1))), {"learning_rate": 0.5}, "Did you mean a/learning_rate"),
+        (gd.chain(a=gd.sgd(gd.live(0.1))), {"a/learnin_rate": 0.5}, "Did you mean a/learning_rate"),
         (
             gd.chain(optax.inject_hyperparams(optax.sgd)(0.25)),
             {"sgd/learning_rate": 0.5},

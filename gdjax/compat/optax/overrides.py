@@ -294,9 +294,7 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: Any = None,
 ) -> Any:
-    """Adafactor; its momentum averages the steps before their sign is turned, and its decay is one
-    of the steps: the learning rate is no factor of it.
-    """
+    """Adafactor: momentum of steps before their sign is turned, decay without the rate."""
     numbers = (learning_rate, min_dim_size_to_factor, decay_rate, decay_offset)
     more = (multiply_by_parameter_scale, clipping_threshold, None, None, None, eps, factored)
     steps = _adafactor.adafactor(*numbers, *more)

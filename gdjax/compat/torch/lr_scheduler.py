@@ -17,7 +17,7 @@ from gdjax.core.data.hyperparams import Hyperparam, Number
 from gdjax.core.data.schedule import schedule
 from gdjax.core.rule import errors
 from gdjax.schedules.basic import constant_schedule, linear_schedule, polynomial_schedule
-from gdjax.schedules.cosine import cosine_decay_schedule, cosine_restarts_schedule
+from gdjax.schedules.cosine import cosine_restarts_schedule
 from gdjax.schedules.cycles import cosine_cycle_schedule, triangular_schedule
 from gdjax.schedules.decays import exponential_decay
 from gdjax.schedules.interpolation import at, cosine, interpolate

@@ -85,6 +85,7 @@ Decay = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_high=True)]
 Number = Annotated[ScalarLike, Range(scheduled=False)]  # of a schedule: none stands in its place
 LearningRate = Annotated[ScalarOrSchedule, Range(low=0.0, role="learning rate")]
 WeightDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay")]
+SignedFactor = Annotated[ScalarOrSchedule, Range(role="factor")]  # below 0 it turns updates round
 AddedDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay", uphill=True)]
 
 

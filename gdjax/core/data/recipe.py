@@ -281,7 +281,7 @@ def _rebuild(call: Any, arguments: dict[str, Any]) -> Any:
 
 
 def _edits(value: Any, name: str, new: Any) -> list[Any]:
-    """A value with an argument of one recipe in it changed: as many as have an argument so named."""
+    """A value with one argument of a recipe in it changed; as many as have one of that name."""
     if isinstance(value, Recipe):
         own = value.factory.signature.parameters.get(name)
         if own is not None and own.kind not in (own.VAR_POSITIONAL, own.VAR_KEYWORD):

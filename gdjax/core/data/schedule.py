@@ -22,6 +22,7 @@ class Schedule(Recipe):
     """
 
     stands_for_a_number = True  # may be given for a hyperparameter
+    counts = False  # whether its function gets a whole number as an integer
 
     def _function(self) -> Callable[[Any], Any]:
         made, given = self.factory, dict(self.given)
@@ -33,19 +34,16 @@ class Schedule(Recipe):
     def _try(self) -> None:
         self._function()
 
-    def _step(self, count: jax.Array) -> jax.Array:
-        return count.astype(float)
-
     def __call__(self, count: Any) -> jax.Array:
         """The value at step `count`, in the shape of `count`; the first step is 0."""
         step = jnp.asarray(count)
-        value = jnp.asarray(self._function()(self._step(step))).astype(float)
+        step = step if self.counts else step.astype(float)
+        value = jnp.asarray(self._function()(step)).astype(float)
         return jnp.broadcast_to(value, jnp.shape(step)) if jnp.ndim(value) == 0 else value
 
 
 class _OfCounts(Schedule):
-    def _step(self, count: jax.Array) -> jax.Array:
-        return count
+    counts = True
 
 
 def _weakened(x: Any) -> Any:

@@ -89,7 +89,7 @@ def _read_array(data: Any, dtype: Any) -> Any:
     if dtype.kind == "c":
         real, imag = (np.asarray(x, float) for x in data)
         data = real + 1j * imag
-    array = np.asarray(data, float if dtype.kind not in "biuf" else dtype).astype(dtype)
+    array = np.asarray(data, float if dtype.kind not in "biufc" else dtype).astype(dtype)
     narrowed = jax.dtypes.canonicalize_dtype(dtype) != dtype  # float64 without x64
     return array if narrowed else jnp.asarray(array)
 

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from gdjax.core.data.compare import show
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import (
+    NOW,
     GradientTransformation,
     call,
     name_of,
@@ -49,7 +49,8 @@ def chain(*transformations: Any, **named: Any):
             check_transformation("chain", f"stage {place}", part, "Write chain(a, b).")
         name = place if named else ""
         children.append(Child(name, part, at=place, named=bool(named)))
-    _warn_of_growth(parts)
+    if NOW.trying:
+        _warn_of_growth(parts)
 
     def init(params):
         states = []
@@ -94,17 +95,20 @@ def _other_state(state: Any, named: dict[str, Any], count: int) -> NoReturn:
 
 
 def _warn_of_growth(parts: Sequence[Any]) -> None:
-    """Warns where what belongs to gradients is added after a learning rate turned them downhill."""
-    rated = None
-    for part in parts:
-        roles = part.factory.ranges if isinstance(part, GradientTransformation) else {}
-        own = {r.role for name, r in roles.items() if part.arguments[name] is not None}
-        added = [name for name, r in roles.items() if r.uphill and part.arguments[name] is not None]
-        if rated is not None and added and "learning rate" not in own:
-            what = f"chain: {show(part)} after {show(rated)} makes weights grow: it adds to updates"
-            hint = f"Write it before {rated.name}, or decay_weights in its place"
+    """Warns where what is added to gradients comes after a learning rate, which turned them."""
+    turned = None  # the stage by which updates point downhill
+    for part in filter(lambda part: isinstance(part, GradientTransformation), parts):
+        given, ranges = part.arguments, part.factory.ranges
+        factors = [given[name] for name in part.having("factor")]
+        rated = any(given[name] is not None for name in part.having("learning rate"))
+        if rated or part.factory.kind == "optimizer":
+            turned = part
+        elif any(isinstance(x, (int, float)) and x < 0 for x in factors):
+            turned = part if turned is None else None
+        elif turned is not None and any(r.uphill for r in ranges.values()):
+            what = f"chain: {part.name} after {turned.name} makes weights grow: it adds to updates"
+            hint = f"Write it before {turned.name}, or decay_weights in its place"
             warnings.warn(f"{what} that point downhill already. {hint}.", stacklevel=6)
-        rated = part if "learning rate" in own else rated
 
 
 def _note(error: Exception, place: Any, part: Any) -> None:

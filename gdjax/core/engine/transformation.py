@@ -69,11 +69,11 @@ class GradientTransformation(Recipe, InitUpdate):
     @classmethod
     def _made(cls, made: Factory, arguments: dict[str, Any]) -> GradientTransformation:
         """What a call of the factory gives. What a body makes while it runs was tried before."""
-        if _NOW.running:
+        if NOW.running:
             return cls._from_arguments(made, arguments)
         made.check(arguments)
         self = cls._from_arguments(made, arguments)
-        if not _NOW.trying:
+        if not NOW.trying:
             self.__dict__["facts"] = _find_and_keep(self)
         return self
 
@@ -124,12 +124,12 @@ class GradientTransformation(Recipe, InitUpdate):
                 if given[name].ndim:
                     no_scalar(self.name, name, given[name])
                 given[name] = numerics.weak(given[name])
-        before = _NOW.trying, _NOW.running
-        _NOW.trying, _NOW.running = trying, not trying
+        before = NOW.trying, NOW.running
+        NOW.trying, NOW.running = trying, not trying
         try:
             body = made.invoke(given)
         finally:
-            _NOW.trying, _NOW.running = before
+            NOW.trying, NOW.running = before
         if type(body) is tuple and len(body) == 2 and callable(body[0]) and callable(body[1]):
             body = Rule(*body)
         return body if isinstance(body, (Rule, GradientTransformation)) else as_rule(made, body)
@@ -162,7 +162,7 @@ class _Now(threading.local):
     running = False  # a body is called for a step
 
 
-_NOW = _Now()
+NOW = _Now()
 _FACTS: dict[Any, Facts] = {}  # by structure: what jit rebuilds need not be looked at again
 
 

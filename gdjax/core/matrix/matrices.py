@@ -229,7 +229,8 @@ def evolve(
     beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in read]
     rows, members = [], []
     for i, (x, a) in enumerate(zip(leaves, found)):
-        if a is None or (states and all(state[i] is None for state in others)):
+        nothing = not np.size(x)  # an array of no entries: no rule has to think of it
+        if a is None or nothing or (states and all(state[i] is None for state in others)):
             continue
         arrays = [None if t[i] is None else a.stack(jnp.asarray(t[i])) for t in beside]
         rows.append((a.stack(jnp.asarray(x)), *(state[i] for state in others), *arrays))

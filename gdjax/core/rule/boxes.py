@@ -18,11 +18,13 @@ def is_box(x: Any) -> bool:
 
 
 def unboxed(tree: Any) -> Any:
-    """A tree with what is in its boxes in their places, boxes in boxes included."""
+    """A tree with what is in its boxes in their places, boxes in boxes included; itself without."""
+    if not any(map(is_box, jax.tree.leaves(tree, is_leaf=is_box))):
+        return tree
     open_ = lambda x: unboxed(jax.tree.leaves(x, is_leaf=lambda y: y is not x)[0])
     return jax.tree.map(lambda x: open_(x) if is_box(x) else x, tree, is_leaf=is_box)
 
 
 def boxed_as(like: Any, tree: Any) -> Any:
-    """A tree without boxes in those that another one has: a box is no leaf, so leaves correspond."""
+    """A tree without boxes in the boxes of another: these are no leaves, so leaves correspond."""
     return jax.tree.structure(like).unflatten(jax.tree.leaves(tree))

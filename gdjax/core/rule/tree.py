@@ -240,7 +240,6 @@ def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
 def vdot(a: Any, b: Any) -> jax.Array:
     """Sum over the leaves that both have of Re(conj(a)·b), [] float32 or wider."""
 
-
     def product(x: Any, y: Any) -> Any:
         return jnp.zeros([]) if y is None else jnp.sum(jnp.real(jnp.conj(x) * y))
 

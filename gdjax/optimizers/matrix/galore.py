@@ -50,6 +50,7 @@ class _Wide(NamedTuple):
 def _stacks(updates: Any, axes: Any) -> tuple[list[Any], list[Any], Any]:
     """The leaves, matrices as stacks with the short side first; the ways; the structure."""
     leaves, found, treedef = axes_of(updates, axes, "scale_by_galore")
+    found = [a if x is not None and jnp.size(x) else None for x, a in zip(leaves, found)]
     ways = [None if a is None else _Wide(a, a.sides[0] > a.sides[1]) for a in found]
     return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
 

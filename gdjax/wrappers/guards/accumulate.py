@@ -258,7 +258,9 @@ def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
     """
     if not (isinstance(tx, GradientTransformation) and tx.made_by(accumulate)):
         hint = "Write flush(tx, state, params) with tx = accumulate(...)."
-        errors.fail("flush", "tx must be made by accumulate", show(tx), instead=hint, kind=TypeError)
+        errors.fail(
+            "flush", "tx must be made by accumulate", show(tx), instead=hint, kind=TypeError
+        )
     due, means = state.mini_step > 0, state.acc_grads
     grads = jax.tree.map(lambda p, mean: mean, params, means, is_leaf=tree.is_none)
     inner, inner_state = tx.arguments["inner"], state.inner_opt_state
@@ -266,7 +268,9 @@ def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
     params, inner_state, means = step_over(due, act, params, inner_state, means)
     skips = state.skip_state._replace(weight=jnp.where(due, 0, state.skip_state.weight))
     steps = jnp.where(due, increment(state.gradient_step), state.gradient_step)
-    return params, MultiStepsState(jnp.zeros_like(state.mini_step), steps, inner_state, means, skips)
+    return params, MultiStepsState(
+        jnp.zeros_like(state.mini_step), steps, inner_state, means, skips
+    )
 
 
 def did_step(state: Any) -> jax.Array:

@@ -125,7 +125,9 @@ def test_decay_after_the_rate_is_warned_of():
     with pytest.warns(UserWarning, match=r"add_decayed_weights.* after adam.* makes weights grow"):
         gd.chain(gd.adam(1e-3), gd.add_decayed_weights(1e-2))
     with pytest.warns(UserWarning, match="after scale_by_learning_rate"):
-        gd.chain(a=gd.scale_by_adam(), b=gd.scale_by_learning_rate(0.1), c=gd.add_decayed_weights(1))
+        gd.chain(
+            a=gd.scale_by_adam(), b=gd.scale_by_learning_rate(0.1), c=gd.add_decayed_weights(1)
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gd.chain(gd.add_decayed_weights(0.1), gd.sgd(0.1))

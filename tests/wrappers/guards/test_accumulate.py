@@ -269,6 +269,8 @@ def test_of_one_nothing_is_gathered(mean):
     assert jax.tree.leaves(states[0].acc_grads) == [] and gd.state.nbytes(states[0]) < 60
     for g in (2.0, jnp.nan, -1.0):
         grads = {"w": jnp.full(3, g), "n": None}
-        u, states = zip(*(tx.update(grads, s, params, tokens=3) for tx, s in zip((one, many), states)))
+        u, states = zip(
+            *(tx.update(grads, s, params, tokens=3) for tx, s in zip((one, many), states))
+        )
         np.testing.assert_allclose(u[0]["w"], u[1]["w"], rtol=1e-6)
     assert int(states[0].skip_state.skipped) == 1 and int(states[0].gradient_step) == 2
