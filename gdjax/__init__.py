@@ -9,11 +9,13 @@ __version__ = "0.1.0"
 
 
 def _hint(name: str) -> str:
-    from gdjax.core.data.renamed import NAMES
+    from gdjax.core.data.renamed import ABROAD, NAMES
     from gdjax.core.rule import errors
 
     if name in exports.homes("gdjax.states"):
         return f"Classes of states are in gdjax.states: write gdjax.states.{name}."
+    if name in ABROAD:
+        return f"Here it is {ABROAD[name]}."
     return f"It is now {NAMES[name]}." if name in NAMES else errors.nearest(name, __all__)
 
 

@@ -16,6 +16,7 @@ PARAMS = {
 GRADS = {k: None if k == "without" else jnp.cos(p) for k, p in PARAMS.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", cases.first().values(), ids=str)
 def test_they_pass(row):
     subject = row.subject

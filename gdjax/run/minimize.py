@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.engine.checks import check_transformation
@@ -93,6 +94,7 @@ def minimize(
     if not callable(fun):
         hint = "Write minimize(lambda params: ..., params, tx, steps)."
         errors.fail("minimize", "fun must be a function", fun, instead=hint, kind=TypeError)
+    steps = steps.item() if isinstance(steps, np.integer) else steps
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         errors.fail("minimize", "steps must be a positive Python integer", steps)
     leaves = jax.tree.leaves(params)

@@ -5,8 +5,10 @@ import __future__
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from gdjax.core.data import renamed
 from gdjax.core.data.cached import cached
@@ -102,10 +104,16 @@ class Factory:
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Names the given arguments; a wrong one raises with the nearest name."""
         try:
-            return dict(self.signature.bind(*args, **kwargs).arguments)
+            given = dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
             names = list(self.signature.parameters)
             raise renamed.misfit(self.name, str(self), error, kwargs, names) from None
+        for name, value in given.items():
+            if name in self.containers:
+                given[name] = _plain(value)
+            elif isinstance(value, np.number) and name not in self.ranges:
+                given[name] = value.item()  # one of Python's, as what is not traced is
+        return given
 
     def __str__(self) -> str:
         """The call with its defaults, as one would type it."""
@@ -182,6 +190,17 @@ class Factory:
     def _may_be_none(self, name: str) -> bool:
         parameter = self.signature.parameters[name]
         return parameter.default is None or type(None) in typing.get_args(self.hints.get(name))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers in Python's containers, whatever mapping, sequence or array they came in."""
+    if isinstance(value, Mapping):
+        return {key: _plain(x) for key, x in value.items()}
+    if is_array(value) and is_known(value) and np.ndim(value):
+        return np.asarray(value).tolist()
+    if isinstance(value, Sequence) and not isinstance(value, (str, Remembers)):
+        return (tuple if type(value) is tuple else list)(map(_plain, value))
+    return value
 
 
 def call_text(name: str, signature: inspect.Signature) -> str:

@@ -56,6 +56,28 @@ NAMES: dict[str, str] = {
     "Pair": "gdjax.Rule",
 }
 
+# What others call what is here, and what to write for it.
+ABROAD: dict[str, str] = {
+    "AveragedModel": "with_swa or with_ema",
+    "EMA": "with_ema",
+    "ExponentialMovingAverage": "with_ema",
+    "GradScaler": "loss_scale",
+    "GradientTransformationExtraArgs": "GradientTransformation",
+    "MultiSteps": "accumulate",
+    "SWA": "with_swa",
+    "additive_weight_decay": "add_decayed_weights",
+    "clip_grad_norm": "clip_by_global_norm",
+    "clip_grad_norm_": "clip_by_global_norm",
+    "clip_grad_value_": "clip",
+    "contrib": "what gdjax has itself: gdjax.muon, gdjax.prodigy and the others",
+    "inject_hyperparams": "live, for a number that is set between steps, or a schedule",
+    "lr_scheduler": "a schedule given as the learning rate, or gdjax.compat.torch.lr_scheduler",
+    "multi_transform": "partition",
+    "named_chain": "chain(name=...)",
+    "optim": "what gdjax has itself, or gdjax.compat.torch",
+    "tree_utils": "jax.tree, or gdjax.compat.optax.tree_utils",
+}
+
 
 def argument(old: str, names: Iterable[str]) -> str:
     """Says what an old argument is called now, if that is one of `names`; else nothing.

@@ -64,7 +64,7 @@ def matrix_axes(patterns: dict[str, str | None]):
     def pick(params: Any, where: str) -> list[str | None]:
         names = list(_names(params))
         found: list[Any] = [None] * len(names)
-        for path, pattern in reversed(patterns.items()):
+        for path, pattern in reversed(list(patterns.items())):
             flags = _matches(path, names, where)
             found = [pattern if flag else old for flag, old in zip(flags, found)]
         return found

@@ -65,6 +65,7 @@ def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
         given: A triple for all steps, a triple for each, or a name.
         steps: How many, if the triples do not say it.
     """
+    given = given.tolist() if hasattr(given, "tolist") else given
     if isinstance(given, str):
         if given in EXACT:
             return given

@@ -17,7 +17,7 @@ each group are to see the parameters of this group only, `partition` whole chain
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -90,8 +90,8 @@ def groups(inner: Any, *rows: Any):
         if is_transformation(change):
             if not _is_frozen(change):  # those are taken out before anything sees them
                 others[i] = change
-        elif isinstance(change, dict):
-            own[i] = _noted(names[i], edited, inner, change)
+        elif isinstance(change, Mapping):
+            own[i] = _noted(names[i], edited, inner, dict(change))
         else:
             own[i], factors[i] = _noted(names[i], faster, inner, change)
 
@@ -192,7 +192,8 @@ def _judge(base: Any, rows: tuple) -> None:
             must, hint = "each row must be a pair", 'Write (".*/bias", dict(weight_decay=0.0)).'
             errors.fail("groups", must, row, instead=hint, kind=TypeError)
         change: Any = row[1]
-        if not isinstance(change, dict) and not is_transformation(change) and not is_number(change):
+        kinds = isinstance(change, Mapping) or is_number(change)
+        if not kinds and not is_transformation(change):
             must = "what differs must be a dict of arguments, a number or a transformation"
             hint = "Call the factory." if callable(change) else ""
             errors.fail("groups", must, show(change), instead=hint, kind=TypeError)

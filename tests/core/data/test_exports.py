@@ -127,6 +127,10 @@ class TestNamespace:
         "ScaleByAdamState": "in gdjax.states: write gdjax.states.ScaleByAdamState.",
         "adamww": "'gdjax' has no attribute 'adamww'. Did you mean adamw",
         "AdamW": r"Did you mean adamw\?",
+        "MultiSteps": "Here it is accumulate.",
+        "inject_hyperparams": "Here it is live",
+        "multi_transform": "Here it is partition.",
+        "clip_grad_norm": "Here it is clip_by_global_norm.",
         "_machine_": "no attribute '_machine_'.$",
     }
 

@@ -1,6 +1,8 @@
 """Factories: kinds that are declared, signatures that read well, wrong arguments answered."""
 
+import collections
 import inspect
+import types
 
 import jax
 import jax.numpy as jnp
@@ -182,3 +184,34 @@ class TestFactory:
     def test_traced_numbers_are_not_judged(self):
         u = jax.jit(lambda rate: gd.sgd(rate).update(GRADS, gd.sgd(rate).init(PARAMS))[0])(-1.0)
         close(u, GRADS)
+
+
+KEPT_AS = {
+    "mapping proxy": lambda: gd.piecewise_constant_schedule(1.0, types.MappingProxyType({5: 0.1})),
+    "a mapping of another library": lambda: gd.piecewise_constant_schedule(
+        1.0, collections.UserDict({5: 0.1})
+    ),
+    "an array of boundaries": lambda: gd.join_schedules([1.0, 0.5], np.array([5])),
+    "an integer of NumPy": lambda: gd.accumulate(gd.sgd(0.1), every=np.int64(2)),
+    "another": lambda: gd.lbfgs(memory_size=np.int32(5)),
+    "a polynomial": lambda: gd.scale_by_muon(backend=np.array([3.4, -4.7, 2.0])),
+    "a row": lambda: gd.groups(gd.sgd(0.1), ("w", types.MappingProxyType({"learning_rate": 0.5}))),
+    "axes": lambda: gd.muon(0.1, matrix_axes=gd.matrix_axes(types.MappingProxyType({"w": None}))),
+}
+PLAIN = {
+    "mapping proxy": lambda: gd.piecewise_constant_schedule(1.0, {5: 0.1}),
+    "a mapping of another library": lambda: gd.piecewise_constant_schedule(1.0, {5: 0.1}),
+    "an array of boundaries": lambda: gd.join_schedules([1.0, 0.5], [5]),
+    "an integer of NumPy": lambda: gd.accumulate(gd.sgd(0.1), every=2),
+    "another": lambda: gd.lbfgs(memory_size=5),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_AS)
+def test_containers_are_known_by_what_they_do(name):
+    made = KEPT_AS[name]()
+    if name in PLAIN:
+        assert made == PLAIN[name]() and repr(made) == repr(PLAIN[name]())
+        assert gd.build(gd.spec(made)) == made
+    if isinstance(made, gd.GradientTransformation):
+        jax.eval_shape(made.init, {"w": jnp.ones((2, 3)), "b": jnp.ones(3)})
