@@ -257,17 +257,14 @@ def _blank(leaves: list[Any], said: list[Any]) -> list[Any]:
 def _keys(params: Any) -> Iterator[tuple[tuple[str, ...], bool]]:
     """The path of each leaf as words, and whether its last word is the field `value` of a box."""
     for path, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=tree.is_none)[0]:
-        words = tree.words(path)
-        boxed = isinstance(path[-1], jax.tree_util.GetAttrKey) if path else False
-        yield words, boxed and words[-1] == "value"
+        yield tree.words(path), path[-1:] == (jax.tree_util.GetAttrKey("value"),)
 
 
 def _names(params: Any) -> list[list[str]]:
     """The names of each leaf: with the box that it is in, where it is in one, and without."""
     keys = list(_keys(params))
-    plain = tree.joined([words[:-1] if boxed else words for words, boxed in keys])
-    whole = tree.joined([words for words, _ in keys])
-    return [[a, b] if boxed else [a] for a, b, (_, boxed) in zip(whole, plain, keys)]
+    whole, bare = (tree.joined([w[: len(w) - n * b] for w, b in keys]) for n in (0, 1))
+    return [[a, b] if boxed else [a] for a, b, (_, boxed) in zip(whole, bare, keys)]
 
 
 def _matches(pattern: str, names: list[list[str]], where: str) -> list[bool]:

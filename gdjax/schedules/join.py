@@ -45,6 +45,9 @@ def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count])
         errors.fail(name, "schedules must be a list of at least one", schedules, kind=TypeError)
     for each in schedules:
         judge_schedule(name, "each of schedules", each)
+    if not isinstance(boundaries, (list, tuple)):
+        hint = f"Write [{boundaries}]."
+        errors.fail(name, "boundaries must be a list", boundaries, instead=hint, kind=TypeError)
     if len(boundaries) != len(schedules) - 1:
         must = f"boundaries must be one fewer than the {len(schedules)} schedules"
         errors.fail(name, must, list(boundaries))

@@ -29,6 +29,7 @@ BAD = [
         ValueError,
         "got 0.001. Are transition_steps and peak_value swapped",
     ),
+    ("join_schedules([1.0, 0.5], 5)", TypeError, r"boundaries must be a list, got 5. Write \[5\]"),
     ("linear_to_zero(1000, 0.1)", ValueError, "Are total_steps and init_value swapped"),
     ("polynomial_schedule(1.0, 0.0, 0, 9)", ValueError, "power must lie in"),
     ("exponential_decay(1.0, 5, 0.0)", ValueError, "decay_rate must lie in"),

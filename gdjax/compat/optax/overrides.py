@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,7 @@ from gdjax.optimizers.layerwise import novograd as _novograd
 from gdjax.optimizers.sgd import noisy_sgd as _noisy
 from gdjax.optimizers.sgd import optimistic as _optimistic
 from gdjax.optimizers.sign import lion as _lion
+from gdjax.schedules import join as _join
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import decay as _decay
 from gdjax.transforms import momentum as _momentum
@@ -29,10 +30,11 @@ from gdjax.transforms import noise as _noise
 
 __all__ = [
     "ScaleByRStdDevState",
-    "adagrad",
     "adafactor",
+    "adagrad",
     "add_noise",
     "chain",
+    "join_schedules",
     "nadam",
     "nadamw",
     "named_chain",
@@ -278,6 +280,12 @@ def scale_by_novograd(
 ) -> Any:
     """NovoGrad's rule with a smaller ε than the optimizer's."""
     return _novograd.scale_by_novograd(b1, b2, eps, eps_root, weight_decay, mu_dtype)
+
+
+def join_schedules(schedules: Sequence[Any], boundaries: Sequence[Any]) -> Any:
+    """One schedule after another; of boundaries and schedules, those that are too many are left."""
+    count = min(len(schedules) - 1, len(boundaries))
+    return _join.join_schedules(list(schedules)[: count + 1], list(boundaries)[:count])
 
 
 def adafactor(

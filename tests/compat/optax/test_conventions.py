@@ -55,6 +55,12 @@ class TestConventions:
             updates, _ = tx.update(zero, tx.init(one), one)
             np.testing.assert_allclose(updates["w"], -0.1, rtol=1e-6)
 
+    @pytest.mark.parametrize("boundaries", [[5], [5, 10], []])
+    def test_boundaries_that_are_too_many_are_left(self, boundaries):
+        parts = [lambda step: 1.0 + 0 * step, lambda step: 0.5 + 0 * step]
+        made, theirs = (s.join_schedules(parts, boundaries) for s in (ours, optax))
+        np.testing.assert_array_equal(made(jnp.arange(12)), theirs(jnp.arange(12)))
+
     def test_labels_below_zero_count_from_the_end(self):
         x = jnp.asarray([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]])
         name = "softmax_cross_entropy_with_integer_labels"
