@@ -60,8 +60,9 @@ def collect():
             found.setdefault(name, set()).add(_source(entry.reference))
     for row in schedules.ROWS.values():
         found.setdefault(row.make().name, set()).add("closed form")
-    for make in schedules.TORCHES.values():
-        found.setdefault(make().name, set()).add(f"torch {VERSIONS['torch']}")
+    for made in (make() for make in schedules.TORCHES.values()):
+        if made.factory.is_ours:
+            found.setdefault(made.name, set()).add(f"torch {VERSIONS['torch']}")
     order = lambda source: (source in ("NumPy", "closed form"), source)
     return {name: sorted(found[name], key=order) for name in sorted(found)}
 

@@ -110,7 +110,8 @@ class Factory:
             raise renamed.misfit(self.name, str(self), error, kwargs, names) from None
         for name, value in given.items():
             if name in self.containers:
-                given[name] = _plain(value)
+                known = is_array(value) and is_known(value) and np.ndim(value)
+                given[name] = np.asarray(value).tolist() if known else _plain(value)
             elif isinstance(value, np.number) and name not in self.ranges:
                 given[name] = value.item()  # one of Python's, as what is not traced is
         return given
@@ -193,11 +194,9 @@ class Factory:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers in Python's containers, whatever mapping, sequence or array they came in."""
+    """Numbers in Python's containers, whatever mapping or sequence they came in."""
     if isinstance(value, Mapping):
         return {key: _plain(x) for key, x in value.items()}
-    if is_array(value) and is_known(value) and np.ndim(value):
-        return np.asarray(value).tolist()
     if isinstance(value, Sequence) and not isinstance(value, (str, Remembers)):
         return (tuple if type(value) is tuple else list)(map(_plain, value))
     return value
