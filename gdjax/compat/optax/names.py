@@ -20,6 +20,7 @@ NAMES: dict[str, list[str]] = {
     for space, names in {
         "": """
             AdaptiveGradClipState AddDecayedWeightsState AddNoiseState ApplyEvery ApplyIfFiniteState
+            ArrayTree
             ClipByGlobalNormState ClipState ConditionallyMaskState ConditionallyTransformState
             EmaState EmptyState FactoredState GradientTransformation GradientTransformationExtraArgs
             InjectHyperparamsState InjectStatefulHyperparamsState LookaheadParams LookaheadState

@@ -17,6 +17,7 @@ from gdjax.core.rule.roles import Count
 __all__ = [
     "AdaptiveGradClipState",
     "AddDecayedWeightsState",
+    "ArrayTree",
     "ClipState",
     "GradientTransformation",
     "GradientTransformationExtraArgs",
@@ -38,9 +39,8 @@ __all__ = [
     "with_extra_args_support",
 ]
 
-Params = chex.ArrayTree
-Updates = chex.ArrayTree
-OptState = chex.ArrayTree
+ArrayTree = chex.ArrayTree
+Params = Updates = OptState = ArrayTree
 Schedule = Callable[[chex.Numeric], chex.Numeric]
 ScalarOrSchedule = float | jax.Array | Schedule
 MaskOrFn = Any | Callable[[Params], Any] | None
