@@ -97,7 +97,7 @@ AT_LARGE = {
         (1.0, 0.5),
     ),
     "decay": (gd.exponential_decay(1.0, 1, 0.5, LARGE + 1), 2, (1.0, 0.5)),
-    "triangles": (gd.triangular_schedule(0.0, 1.0, 2**10, 2**10 + 1), 16384 * 2 - 16384, None),
+    "triangles": (gd.triangular_schedule(0.0, 1.0, 2**10, 2**10 + 1), 16384, None),
     "cosine cycles": (gd.cosine_cycle_schedule(1.0, 0.0, LARGE + 1), 1, (0.0, 0.0)),
     "scaled": (
         gd.scaled_schedule(gd.piecewise_constant_schedule(2.0, {LARGE + 1: 0.1}), 0.5),

@@ -19,7 +19,7 @@ import gdjax as gd  # noqa: E402
 
 __all__ = ["main"]
 
-THREADS, ROUNDS = 8, 8
+THREADS, ROUNDS = 8, 40
 
 
 def makers():
