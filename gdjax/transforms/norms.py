@@ -17,7 +17,6 @@ from gdjax.core.rule import collectives, errors, numerics, tree
 from gdjax.core.rule.numerics import safe_divide
 
 __all__ = [
-    "NormalizeState",
     "clip_by_block_rms",
     "normalize",
     "normalize_by_update_norm",
@@ -143,10 +142,6 @@ def _by_size(name: str, size: Any, min_scale: Any, axis_name: Any):
     return _without_state, update
 
 
-class NormalizeState(NamedTuple):
-    """State of `normalize`, which has none."""
-
-
 @transformation
 def normalize(*, axis_name: Any = None):
     """Makes the updates, all leaves as one vector, one unit long.
@@ -154,7 +149,7 @@ def normalize(*, axis_name: Any = None):
         u = g / ‖g‖,    0 where g is 0
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.states.NormalizeState())[0].round(6)
+    >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.EmptyState())[0].round(6)
     Array([0.6, 0.8], dtype=float32)
 
     Args:
@@ -166,7 +161,7 @@ def normalize(*, axis_name: Any = None):
         length = tree.norm(updates, axis_name=axis_name)
         return tree.map(lambda g: safe_divide(g, length.astype(g.dtype)), updates), state
 
-    return Rule(lambda params: NormalizeState(), update, couples=True)
+    return Rule(lambda params: EmptyState(), update, couples=True)
 
 
 @transformation

@@ -14,7 +14,6 @@ from gdjax.core.rule import errors, tree
 from gdjax.core.rule.roles import Scalars
 
 __all__ = [
-    "NonNegativeParamsState",
     "ZeroNansState",
     "keep_params_nonnegative",
     "stateless_with_tree_map",
@@ -55,10 +54,6 @@ def zero_nans():
     return init, update
 
 
-class NonNegativeParamsState(NamedTuple):
-    """State of `keep_params_nonnegative`, which has none."""
-
-
 @transformation
 def keep_params_nonnegative():
     """Shortens finished updates so that no parameter falls below zero: u = max(g, −θ).
@@ -86,7 +81,7 @@ def keep_params_nonnegative():
         errors.need_params("keep_params_nonnegative", params)
         return tree.map(leaf, updates, params), state
 
-    return lambda params: NonNegativeParamsState(), update
+    return lambda params: EmptyState(), update
 
 
 @transformation

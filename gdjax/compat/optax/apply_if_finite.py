@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdjax.compat.namespacing import named
+from gdjax.compat.optax.twins import named
 from gdjax.wrappers.guards import apply_if_finite as _conditional
 
 __all__ = ["apply_if_finite"]

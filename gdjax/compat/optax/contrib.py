@@ -14,7 +14,7 @@ from gdjax.core.matrix.polar_coefficients import STANDARD as _STANDARD
 from gdjax.optimizers.adam import adam as _adam
 from gdjax.optimizers.adam import ademamix as _ademamix
 from gdjax.optimizers.adam import sophia as _sophia
-from gdjax.optimizers.matrix import muon as _muon
+from gdjax.optimizers.matrix import muon as _rules
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import decay as _decay
 from gdjax.transforms import differential_privacy as _private
@@ -124,7 +124,7 @@ def muon(
 ) -> Any:
     """Muon, whose AdamW for the other leaves has Nesterov's momentum too."""
     numbers = muon_weight_dimension_numbers
-    rule = _muon.scale_by_muon(
+    rule = _rules.scale_by_muon(
         ns_coeffs,
         ns_steps,
         beta,
@@ -137,7 +137,7 @@ def muon(
     )
     matrices = _chain(
         rule,
-        _muon.scale_by_shape(numbers, consistent_rms),
+        _rules.scale_by_shape(numbers, consistent_rms),
         _decay.add_decayed_weights(weight_decay, weight_decay_mask),
         _basic.scale_by_learning_rate(learning_rate),
     )

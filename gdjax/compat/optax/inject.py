@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
-from gdjax.compat.namespacing import named
+from gdjax.compat.optax.twins import named
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.engine.numbers import StandIn
 from gdjax.core.engine.rule import Child, Rule

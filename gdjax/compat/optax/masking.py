@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gdjax.compat.namespacing import named
+from gdjax.compat.optax.twins import named
 from gdjax.compat.optax.types import MaskedNode
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from gdjax.compat.namespacing import named
+from gdjax.compat.optax.twins import named
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import tree

@@ -9,6 +9,8 @@ from typing import Any
 
 from gdjax.compat.optax.installed import ELSEWHERE, from_optax
 from gdjax.compat.optax.spellings import spelled
+from gdjax.compat.optax.twins import twin_of
+from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
 
 __all__ = ["NAMES", "namespace"]
@@ -139,7 +141,11 @@ def namespace(
             return importlib.import_module(f"{_HERE}.{name}")
         for source in filter(importlib.util.find_spec, (*sources, "gdjax.states")):
             if (found := getattr(importlib.import_module(source), name, None)) is not None:
-                return spelled(name, found, here) if source == "gdjax" else found
+                if source != "gdjax":
+                    return found
+                kind = getattr(getattr(found, "factory", None), "make", None)
+                make = twin_of if kind is GradientTransformation else spelled
+                return make(name, found, here)
         raise AttributeError(f"gdjax has no counterpart of {module}.{name}.")
 
     def listed() -> list[str]:

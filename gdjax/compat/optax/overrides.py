@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from gdjax.compat.namespacing import named
 from gdjax.compat.optax.lookahead import TwoTrees, both
+from gdjax.compat.optax.masking import masked
+from gdjax.compat.optax.stages import add_decayed_weights, scale_by_learning_rate
+from gdjax.compat.optax.twins import invoke, named, twin
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import call_update
-from gdjax.core.rule import errors
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.numerics import ema, increment, zero_count
 from gdjax.optimizers.adam import adam as _adam
 from gdjax.optimizers.adam import adan as _adan
 from gdjax.optimizers.adaptive import adagrad as _adagrad
 from gdjax.optimizers.adaptive import rmsprop as _rmsprop
 from gdjax.optimizers.factored import adafactor as _adafactor
 from gdjax.optimizers.layerwise import novograd as _novograd
+from gdjax.optimizers.layerwise import trust_ratio as _trust
+from gdjax.optimizers.parameter_free import polyak as _polyak
 from gdjax.optimizers.sgd import noisy_sgd as _noisy
 from gdjax.optimizers.sgd import optimistic as _optimistic
+from gdjax.optimizers.sgd import sgd as _sgd
 from gdjax.optimizers.sign import lion as _lion
 from gdjax.schedules import join as _join
 from gdjax.transforms import basic as _basic
-from gdjax.transforms import decay as _decay
 from gdjax.transforms import momentum as _momentum
 from gdjax.transforms import noise as _noise
+from gdjax.transforms import norms as _norms
 
 __all__ = [
-    "ScaleByRStdDevState",
     "adafactor",
     "adagrad",
+    "adan",
     "add_noise",
     "chain",
     "join_schedules",
+    "lars",
     "nadam",
     "nadamw",
     "named_chain",
     "noisy_sgd",
     "optimistic_adam",
     "optimistic_adam_v2",
+    "polyak_sgd",
     "rmsprop",
     "scale_by_adan",
-    "scale_by_learning_rate",
     "scale_by_lion",
     "scale_by_novograd",
     "scale_by_rms",
     "scale_by_rss",
     "scale_by_stddev",
+    "sgd",
     "stateless",
     "stateless_with_tree_map",
 ]
-
-ScaleByRStdDevState = _rmsprop.ScaleByStdDevState
 
 
 def chain(*args: Any) -> Any:
@@ -108,16 +116,19 @@ def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
     return lambda params: EmptyState(), update
 
 
+@twin(_adagrad.scale_by_rss)
 def scale_by_rss(initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> Any:
     """Divides by the root of the sum of squares and ε."""
     return _adagrad.scale_by_rss(initial_accumulator_value, eps, eps_in_sqrt=True)
 
 
+@twin(_adagrad.adagrad)
 def adagrad(learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> Any:
     """AdaGrad whose sum starts at 0.1, with ε under the root."""
     return _adagrad.adagrad(learning_rate, initial_accumulator_value, eps, eps_in_sqrt=True)
 
 
+@twin(_rmsprop.scale_by_rms)
 def scale_by_rms(
     decay: Any = 0.9,
     eps: Any = 1e-8,
@@ -126,9 +137,10 @@ def scale_by_rms(
     bias_correction: bool = False,
 ) -> Any:
     """Divides by the root of the mean square, ε under it."""
-    return _rmsprop.scale_by_rms(decay, eps, initial_scale, eps_in_sqrt, bias_correction)
+    return invoke(_rmsprop.scale_by_rms, locals())
 
 
+@twin(_rmsprop.scale_by_stddev)
 def scale_by_stddev(
     decay: Any = 0.9,
     eps: Any = 1e-8,
@@ -137,9 +149,10 @@ def scale_by_stddev(
     bias_correction: bool = False,
 ) -> Any:
     """Divides by the standard deviation, ε under the root."""
-    return _rmsprop.scale_by_stddev(decay, eps, initial_scale, eps_in_sqrt, bias_correction)
+    return invoke(_rmsprop.scale_by_stddev, locals())
 
 
+@twin(_rmsprop.rmsprop)
 def rmsprop(
     learning_rate: Any,
     decay: Any = 0.9,
@@ -152,35 +165,32 @@ def rmsprop(
     bias_correction: bool = False,
 ) -> Any:
     """RMSProp with ε under the root, and with momentum after the rate instead of before it."""
-    rule = _rmsprop.scale_by_stddev if centered else _rmsprop.scale_by_rms
-    parts = [
+    rule = scale_by_stddev if centered else scale_by_rms
+    return _chain(
         rule(decay, eps, initial_scale, eps_in_sqrt, bias_correction),
-        _basic.scale_by_learning_rate(learning_rate),
-    ]
-    if momentum is not None:
-        parts.append(_momentum.trace(momentum, nesterov))
-    return _chain(*parts)
-
-
-def scale_by_learning_rate(learning_rate: Any = None, *, flip_sign: bool = True) -> Any:
-    """Multiplies by minus the rate; None passes the updates."""
-    if learning_rate is None:
-        return _basic.identity()
-    return _basic.scale_by_learning_rate(learning_rate, flip_sign=flip_sign)
+        scale_by_learning_rate(learning_rate),
+        _basic.identity() if momentum is None else _momentum.trace(momentum, nesterov),
+    )
 
 
 def key_or_seed(where: str, key: Any, seed: Any) -> Any:
     """The one of the two that is given; optax takes either."""
-    if (key is None) == (seed is None):
+    if key is None and seed is None:
+        warnings.warn(f"{where}: without a key, the noise is that of seed 0.", stacklevel=4)
+        return 0
+    if key is not None and seed is not None:
         errors.fail(where, "one of key and seed must be given", f"key={key}, seed={seed}")
     return seed if key is None else key
 
 
+@twin(_noise.add_noise)
 def add_noise(eta: Any, gamma: Any, key: Any = None, *, seed: int | None = None) -> Any:
     """Adds Gaussian noise whose variance falls with the steps."""
-    return _noise.add_noise(eta, gamma, key_or_seed("optax.add_noise", key, seed))
+    key = key_or_seed("optax.add_noise", key, seed)
+    return invoke(_noise.add_noise, {"eta": eta, "gamma": gamma, "key": key})
 
 
+@twin(_noisy.noisy_sgd)
 def noisy_sgd(
     learning_rate: Any,
     eta: Any = 0.01,
@@ -193,6 +203,7 @@ def noisy_sgd(
     return _noisy.noisy_sgd(learning_rate, eta, gamma, key_or_seed("optax.noisy_sgd", key, seed))
 
 
+@twin(_adam.adam)
 def nadam(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -207,6 +218,7 @@ def nadam(
     return _adam.adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
+@twin(_adam.adamw)
 def nadamw(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -224,6 +236,7 @@ def nadamw(
     return _adam.adamw(*numbers, nesterov=nesterov)
 
 
+@twin(_optimistic.optimistic_adam)
 def optimistic_adam(
     learning_rate: Any,
     optimism: Any = None,
@@ -240,11 +253,27 @@ def optimistic_adam(
     return _optimistic.optimistic_adam(*numbers, nesterov=nesterov)
 
 
-def optimistic_adam_v2(learning_rate: Any, *, nesterov: bool = True, **numbers: Any) -> Any:
+@twin(_optimistic.optimistic_adam_v2)
+def optimistic_adam_v2(
+    learning_rate: Any,
+    *,
+    alpha: Any = 1.0,
+    beta: Any = 1.0,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: Any = 1e-8,
+    eps_root: Any = 0.0,
+    mu_dtype: Any = None,
+    nesterov: bool = True,
+) -> Any:
     """Optimistic Adam with a generalised optimism, with Nesterov's momentum."""
-    return _optimistic.optimistic_adam_v2(learning_rate, nesterov=nesterov, **numbers)
+    numbers = {"alpha": alpha, "beta": beta, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    return _optimistic.optimistic_adam_v2(
+        learning_rate, **numbers, mu_dtype=mu_dtype, nesterov=nesterov
+    )
 
 
+@twin(_adan.scale_by_adan)
 def scale_by_adan(
     b1: Any = 0.98, b2: Any = 0.92, b3: Any = 0.99, eps: Any = 1e-8, eps_root: Any = 0.0
 ) -> Any:
@@ -252,6 +281,7 @@ def scale_by_adan(
     return _adan.scale_by_adan(b1, b2, b3, eps, eps_root)
 
 
+@twin(_lion.scale_by_lion)
 def scale_by_lion(
     b1: Any = 0.9,
     b2: Any = 0.99,
@@ -260,16 +290,32 @@ def scale_by_lion(
     mode: str = "hard",
     smooth_beta: float = 1.0,
 ) -> Any:
-    """Lion's rule.
+    """Lion's rule, also with another function in the place of the sign.
 
     Raises:
-        ValueError: A mode other than "hard", which is the paper's.
+        ValueError: There is no such mode.
     """
-    if mode != "hard":
-        errors.fail("optax.scale_by_lion", "mode must be 'hard', the paper's sign", mode)
-    return _lion.scale_by_lion(b1, b2, mu_dtype)
+    if mode == "hard":
+        return _lion.scale_by_lion.factory.invoke({"b1": b1, "b2": b2, "mu_dtype": mu_dtype})
+    if mode not in ("smooth", "refined"):
+        must = "mode must be 'hard', 'smooth' or 'refined'"
+        errors.fail("optax.scale_by_lion", must, mode)
+    bent = (lambda c: jnp.tanh(smooth_beta * c)) if mode == "smooth" else (lambda c: c.clip(-1, 1))
+
+    def leaf(g, m):
+        return bent(ema(m, g, b1)), ema(m, g, b2)
+
+    def init(params):
+        return _lion.ScaleByLionState(zero_count(), tree.moment_like(params, mu_dtype))
+
+    def update(updates, state, params=None, **extra):
+        updates, mu = tree.evolve(leaf, (updates, state.mu))
+        return updates, _lion.ScaleByLionState(increment(state.count), mu)
+
+    return init, update
 
 
+@twin(_novograd.scale_by_novograd)
 def scale_by_novograd(
     b1: Any = 0.9,
     b2: Any = 0.25,
@@ -288,6 +334,7 @@ def join_schedules(schedules: Sequence[Any], boundaries: Sequence[Any]) -> Any:
     return _join.join_schedules(list(schedules)[: count + 1], list(boundaries)[:count])
 
 
+@twin(_adafactor.adafactor)
 def adafactor(
     learning_rate: Any = None,
     min_dim_size_to_factor: int = 128,
@@ -303,12 +350,79 @@ def adafactor(
     weight_decay_mask: Any = None,
 ) -> Any:
     """Adafactor: momentum of steps before their sign is turned, decay without the rate."""
-    numbers = (learning_rate, min_dim_size_to_factor, decay_rate, decay_offset)
-    more = (multiply_by_parameter_scale, clipping_threshold, None, None, None, eps, factored)
-    steps = _adafactor.adafactor(*numbers, *more)
-    after = []
+    numbers = (factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
+    parts = [_adafactor.scale_by_factored_rms(*numbers)]
+    if clipping_threshold is not None:
+        parts.append(_norms.clip_by_block_rms(clipping_threshold))
+    if learning_rate is not None:
+        parts.append(scale_by_learning_rate(learning_rate, flip_sign=False))
+    if multiply_by_parameter_scale:
+        parts.append(_norms.scale_by_param_block_rms())
     if momentum is not None:
-        after.append(_momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum))
+        parts.append(_momentum.ema(momentum, debias=False, mu_dtype=dtype_momentum))
     if weight_decay_rate is not None:
-        after.append(_decay.add_decayed_weights(weight_decay_rate, weight_decay_mask))
-    return _chain(steps, _basic.scale(-1.0), *after, _basic.scale(-1.0)) if after else steps
+        parts.append(add_decayed_weights(weight_decay_rate, weight_decay_mask))
+    return _chain(*parts, _basic.scale(-1.0))
+
+
+@twin(_sgd.sgd)
+def sgd(
+    learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumulator_dtype: Any = None
+) -> Any:
+    """Descent, with a place in its state for the momentum."""
+    if momentum is None:
+        return _chain(_basic.identity(), scale_by_learning_rate(learning_rate))
+    return _sgd.sgd(learning_rate, momentum, nesterov, accumulator_dtype)
+
+
+@twin(_trust.lars)
+def lars(
+    learning_rate: Any,
+    weight_decay: Any = 0.0,
+    weight_decay_mask: Any = True,
+    trust_coefficient: Any = 0.001,
+    eps: Any = 0.0,
+    trust_ratio_mask: Any = True,
+    momentum: Any = 0.9,
+    nesterov: bool = False,
+) -> Any:
+    """LARS."""
+    ratio = _trust.scale_by_trust_ratio(0.0, trust_coefficient, eps)
+    return _chain(
+        add_decayed_weights(weight_decay, weight_decay_mask),
+        masked(ratio, trust_ratio_mask),
+        scale_by_learning_rate(learning_rate),
+        _momentum.trace(momentum, nesterov),
+    )
+
+
+@twin(_polyak.polyak_sgd)
+def polyak_sgd(
+    max_learning_rate: Any = 1.0,
+    scaling: Any = 1.0,
+    f_min: Any = 0.0,
+    eps: Any = 0.0,
+    variant: str = "sps",
+) -> Any:
+    """Polyak's step."""
+    step = _polyak.scale_by_polyak(f_min, max_learning_rate, eps, variant)
+    return _chain(_chain(step, _basic.identity()), scale_by_learning_rate(scaling))
+
+
+@twin(_adan.adan)
+def adan(
+    learning_rate: Any,
+    b1: Any = 0.98,
+    b2: Any = 0.92,
+    b3: Any = 0.99,
+    eps: Any = 1e-8,
+    eps_root: Any = 1e-8,
+    weight_decay: Any = 0.0,
+    mask: Any = None,
+) -> Any:
+    """Adan, whose weights decay before the step and not after it."""
+    return _chain(
+        _adan.scale_by_adan(b1, b2, b3, eps, eps_root),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

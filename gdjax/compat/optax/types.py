@@ -18,12 +18,15 @@ __all__ = [
     "AdaptiveGradClipState",
     "AddDecayedWeightsState",
     "ArrayTree",
+    "ClipByGlobalNormState",
     "ClipState",
     "GradientTransformation",
     "GradientTransformationExtraArgs",
     "LookaheadParams",
     "MaskOrFn",
     "MaskedNode",
+    "NonNegativeParamsState",
+    "NormalizeState",
     "OptState",
     "Params",
     "ScalarOrSchedule",
@@ -155,8 +158,8 @@ class ScaleByScheduleState(NamedTuple):
 
 
 # What has no state has that of every such transformation.
-AdaptiveGradClipState = AddDecayedWeightsState = ClipState = EmptyState
-ScaleByTrustRatioState = ScaleState = EmptyState
+AdaptiveGradClipState = AddDecayedWeightsState = ClipState = ClipByGlobalNormState = EmptyState
+NonNegativeParamsState = NormalizeState = ScaleByTrustRatioState = ScaleState = EmptyState
 
 
 def init_empty_state(params: Params) -> EmptyState:

@@ -44,6 +44,7 @@ class GradientTransformation(Recipe, InitUpdate):
     """
 
     scheduled: dict[str, Any]  # hyperparameters that follow the step, or live in the state
+    narrow = False  # whether updates leave in the dtypes of the gradients, not as wide as formed
 
     def __new__(cls, init: Any, update: Any) -> Any:
         """A plain pair: what is made by hand remembers no call. Factories make the others."""
@@ -223,18 +224,22 @@ def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict)
         for name, rule in tx.scheduled.items():
             values[name] = value_at(rule, state.count, state.hyperparams[name])
     body = tx.build(values)
+    steps = which == "step" and not tx.narrow  # whether what is inside may step by itself
     try:
         if isinstance(body, GradientTransformation):  # this one is an alias of it
-            out, inner = run(which, body, updates, inner, params, extra)
+            out, inner = run("step" if steps else "update", body, updates, inner, params, extra)
         else:
             code = getattr(body.update, "__code__", None)
             if extra or body.needs or code is None or code.co_kwonlyargcount:
                 extra = taken(tx.name, body, extra)
-            act = body.update if which == "update" or body.step is None else body.step
+            steps = steps and body.step is not None
+            act = body.step if steps else body.update
             pair = act(updates, inner, params, **extra)
             out, inner = pair if isinstance(pair, tuple) and len(pair) == 2 else no_pair(tx, pair)
-            if which == "step" and body.step is None:
-                out = tree.add(params, out)
+        if tx.narrow:
+            out = tree.as_narrow(out, updates)
+        if which == "step" and not steps:
+            out = tree.add(params, out)
     except Exception as error:
         errors.rename(error, tx.name, alias=isinstance(body, GradientTransformation))
         raise

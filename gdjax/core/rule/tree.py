@@ -159,6 +159,20 @@ def map(leaf: Callable[..., Any], updates: Any, *read: Any) -> Any:
     return evolve(leaf, (updates,), *read)[0]
 
 
+def as_narrow(updates: Any, gradients: Any) -> Any:
+    """Updates in the dtypes of the gradients, where both are floats or both are complex."""
+
+    def one(u: Any, g: Any) -> Any:
+        ours, theirs = getattr(u, "dtype", None), getattr(g, "dtype", None)
+        if ours == theirs or not (differentiable(u) and differentiable(g)) or theirs is None:
+            return u
+        return u.astype(theirs) if jnp.iscomplexobj(u) == jnp.iscomplexobj(g) else u
+
+    if jax.tree.structure(updates) != jax.tree.structure(gradients):
+        return updates
+    return jax.tree.map(one, updates, gradients)
+
+
 def moment_like(params: Any, dtype: Any = None) -> Any:
     """Zeros like the parameters, float32 or wider unless `dtype` says less; None if passed over.
 

@@ -1,0 +1,186 @@
+"""Twins of gdjax's factories, which behave as optax's do.
+
+A twin computes what its original does, with three differences: its updates leave in the dtype of
+the gradients, no number is out of range, and its state has the classes and the fields of optax's.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gdjax.compat import namespacing
+from gdjax.compat.optax.spellings import SPELLINGS
+from gdjax.core.data.factory import Factory
+from gdjax.core.data.hyperparams import Range
+from gdjax.core.data.recipe import CATALOGUE, factory
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.rule import Rule
+from gdjax.core.engine.transformation import NOW, GradientTransformation
+
+__all__ = ["Form", "Twin", "invoke", "kept", "named", "twin", "twin_of"]
+
+# What stands in a chain for a stage of gdjax: another function, or another form of its state.
+STAGES: dict[Factory, Callable[..., Any]] = {}
+FORMS: dict[Factory, Callable[[dict[str, Any]], Form]] = {}
+
+
+class Form(NamedTuple):
+    """Another form of the state of a rule.
+
+    Attributes:
+        there: Makes of the state of the rule what is kept.
+        back: Makes of what is kept, and of parameters or updates, the state of the rule.
+    """
+
+    there: Callable[[Any], Any]
+    back: Callable[[Any, Any], Any]
+
+
+class Twin(GradientTransformation):
+    """A transformation after the conventions of optax."""
+
+    narrow = True
+
+    @classmethod
+    def _from_arguments(cls, made: Any, arguments: dict[str, Any]) -> Any:
+        """A schedule of what stands for a chain is handed on to the stage that follows it."""
+        self = super()._from_arguments(made, arguments)
+        if self.scheduled:
+            if "hands_on" not in made.__dict__:
+                made.hands_on = isinstance(self.example(), GradientTransformation)
+            self.scheduled = {} if made.hands_on else self.scheduled
+        return self
+
+
+def twin(
+    original: Any,
+    name: str = "",
+    module: str = "gdjax.compat.optax",
+    *,
+    stage: bool = False,
+    hands_on: bool | None = None,
+) -> Any:
+    """A decorator of functions that make what optax's function of their name makes.
+
+    The numbers among the arguments are those of gdjax's factory, without its ranges.
+
+    Args:
+        original: A factory of gdjax.
+        name: Its name in optax; that of the function by default.
+        module: Where it is found.
+        stage: Whether it also stands for the original in what gdjax makes of several stages; it
+            takes the arguments of the original.
+        hands_on: Whether schedules are handed on to the function; by default those of what stands
+            for a chain are.
+    """
+    made = original.factory
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        called = name or function.__name__
+        theirs = SPELLINGS.get(called, {})
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def body(*args: Any, **kwargs: Any) -> Any:
+            before, NOW.running = NOW.running, True  # what is inside is not judged either
+            try:
+                return _as_there(function(*args, **kwargs))
+            finally:
+                NOW.running = before
+
+        space = "optax" + module.removeprefix("gdjax.compat.optax")
+        body.__name__, body.__qualname__, body.__module__ = f"{space}.{called}", called, module
+        body.__signature__ = signature  # type: ignore[attr-defined]
+        CATALOGUE.pop(body.__name__, None)  # a module that is loaded again
+        call = factory(body, Twin, made.kind)
+        own = call.factory  # type: ignore[attr-defined]
+        own.module, known = "optax", set(signature.parameters)
+        own.hints = {theirs.get(n, n): h for n, h in made.hints.items()}
+        own.ranges = {theirs.get(n, n): _wide(r) for n, r in made.ranges.items()}
+        own.containers = {theirs.get(n, n) for n in made.containers}
+        for found in (own.hints, own.ranges):
+            for unknown in set(found) - known:
+                del found[unknown]
+        if hands_on is not None:
+            own.hands_on = hands_on
+        if stage:
+            STAGES[made] = call
+        return call
+
+    return decorate
+
+
+@functools.cache
+def twin_of(name: str, original: Any, module: str) -> Any:
+    """The twin of a factory of gdjax that is to have optax's spelling alone.
+
+    Args:
+        name: Its name in optax.
+        original: The factory of gdjax.
+        module: Where it is found by that name, which is what `pickle` writes.
+    """
+    made, theirs = original.factory, SPELLINGS.get(name, {})
+    own = made.signature
+    parameters = [p.replace(name=theirs.get(n, n)) for n, p in own.parameters.items()]
+    signature = own.replace(parameters=parameters)
+    ours = {new: old for old, new in theirs.items()}
+
+    @functools.wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        return invoke(original, {ours.get(k, k): value for k, value in given.items()})
+
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return twin(original, name, module)(function)
+
+
+def _wide(within: Range) -> Range:
+    return Range(scheduled=within.scheduled, role=within.role, uphill=within.uphill)
+
+
+def invoke(original: Any, arguments: dict[str, Any]) -> Any:
+    """What the function of a factory of gdjax makes, its state in the form that optax has."""
+    made = original.factory
+    body = made.invoke(arguments)
+    return kept(body, FORMS[made](arguments)) if made in FORMS else body
+
+
+def kept(body: Any, form: Form) -> Rule:
+    """A rule whose state is kept in another form."""
+    rule = body if isinstance(body, Rule) else Rule(*body)
+
+    @functools.wraps(rule.update)  # extra arguments are found in its signature
+    def update(updates, state, params=None, **extra):
+        like = updates if params is None else params
+        updates, state = rule.update(updates, form.back(state, like), params, **extra)
+        return updates, form.there(state)
+
+    return rule._replace(init=lambda params: form.there(rule.init(params)), update=update, step=None)
+
+
+def _as_there(body: Any) -> Any:
+    """What a function of gdjax has made, of stages that are as optax has them."""
+    if not isinstance(body, GradientTransformation):
+        return body
+    if body.made_by(chain):
+        parts = map(_as_there, body.arguments["transformations"])
+        named = {k: _as_there(v) for k, v in body.arguments["named"].items()}
+        return chain(*parts, **named)
+    if body.factory in STAGES:
+        return STAGES[body.factory](**body.given)
+    if body.factory in FORMS:
+        theirs = SPELLINGS.get(body.name, {})
+        made = twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")
+        return made(**{theirs.get(k, k): value for k, value in body.given.items()})
+    inside = None if isinstance(body, Twin) else body.factory.invoke(body.given)
+    return _as_there(inside) if isinstance(inside, GradientTransformation) else body
+
+
+def _of_optax(function: Callable[..., Any]) -> Callable[..., Any]:
+    return factory(function, Twin, "transformation")
+
+
+named = functools.partial(namespacing.named, make=_of_optax)

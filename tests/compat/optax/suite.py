@@ -1,0 +1,57 @@
+"""optax's own tests, run where they lie, with gdjax.compat.optax in the place of optax.
+
+    python -m pytest -p tests.compat.optax.suite --pyargs optax --import-mode=importlib -q
+
+Without `-p` the same command runs them with optax itself, which is what counts are compared with.
+Private modules have our names, and else optax's.
+"""
+
+import importlib
+import importlib.machinery
+import pkgutil
+import sys
+import types
+
+import optax
+
+import gdjax.compat.optax as ours
+from gdjax.compat.optax import installed
+
+TESTS = ("_test", "test_utils")
+
+
+def _everything(package):
+    """The modules of a package by name, all of them loaded, without its tests."""
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not found.name.endswith(TESTS):
+            importlib.import_module(found.name)
+    return {n: m for n, m in sys.modules.items() if f"{n}.".startswith(f"{package.__name__}.")}
+
+
+class Module(types.ModuleType):
+    """A module of optax, with what stands for it in ours."""
+
+    def __init__(self, name, theirs):
+        super().__init__(name)
+        self.__path__, self.__spec__ = getattr(theirs, "__path__", []), theirs.__spec__
+        public = [part for part in name.split(".")[1:] if not part.startswith("_")]
+        spaces = [".".join(public)] if public and public[0] in ours.NAMES else []
+        self._sources = [importlib.import_module(f"{ours.__name__}.{s}") for s in spaces]
+        self._sources += [ours, theirs]
+
+    def __getattr__(self, name):
+        for source in self._sources:
+            if hasattr(source, name):
+                return getattr(source, name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+
+installed.from_optax("nnls")  # from now on it is known what is optax itself
+_everything(ours)
+for _name, _theirs in _everything(optax).items():
+    sys.modules[_name] = _ours = Module(_name, _theirs)
+    # `from optax.losses import _classification` looks for it beside our `losses`
+    sys.modules.setdefault(_name.replace("optax", ours.__name__, 1), _ours)
+    parent = _name.rpartition(".")[0]
+    if parent and _name.split(".")[-1].startswith("_"):
+        setattr(sys.modules[parent], _name.split(".")[-1], _ours)
