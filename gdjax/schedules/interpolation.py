@@ -74,6 +74,8 @@ def after(step: jax.Array, place: Any) -> jax.Array:
 
 def real(x: Any) -> Any:
     """Integer arrays as floats, which strict promotion wants; Python numbers keep their float64."""
+    if isinstance(x, int) and abs(x) >= 2**31:  # more than int32 has
+        return float(x)
     if isinstance(x, (int, float)) or jnp.iscomplexobj(x):
         return x
     x = jnp.asarray(x)

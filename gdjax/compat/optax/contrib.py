@@ -6,24 +6,42 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from gdjax.compat.optax.masking import partition as _partition
 from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
+from gdjax.compat.optax.stages import add_decayed_weights as _add_decayed_weights
+from gdjax.compat.optax.stages import scale_by_learning_rate as _scale_by_learning_rate
+from gdjax.compat.optax.twins import invoke as _invoke
+from gdjax.compat.optax.twins import twin as _twin
+from gdjax.compat.optax.types import MaskedNode, NormalizeState  # noqa: F401
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.matrix.matrices import axes_of as _axes_of
 from gdjax.core.matrix.polar_coefficients import STANDARD as _STANDARD
+from gdjax.core.rule import tree as _tree
+from gdjax.core.rule.numerics import debias as _debias
+from gdjax.core.rule.numerics import ema as _ema
+from gdjax.core.rule.numerics import increment as _increment
+from gdjax.core.rule.numerics import zero_count as _zero_count
+from gdjax.core.rule.roles import Count, Mean, Scalars
 from gdjax.optimizers.adam import adam as _adam
 from gdjax.optimizers.adam import ademamix as _ademamix
 from gdjax.optimizers.adam import sophia as _sophia
 from gdjax.optimizers.matrix import muon as _rules
+from gdjax.optimizers.parameter_free import cocob as _cocob
+from gdjax.optimizers.sgd import dpsgd as _dpsgd
 from gdjax.transforms import basic as _basic
-from gdjax.transforms import decay as _decay
 from gdjax.transforms import differential_privacy as _private
+from gdjax.transforms import momentum as _momentum
 from gdjax.transforms import plateau as _plateau
-from gdjax.wrappers.select import masked as _masking
 
 __all__ = NAMES["contrib"]
 
 __getattr__, __dir__ = namespace("contrib", ("gdjax",))
+
+_override = functools.partial(_twin, module="gdjax.compat.optax.contrib")
 
 
 class MuonDimensionNumbers(NamedTuple):
@@ -40,6 +58,15 @@ class GaLoreDimensionNumbers(NamedTuple):
     output_axis: int | Sequence[int] = 1
 
 
+class MuonState(NamedTuple):
+    """State of `scale_by_muon`."""
+
+    count: Count
+    mu: Mean
+    ns_coeffs: Scalars  # as they were given
+
+
+@_override(_ademamix.scale_by_ademamix)
 def scale_by_ademamix(
     b1: Any = 0.9,
     b2: Any = 0.999,
@@ -53,14 +80,17 @@ def scale_by_ademamix(
     return _ademamix.scale_by_ademamix(b1, b2, b3, alpha, eps, eps_root, mu_dtype)
 
 
+@_override(_private.differentially_private_aggregate)
 def differentially_private_aggregate(
     l2_norm_clip: Any, noise_multiplier: Any, key: Any = None, *, seed: int | None = None
 ) -> Any:
     """Averages the clipped gradients of single examples, with noise."""
     key = _key_or_seed("optax.contrib.differentially_private_aggregate", key, seed)
-    return _private.differentially_private_aggregate(l2_norm_clip, noise_multiplier, key)
+    arguments = {"max_norm": l2_norm_clip, "noise_multiplier": noise_multiplier, "key": key}
+    return _invoke(_private.differentially_private_aggregate, arguments)
 
 
+@_override(_plateau.reduce_on_plateau)
 def reduce_on_plateau(
     factor: Any = 0.1,
     patience: Any = 10,
@@ -71,11 +101,11 @@ def reduce_on_plateau(
     min_scale: Any = 0.0,
 ) -> Any:
     """Lowers the scale after `patience` metrics no better; gdjax and torch wait for one more."""
-    more = patience - 1 if patience > 0 else 0
-    numbers = (rtol, atol, cooldown, accumulation_size, min_scale)
-    return _plateau.reduce_on_plateau(factor, more, *numbers)
+    arguments = {**locals(), "patience": patience - 1 if patience > 0 else 0}
+    return _invoke(_plateau.reduce_on_plateau, arguments)
 
 
+@_override(_sophia.sophia)
 def sophia(
     learning_rate: Any,
     b1: Any = 0.965,
@@ -101,6 +131,59 @@ def _labels(numbers: Any, params: Any) -> Any:
     return treedef.unflatten(["adam" if a is None else "muon" for a in found])
 
 
+def _where_shown(numbers: Any) -> Any:
+    """Dimension numbers of those parameters that are not masked out."""
+    if numbers is None or hasattr(numbers, "reduction_axis"):
+        return numbers
+    hidden = lambda x: isinstance(x, MaskedNode)
+
+    def of(params: Any) -> Any:
+        said = numbers(params) if callable(numbers) else numbers
+        choose = lambda p, axes: p if hidden(p) else axes
+        return jax.tree.map(choose, params, said, is_leaf=hidden)
+
+    return of
+
+
+@_override(_rules.scale_by_muon)
+def scale_by_muon(
+    ns_coeffs: Any = _STANDARD,
+    ns_steps: Any = 5,
+    beta: Any = 0.95,
+    eps: Any = 1e-8,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = True,
+    adaptive: bool = False,
+    preconditioning: str = "frobenius",
+    weight_dimension_numbers: Any = None,
+) -> Any:
+    """Muon's rule; each of the two terms of Nesterov's mean is corrected for its own bias."""
+    how = {"eps": eps, "adaptive": adaptive, "preconditioning": preconditioning}
+    how |= {"steps": ns_steps, "backend": ns_coeffs, "b1": 0.0, "nesterov": False}
+    axes = _where_shown(weight_dimension_numbers)
+    orthogonal = _rules.scale_by_muon.factory.invoke({**how, "matrix_axes": axes})[1]
+    kept = () if isinstance(ns_coeffs, str) else jnp.asarray(ns_coeffs, jnp.float32)
+
+    def init(params):
+        return MuonState(_zero_count(), _tree.moment_like(params, mu_dtype), jnp.array(kept))
+
+    def update(updates, state, params=None, **extra):
+        t = _increment(state.count)
+        now, next_ = _debias(beta, t), _debias(beta, _increment(t))
+
+        def leaf(g, m):
+            m = _ema(m, g, beta)
+            return (beta * m / next_ + (1 - beta) * g / now if nesterov else m / now), m
+
+        means, mu = _tree.evolve(leaf, (updates, state.mu))
+        updates, _ = orthogonal(means, _rules.MuonState(state.count, means), params)
+        return updates, MuonState(t, mu, state.ns_coeffs)
+
+    return init, update
+
+
+@_override(_rules.muon)
 def muon(
     learning_rate: Any,
     ns_coeffs: Any = _STANDARD,
@@ -124,7 +207,7 @@ def muon(
 ) -> Any:
     """Muon, whose AdamW for the other leaves has Nesterov's momentum too."""
     numbers = muon_weight_dimension_numbers
-    rule = _rules.scale_by_muon(
+    rule = scale_by_muon(
         ns_coeffs,
         ns_steps,
         beta,
@@ -133,16 +216,53 @@ def muon(
         nesterov=nesterov,
         adaptive=adaptive,
         preconditioning=preconditioning,
-        matrix_axes=numbers,
+        weight_dimension_numbers=numbers,
     )
     matrices = _chain(
         rule,
-        _rules.scale_by_shape(numbers, consistent_rms),
-        _decay.add_decayed_weights(weight_decay, weight_decay_mask),
-        _basic.scale_by_learning_rate(learning_rate),
+        _rules.scale_by_shape(_where_shown(numbers), consistent_rms),
+        _add_decayed_weights(weight_decay, weight_decay_mask),
+        _scale_by_learning_rate(learning_rate),
     )
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     moments = (adam_b1, adam_b2, eps, adam_eps_root, mu_dtype)
-    others = _adam.adamw(rate, *moments, adam_weight_decay, weight_decay_mask, nesterov=nesterov)
+    others = _chain(
+        _adam.scale_by_adam(*moments, nesterov=nesterov),
+        _add_decayed_weights(adam_weight_decay, weight_decay_mask),
+        _scale_by_learning_rate(rate),
+    )
     labels = functools.partial(_labels, numbers)
-    return _masking.partition(labels, muon=matrices, adam=others)
+    return _partition({"muon": matrices, "adam": others}, labels)
+
+
+@_override(_cocob.cocob)
+def cocob(
+    learning_rate: Any = 1.0,
+    alpha: Any = 100.0,
+    eps: Any = 1e-8,
+    weight_decay: Any = 0.0,
+    mask: Any = None,
+) -> Any:
+    """COCOB, with its rate before the rule and after the decay."""
+    return _chain(
+        _add_decayed_weights(weight_decay, mask),
+        _scale_by_learning_rate(learning_rate, flip_sign=False),
+        _cocob.scale_by_cocob(alpha, eps),
+    )
+
+
+@_override(_dpsgd.dpsgd)
+def dpsgd(
+    learning_rate: Any,
+    l2_norm_clip: Any,
+    noise_multiplier: Any,
+    seed: Any,
+    momentum: Any = None,
+    nesterov: bool = False,
+) -> Any:
+    """Differentially private descent, with a place in its state for the momentum."""
+    return _chain(
+        _private.differentially_private_aggregate(l2_norm_clip, noise_multiplier, seed),
+        _basic.identity() if momentum is None else _momentum.trace(momentum, nesterov),
+        _scale_by_learning_rate(learning_rate),
+    )

@@ -100,10 +100,13 @@ def injected(
     """Calls a factory at each step with the hyperparameters that the state holds."""
     moving, numbers, fixed = {}, {}, {}
     arguments = {**_defaults(inner_factory), **arguments}
+    made = getattr(inner_factory, "factory", None)
     for name, value in arguments.items():
-        if name not in static_args and (rule := _as_schedule(value)) is not None:
+        # what a factory of ours says is no number is none: a mask that is a function, a seed
+        moves = name not in static_args and (made is None or name in made.ranges)
+        if moves and (rule := _as_schedule(value)) is not None:
             moving[name] = rule
-        elif name not in static_args and is_number(value):
+        elif moves and is_number(value):
             numbers[name] = value
         else:
             fixed[name] = value

@@ -175,8 +175,13 @@ def _as_there(body: Any) -> Any:
         theirs = SPELLINGS.get(body.name, {})
         made = twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")
         return made(**{theirs.get(k, k): value for k, value in body.given.items()})
-    inside = None if isinstance(body, Twin) else body.factory.invoke(body.given)
-    return _as_there(inside) if isinstance(inside, GradientTransformation) else body
+    if isinstance(body, Twin):
+        return body
+    inside = body.factory.invoke(body.given)
+    if isinstance(inside, GradientTransformation):  # it stands for another
+        return _as_there(inside)
+    within = {k: _as_there(v) for k, v in body.given.items()}
+    return body if within == body.given else body.factory.call(**within)
 
 
 def _of_optax(function: Callable[..., Any]) -> Callable[..., Any]:

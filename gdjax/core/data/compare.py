@@ -50,7 +50,8 @@ def freeze(value: Any) -> Any:
         return _Identity(value)
     if is_array(value):
         if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-            value = jax.random.key_data(value)
+            with jax.ensure_compile_time_eval():  # also while something else is traced
+                value = jax.random.key_data(value)
         data = np.asarray(value)
         return ("array", data.shape, data.dtype.name, data.tobytes())
     if isinstance(value, float) and math.isnan(value):

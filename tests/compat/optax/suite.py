@@ -1,6 +1,6 @@
 """optax's own tests, run where they lie, with gdjax.compat.optax in the place of optax.
 
-    python -m pytest -p tests.compat.optax.suite --pyargs optax --import-mode=importlib -q
+    python -m pytest -p tests.compat.optax.suite --pyargs optax --import-mode=importlib --noconftest
 
 Without `-p` the same command runs them with optax itself, which is what counts are compared with.
 Private modules have our names, and else optax's.
@@ -52,6 +52,6 @@ for _name, _theirs in _everything(optax).items():
     sys.modules[_name] = _ours = Module(_name, _theirs)
     # `from optax.losses import _classification` looks for it beside our `losses`
     sys.modules.setdefault(_name.replace("optax", ours.__name__, 1), _ours)
-    parent = _name.rpartition(".")[0]
-    if parent and _name.split(".")[-1].startswith("_"):
-        setattr(sys.modules[parent], _name.split(".")[-1], _ours)
+    parent, _, last = _name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], last, _ours)
