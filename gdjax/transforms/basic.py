@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import Hyperparam, LearningRate, SignedFactor
+from gdjax.core.data.hyperparams import Hyperparam, LearningRate, SignedFactor, Turns
 from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.rule import errors, tree
@@ -110,7 +110,7 @@ def scale(step_size: SignedFactor):
 
 
 @transformation
-def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: bool = True):
+def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = True):
     """Multiplies by minus the learning rate, the last stage of a descent: u = −η·g.
 
     >>> import gdjax as gd, jax.numpy as jnp

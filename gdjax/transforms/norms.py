@@ -5,7 +5,7 @@ A block is one array of the tree: the matrix of a layer, a vector of biases.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp

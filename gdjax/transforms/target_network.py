@@ -16,7 +16,7 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
     """Moves a slow copy a part of the way: s·new + (1 − s)·old, in the dtypes of the old.
 
     Formed in float32 or wider and rounded once. What is not differentiable (counts, keys) is taken
-    from the new.
+    from the new; None of the new stands for a whole part that is not kept.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.incremental_update({"w": jnp.array(4.0)}, {"w": jnp.array(0.0)}, 0.25)
@@ -33,12 +33,12 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
     s = numerics.weak(step_size)
 
     def one(new: Any, old: Any) -> Any:
-        if not tree.differentiable(old):
+        if new is None or not tree.differentiable(old):
             return new
         slow = numerics.wide(old)
         return numerics.like(s * numerics.like(new, slow) + (1 - s) * slow, jnp.asarray(old))
 
-    return jax.tree.map(one, new_tensors, old_tensors)
+    return jax.tree.map(one, new_tensors, old_tensors, is_leaf=tree.is_none)
 
 
 def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_period: Any) -> Any:

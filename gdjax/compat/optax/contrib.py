@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdjax.compat.optax.galore import *  # noqa: F403
 from gdjax.compat.optax.masking import partition as _partition
 from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
@@ -48,13 +49,6 @@ class MuonDimensionNumbers(NamedTuple):
     """Which axes of an array are the two sides of a matrix; the other axes number matrices."""
 
     reduction_axis: int | Sequence[int] = 0  # summed over with the inputs
-    output_axis: int | Sequence[int] = 1
-
-
-class GaLoreDimensionNumbers(NamedTuple):
-    """As `MuonDimensionNumbers`, for GaLore."""
-
-    reduction_axis: int | Sequence[int] = 0
     output_axis: int | Sequence[int] = 1
 
 
@@ -127,20 +121,23 @@ def sophia(
 
 
 def _labels(numbers: Any, params: Any) -> Any:
-    _, found, treedef = _axes_of(params, numbers, "optax.contrib.muon")
+    _, found, treedef = _axes_of(params, _of_leaves(numbers), "optax.contrib.muon")
     return treedef.unflatten(["adam" if a is None else "muon" for a in found])
 
 
-def _where_shown(numbers: Any) -> Any:
-    """Dimension numbers of those parameters that are not masked out."""
-    if numbers is None or hasattr(numbers, "reduction_axis"):
-        return numbers
-    hidden = lambda x: isinstance(x, MaskedNode)
+def _of_leaves(numbers: Any) -> Any:
+    """Dimension numbers of leaves, where those of a part of the tree were given for all in it."""
+    if numbers is None:
+        return None
+    says = lambda x: x is None or hasattr(x, "reduction_axis")
+    hidden = lambda x: x is None or isinstance(x, MaskedNode)
 
     def of(params: Any) -> Any:
         said = numbers(params) if callable(numbers) else numbers
-        choose = lambda p, axes: p if hidden(p) else axes
-        return jax.tree.map(choose, params, said, is_leaf=hidden)
+        each = lambda axes, part: jax.tree.map(
+            lambda x: x if hidden(x) else axes, part, is_leaf=hidden
+        )
+        return jax.tree.map(each, said, params, is_leaf=says)
 
     return of
 
@@ -161,7 +158,7 @@ def scale_by_muon(
     """Muon's rule; each of the two terms of Nesterov's mean is corrected for its own bias."""
     how = {"eps": eps, "adaptive": adaptive, "preconditioning": preconditioning}
     how |= {"steps": ns_steps, "backend": ns_coeffs, "b1": 0.0, "nesterov": False}
-    axes = _where_shown(weight_dimension_numbers)
+    axes = _of_leaves(weight_dimension_numbers)
     orthogonal = _rules.scale_by_muon.factory.invoke({**how, "matrix_axes": axes})[1]
     kept = () if isinstance(ns_coeffs, str) else jnp.asarray(ns_coeffs, jnp.float32)
 
@@ -220,7 +217,7 @@ def muon(
     )
     matrices = _chain(
         rule,
-        _rules.scale_by_shape(_where_shown(numbers), consistent_rms),
+        _rules.scale_by_shape(_of_leaves(numbers), consistent_rms),
         _add_decayed_weights(weight_decay, weight_decay_mask),
         _scale_by_learning_rate(learning_rate),
     )

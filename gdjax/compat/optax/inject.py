@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.twins import named
@@ -82,6 +83,10 @@ class WrappedSchedule:
         return self.schedule_fn(state.count)
 
 
+def _is_key(value: Any) -> bool:
+    return jax.dtypes.issubdtype(getattr(value, "dtype", None), jax.dtypes.extended)
+
+
 def _as_schedule(value: Any) -> Any:
     """A stateful schedule, if the value of an argument is any schedule; else None."""
     if not callable(value):
@@ -106,7 +111,7 @@ def injected(
         moves = name not in static_args and (made is None or name in made.ranges)
         if moves and (rule := _as_schedule(value)) is not None:
             moving[name] = rule
-        elif moves and is_number(value):
+        elif moves and is_number(value) and not _is_key(value):
             numbers[name] = value
         else:
             fixed[name] = value

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdjax.compat.optax.tree_search import Placeholder
 from gdjax.compat.optax.types import (
     GradientTransformationExtraArgs,
     LookaheadParams,
@@ -78,6 +79,8 @@ def lookahead(
         errors.fail("optax.lookahead", "sync_period must be at least 1", sync_period)
 
     def init(params: Any) -> LookaheadState:
+        if isinstance(params, Placeholder):
+            return LookaheadState(fast_optimizer.init(params), zero_count())
         return LookaheadState(fast_optimizer.init(both(params).fast), zero_count())
 
     def update(

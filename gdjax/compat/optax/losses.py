@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.names import NAMES, namespace
-from gdjax.losses import classification as _classification
+from gdjax.losses import classification as _native
 
 __all__ = NAMES["losses"]
 
@@ -22,7 +22,7 @@ def softmax_cross_entropy_with_integer_labels(
     classes = math.prod(jnp.shape(logits)[i] for i in axes)
     labels = jnp.asarray(labels)
     labels = jnp.where(labels < 0, labels + jnp.asarray(classes, labels.dtype), labels)
-    loss = _classification.softmax_cross_entropy_with_integer_labels
+    loss = _native.softmax_cross_entropy_with_integer_labels
     return loss(logits, labels, axis, where)
 
 

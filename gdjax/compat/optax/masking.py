@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gdjax.compat.optax.tree_search import Placeholder
 from gdjax.compat.optax.twins import named
 from gdjax.compat.optax.types import MaskedNode
 from gdjax.core.engine.rule import Child, Rule
@@ -116,6 +117,8 @@ def masked(inner: Any, mask: Any, *, mask_compatible_extra_args: bool = False):
         return _fits("optax.masked", "mask", _resolve(mask, tree), tree)
 
     def init(params):
+        if isinstance(params, Placeholder):
+            return MaskedState(inner.init(params))
         return _init(inner, flags(params), params)
 
     def update(updates, state, params=None, **extra):
@@ -167,6 +170,8 @@ def partition(
         return {k: jax.tree.map(lambda label, k=k: label == k, labels) for k in transforms}
 
     def init(params):
+        if isinstance(params, Placeholder):
+            return PartitionState({k: MaskedState(tx.init(params)) for k, tx in transforms.items()})
         at = masks(params)
         return PartitionState({k: _init(tx, at[k], params) for k, tx in transforms.items()})
 

@@ -25,6 +25,8 @@ from gdjax.optimizers.adaptive import rmsprop as _rmsprop
 from gdjax.optimizers.factored import adafactor as _adafactor
 from gdjax.optimizers.layerwise import novograd as _novograd
 from gdjax.optimizers.layerwise import trust_ratio as _trust
+from gdjax.optimizers.line_search import lbfgs as _lbfgs
+from gdjax.optimizers.line_search import zoom_linesearch as _zoom
 from gdjax.optimizers.parameter_free import polyak as _polyak
 from gdjax.optimizers.sgd import noisy_sgd as _noisy
 from gdjax.optimizers.sgd import optimistic as _optimistic
@@ -44,6 +46,7 @@ __all__ = [
     "chain",
     "join_schedules",
     "lars",
+    "lbfgs",
     "nadam",
     "nadamw",
     "named_chain",
@@ -249,6 +252,8 @@ def optimistic_adam(
     nesterov: bool = True,
 ) -> Any:
     """Optimistic Adam, with Nesterov's momentum."""
+    how = "optimistic_adam is deprecated, use `optimistic_adam_v2` instead."
+    warnings.warn(how, DeprecationWarning, stacklevel=4)
     numbers = (learning_rate, optimism, b1, b2, eps, eps_root, mu_dtype)
     return _optimistic.optimistic_adam(*numbers, nesterov=nesterov)
 
@@ -407,6 +412,19 @@ def polyak_sgd(
     """Polyak's step."""
     step = _polyak.scale_by_polyak(f_min, max_learning_rate, eps, variant)
     return _chain(_chain(step, _basic.identity()), scale_by_learning_rate(scaling))
+
+
+@twin(_lbfgs.lbfgs)
+def lbfgs(
+    learning_rate: Any = None,
+    memory_size: int = 10,
+    scale_init_precond: bool = True,
+    linesearch: Any = _zoom.scale_by_zoom_linesearch(20, initial_guess_strategy="one"),  # noqa: B008
+) -> Any:
+    """L-BFGS, with a place in its state for the line search."""
+    rate = scale_by_learning_rate(1.0 if learning_rate is None else learning_rate)
+    search = _basic.identity() if linesearch is None else linesearch
+    return _chain(_lbfgs.scale_by_lbfgs(memory_size, scale_init_precond), rate, search)
 
 
 @twin(_adan.adan)

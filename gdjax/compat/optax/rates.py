@@ -13,6 +13,7 @@ from gdjax.schedules import cosine as _cosine
 from gdjax.schedules import decays as _decays
 from gdjax.schedules import join as _join
 from gdjax.schedules import piecewise as _piecewise
+from gdjax.schedules import warmup as _warmup
 from gdjax.schedules.interpolation import judge
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "linear_schedule",
     "polynomial_schedule",
     "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
 ]
 
@@ -127,6 +129,27 @@ def warmup_constant_schedule(init_value: Number, peak_value: Number, warmup_step
     0.0
     """
     return linear_schedule(init_value, peak_value, warmup_steps)
+
+
+@_of_counts
+def warmup_cosine_decay_schedule(
+    init_value: Number,
+    peak_value: Number,
+    warmup_steps: int,
+    decay_steps: int,
+    end_value: Number = 0.0,
+    exponent: Number = 1.0,
+):
+    """A line to the peak and half of a cosine from there, whose end is a part of the peak.
+
+    >>> from gdjax.compat import optax
+    >>> print(optax.warmup_cosine_decay_schedule(0.2, 0.0, 5, 10, end_value=-3.0)(10))
+    0.0
+    """
+    given = locals()
+    if judge(lambda x: x != 0, peak_value):
+        given["end_value"] = 0.0
+    return _warmup.warmup_cosine_decay_schedule.factory.invoke(given)
 
 
 @_of_counts

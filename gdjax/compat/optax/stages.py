@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.masking import masked
-from gdjax.compat.optax.twins import FORMS, Form, twin
+from gdjax.compat.optax.twins import FORMS, kept, twin
 from gdjax.compat.optax.types import ScaleByScheduleState
 from gdjax.core.data.hyperparams import is_array
 from gdjax.core.data.schedule import Live
@@ -17,8 +19,11 @@ from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, weak, zero_count
 from gdjax.core.rule.roles import Count, Mean, MeanSquare
 from gdjax.optimizers.adaptive import rmsprop as _rmsprop
-from gdjax.optimizers.factored import adafactor as _factored
-from gdjax.optimizers.factored import sm3 as _sm3
+from gdjax.optimizers.factored import adafactor as _adafactor
+from gdjax.optimizers.factored import sm3 as _sm3_rule
+from gdjax.optimizers.line_search import backtracking_linesearch as _backtracking
+from gdjax.optimizers.line_search import zoom_linesearch as _zoom
+from gdjax.optimizers.parameter_free import dog as _dog
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import clipping as _clipping
 from gdjax.transforms import decay as _decay
@@ -70,7 +75,6 @@ class ScaleByRmsWithCountState(NamedTuple):
 
     count: Count
     nu: MeanSquare
-
 
 
 def _by_schedule(step_size_fn: Any, sign: int = 1) -> Rule:
@@ -125,84 +129,103 @@ def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> Any:
     return Rule(lambda params: WeightDecaySchedule(zero_count()), update)
 
 
-def _rms_form(arguments: dict[str, Any]) -> Form:
-    """optax counts the steps only where it corrects the bias."""
-    if arguments.get("bias_correction", False):
-        kind, ours = ScaleByRmsWithCountState, _rmsprop.ScaleByRmsState
-        return Form(lambda state: kind(*state), lambda state, like: ours(*state))
+def _rms(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """Optax counts the steps only where it corrects the bias."""
     ours = _rmsprop.ScaleByRmsState
-    return Form(
-        lambda state: ScaleByRmsState(state.nu), lambda state, like: ours(zero_count(), state.nu)
-    )
-
-
-def _stddev_form(arguments: dict[str, Any]) -> Form:
     if arguments.get("bias_correction", False):
-        kind, ours = ScaleByRStdDevWithCountState, _rmsprop.ScaleByStdDevState
-        return Form(lambda state: kind(*state), lambda state, like: ours(*state))
+        return kept(rule, lambda s: ScaleByRmsWithCountState(*s), lambda s, _: ours(s.count, s.nu))
+    return kept(rule, lambda s: ScaleByRmsState(s.nu), lambda s, _: ours(zero_count(), s.nu))
+
+
+def _stddev(rule: Rule, arguments: dict[str, Any]) -> Rule:
     ours = _rmsprop.ScaleByStdDevState
-    return Form(
-        lambda state: ScaleByRStdDevState(state.mu, state.nu),
-        lambda state, like: ours(zero_count(), state.mu, state.nu),
-    )
+    if arguments.get("bias_correction", False):
+        return kept(rule, lambda s: ScaleByRStdDevWithCountState(*s), lambda s, _: ours(*s))
+    back = lambda s, _: ours(zero_count(), s.mu, s.nu)
+    return kept(rule, lambda s: ScaleByRStdDevState(s.mu, s.nu), back)
 
 
-def _without_record(arguments: dict[str, Any]) -> Form:
-    """What tells of the last update, and is made anew in each."""
-    zero = jnp.zeros([])
-    return Form(lambda state: EmptyState(), lambda state, like: _clipping.ClipByGlobalNormState(zero, zero))
-
-
-def _factored_form(arguments: dict[str, Any]) -> Form:
-    """optax has zeros of shape [1] where ours has None."""
-    spec, mean = arguments.get("spec"), _factored.factors_like
-    few, factored = arguments.get("min_dim_size_to_factor", 128), arguments.get("factored", True)
-
-    def full(tree_: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.zeros(1) if x is None else x, tree_, is_leaf=tree.is_none)
-
-    def back(state: Any, like: Any) -> Any:
-        means = mean(like, few, factored, spec)
-        pick = lambda own, x: None if own is None else x
-        held = (state.v_row, state.v_col, state.v)
-        kept = [jax.tree.map(pick, m, x, is_leaf=tree.is_none) for m, x in zip(means, held)]
-        return _factored.FactoredState(state.count, *kept)
-
-    return Form(lambda state: state._replace(**{n: full(getattr(state, n)) for n in _MEANS}), back)
+def _without_record(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """What tells of the last update is made anew in each."""
+    return kept(rule, lambda state: EmptyState(), lambda state, like: rule.init(like))
 
 
 _MEANS = ("v_row", "v_col", "v")
 
 
-def _sm3_form(arguments: dict[str, Any]) -> Form:
-    """optax has a list of accumulators for each leaf where ours has a tuple."""
+def _factored(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """Optax has zeros of shape [1] where ours has None."""
+    full = lambda x: jnp.zeros(1) if x is None else x
+    pick = lambda own, x: None if own is None else x
+    over = lambda f, *trees: jax.tree.map(f, *trees, is_leaf=tree.is_none)
+
+    def there(state: Any) -> Any:
+        return state._replace(**{name: over(full, getattr(state, name)) for name in _MEANS})
+
+    def back(state: Any, like: Any) -> Any:
+        own = jax.eval_shape(rule.init, like)
+        means = {n: over(pick, getattr(own, n), getattr(state, n)) for n in _MEANS}
+        return state._replace(**means)
+
+    return kept(rule, there, back)
+
+
+def _sm3(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """Optax has a list of accumulators for each leaf where ours has a tuple."""
 
     def each(kind: type, state: Any) -> Any:
         whole = lambda x: isinstance(x, (list, tuple)) and all(map(is_array, x))
         change = lambda x: kind(x) if isinstance(x, (list, tuple)) else x
         return state._replace(mu=jax.tree.map(change, state.mu, is_leaf=whole))
 
-    return Form(lambda state: each(list, state), lambda state, like: each(tuple, state))
+    return kept(rule, lambda state: each(list, state), lambda state, _: each(tuple, state))
 
 
-def _key_form(arguments: dict[str, Any]) -> Form:
-    """optax keeps a random key, and ours what it is made of."""
+def _keyed(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """Optax keeps a random key, and ours what it is made of."""
     key = arguments.get("key")
+    there = lambda state: state._replace(rng_key=key_of(state.rng_key, key))
+    return kept(rule, there, lambda state, _: state._replace(rng_key=key_data(state.rng_key)))
 
-    def there(state: Any) -> Any:
-        return state._replace(rng_key=key_of(state.rng_key, key))
 
-    return Form(there, lambda state, like: state._replace(rng_key=key_data(state.rng_key)))
+def _of_one(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """Optax has arrays [1] where ours has []."""
+
+    def shaped(shape: tuple, state: Any) -> Any:
+        squares = jax.tree.map(lambda x: x.reshape(shape), state.grad_sum_of_squares)
+        return state._replace(grad_sum_of_squares=squares)
+
+    return kept(rule, lambda state: shaped((1,), state), lambda state, _: shaped((), state))
+
+
+def _line_search(rule: Rule, arguments: dict[str, Any]) -> Rule:
+    """Optax takes no extra arguments but those that the loss has."""
+
+    @functools.wraps(rule.update)
+    def update(updates, state, params=None, **extra):
+        if (value_fn := extra.get("value_fn")) is not None:
+            taken = inspect.signature(value_fn).parameters
+            unknown = set(extra) - {"value", "grad", "value_fn", *taken}
+            if unknown and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+                must = "Unexpected keyword arguments: extra arguments must be ones of value_fn"
+                got = ", ".join(sorted(unknown))
+                errors.fail("optax line search", must, got, kind=TypeError)
+        return rule.update(updates, state, params, **extra)
+
+    return rule._replace(update=update)
 
 
 FORMS.update(
     {
         _clipping.clip_by_global_norm.factory: _without_record,
-        _rmsprop.scale_by_rms.factory: _rms_form,
-        _rmsprop.scale_by_stddev.factory: _stddev_form,
-        _factored.scale_by_factored_rms.factory: _factored_form,
-        _sm3.scale_by_sm3.factory: _sm3_form,
-        _noise.add_noise.factory: _key_form,
-        _private.differentially_private_aggregate.factory: _key_form,
+        _rmsprop.scale_by_rms.factory: _rms,
+        _rmsprop.scale_by_stddev.factory: _stddev,
+        _adafactor.scale_by_factored_rms.factory: _factored,
+        _sm3_rule.scale_by_sm3.factory: _sm3,
+        _dog.scale_by_distance_over_gradients.factory: _of_one,
+        _noise.add_noise.factory: _keyed,
+        _private.differentially_private_aggregate.factory: _keyed,
+        _backtracking.scale_by_backtracking_linesearch.factory: _line_search,
+        _zoom.scale_by_zoom_linesearch.factory: _line_search,
     }
 )

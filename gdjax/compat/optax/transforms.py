@@ -4,6 +4,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from gdjax.compat.optax.apply_if_finite import *
 from gdjax.compat.optax.masking import *
 from gdjax.compat.optax.multi_steps import *
@@ -15,6 +18,11 @@ __all__ = NAMES["transforms"]
 __getattr__, __dir__ = namespace("transforms", ("gdjax.compat.optax", "gdjax"))
 
 ConditionFn = Callable[..., Any]  # (step, **extra arguments) -> [] bool
+
+
+def unitwise_norm(x: Any, axis: int | tuple[int, ...] | None = None) -> jax.Array:
+    """Norms of the units of one array, repeated to its shape."""
+    return jnp.broadcast_to(_adaptive_clipping.unitwise_norm(x, axis), jnp.shape(x))
 
 
 def unitwise_clip(g_norm: Any, max_norm: Any, grad: Any, div_eps: Any = 1e-6) -> Any:

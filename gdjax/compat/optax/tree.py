@@ -87,16 +87,19 @@ def scale(scalar: Any, tree: Any) -> Any:
 
 
 def add_scale(tree_x: Any, scalar: Any, tree_y: Any) -> Any:
-    """Adds to a tree a multiple of another: x + scalar·y."""
+    """Adds to a tree a multiple of another: x + scalar·y, None where x is None."""
     scalar = numerics.weak(scalar)
-    return jax.tree.map(lambda x, y: x + scalar * y, tree_x, tree_y)
+    one = lambda x, y: None if x is None else x + scalar * y
+    return jax.tree.map(one, tree_x, tree_y, is_leaf=trees.is_none)
 
 
 def vdot(tree_x: Any, tree_y: Any) -> jax.Array:
     """Sums conj(x)·y over all entries of all leaves."""
-    return sum(
-        jax.tree.map(lambda x, y: jnp.conj(numerics.wide(x)) * numerics.wide(y), tree_x, tree_y)
-    )
+
+    def one(x: Any, y: Any) -> jax.Array:
+        return jnp.vdot(numerics.wide(x), numerics.wide(y), precision=jax.lax.Precision.HIGHEST)
+
+    return sum(jax.tree.map(one, tree_x, tree_y))
 
 
 def _arrays(tree: Any) -> list[jax.Array]:

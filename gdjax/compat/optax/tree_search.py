@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-__all__ = ["NamedTupleKey", "get", "get_all_with_path", "map_params", "set"]
+__all__ = ["NamedTupleKey", "Placeholder", "get", "get_all_with_path", "map_params", "set"]
 
 _Filter = Callable[[tuple, Any], bool] | None
 
@@ -109,14 +109,16 @@ def set(tree: Any, filtering: _Filter = None, /, **kwargs: Any) -> Any:
 
 
 @jax.tree_util.register_pytree_node_class
-class _Params:
+class Placeholder:
     """Stands for a tree of parameters: rules that map over it return it."""
 
     def tree_flatten(self) -> tuple[tuple, None]:
+        """Has no leaves."""
         return (), None
 
     @classmethod
-    def tree_unflatten(cls, data: None, children: tuple) -> _Params:
+    def tree_unflatten(cls, data: None, children: tuple) -> Placeholder:
+        """Another one, which is as good."""
         return cls()
 
 
@@ -146,15 +148,15 @@ def map_params(
         is_leaf: As in `jax.tree.map`. Leaves for which nothing is kept, None, stay.
     """
     init = getattr(initable, "init", initable)
-    marked = init(_Params())
+    marked = init(Placeholder())
 
     def one(leaf: Any, *others: Any) -> Any:
         return None if leaf is None else f(leaf, *others)
 
     def part(mark: Any, value: Any) -> Any:
-        if isinstance(mark, _Params):
+        if isinstance(mark, Placeholder):
             stop = lambda x: x is None or (is_leaf is not None and is_leaf(x))
             return jax.tree.map(one, value, *rest, is_leaf=stop)
         return value if transform_non_params is None else transform_non_params(value)
 
-    return jax.tree.map(part, marked, state, is_leaf=lambda x: isinstance(x, _Params))
+    return jax.tree.map(part, marked, state, is_leaf=lambda x: isinstance(x, Placeholder))

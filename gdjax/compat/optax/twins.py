@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gdjax.compat import namespacing
 from gdjax.compat.optax.spellings import SPELLINGS
@@ -20,23 +20,12 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import NOW, GradientTransformation
 
-__all__ = ["Form", "Twin", "invoke", "kept", "named", "twin", "twin_of"]
+__all__ = ["Twin", "invoke", "kept", "named", "twin", "twin_of"]
 
-# What stands in a chain for a stage of gdjax: another function, or another form of its state.
+# What stands for a stage of gdjax in what consists of several: another function, or the same rule
+# in another form, made of it and of the arguments given.
 STAGES: dict[Factory, Callable[..., Any]] = {}
-FORMS: dict[Factory, Callable[[dict[str, Any]], Form]] = {}
-
-
-class Form(NamedTuple):
-    """Another form of the state of a rule.
-
-    Attributes:
-        there: Makes of the state of the rule what is kept.
-        back: Makes of what is kept, and of parameters or updates, the state of the rule.
-    """
-
-    there: Callable[[Any], Any]
-    back: Callable[[Any, Any], Any]
+FORMS: dict[Factory, Callable[[Rule, dict[str, Any]], Rule]] = {}
 
 
 class Twin(GradientTransformation):
@@ -96,6 +85,7 @@ def twin(
         body.__signature__ = signature  # type: ignore[attr-defined]
         CATALOGUE.pop(body.__name__, None)  # a module that is loaded again
         call = factory(body, Twin, made.kind)
+        call.__name__ = called
         own = call.factory  # type: ignore[attr-defined]
         own.module, known = "optax", set(signature.parameters)
         own.hints = {theirs.get(n, n): h for n, h in made.hints.items()}
@@ -142,23 +132,34 @@ def _wide(within: Range) -> Range:
 
 
 def invoke(original: Any, arguments: dict[str, Any]) -> Any:
-    """What the function of a factory of gdjax makes, its state in the form that optax has."""
+    """What the function of a factory of gdjax makes, in the form that optax has."""
     made = original.factory
     body = made.invoke(arguments)
-    return kept(body, FORMS[made](arguments)) if made in FORMS else body
+    if made not in FORMS:
+        return body
+    return FORMS[made](body if isinstance(body, Rule) else Rule(*body), arguments)
 
 
-def kept(body: Any, form: Form) -> Rule:
-    """A rule whose state is kept in another form."""
-    rule = body if isinstance(body, Rule) else Rule(*body)
+def kept(
+    rule: Rule,
+    there: Callable[[Any], Any],
+    back: Callable[[Any, Any], Any] = lambda state, _: state,
+) -> Rule:
+    """A rule whose state is kept in another form.
+
+    Args:
+        rule: The rule.
+        there: Makes of its state what is kept.
+        back: Makes of what is kept, and of parameters or updates, its state.
+    """
 
     @functools.wraps(rule.update)  # extra arguments are found in its signature
     def update(updates, state, params=None, **extra):
         like = updates if params is None else params
-        updates, state = rule.update(updates, form.back(state, like), params, **extra)
-        return updates, form.there(state)
+        updates, state = rule.update(updates, back(state, like), params, **extra)
+        return updates, there(state)
 
-    return rule._replace(init=lambda params: form.there(rule.init(params)), update=update, step=None)
+    return rule._replace(init=lambda params: there(rule.init(params)), update=update, step=None)
 
 
 def _as_there(body: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,13 +14,16 @@ from gdjax.compat.optax.tree import (
     update_moment,
     update_moment_per_elem_norm,
 )
-from gdjax.compat.optax.tree_search import map_params
-from gdjax.core.rule import numerics
+from gdjax.compat.optax.tree_search import get, map_params
+from gdjax.core.rule import errors, numerics
 from gdjax.core.rule import tree as trees
+from gdjax.transforms import per_example as _per_example
 
 __all__ = [
     "bias_correction",
     "global_norm",
+    "per_example_global_norm_clip",
+    "per_example_layer_norm_clip",
     "safe_increment",
     "safe_int32_increment",
     "safe_norm",
@@ -29,6 +33,7 @@ __all__ = [
     "update_infinity_moment",
     "update_moment",
     "update_moment_per_elem_norm",
+    "value_and_grad_from_state",
 ]
 
 tree_map_params = map_params
@@ -37,6 +42,45 @@ tree_map_params = map_params
 def global_norm(updates: Any) -> jax.Array:
     """Takes the Euclidean norm over all leaves, [] float32 or wider."""
     return trees.norm(updates)
+
+
+def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any) -> tuple[Any, jax.Array]:
+    """As gdjax's; integers are floats."""
+    return _per_example.per_example_global_norm_clip(_floats(grads), l2_norm_clip)
+
+
+def per_example_layer_norm_clip(
+    grads: Any, global_l2_norm_clip: Any, uniform: bool = True
+) -> tuple[Any, Any]:
+    """As gdjax's; integers are floats."""
+    return _per_example.per_example_layer_norm_clip(_floats(grads), global_l2_norm_clip, uniform)
+
+
+def _floats(tree: Any) -> Any:
+    return jax.tree.map(lambda g: g if trees.differentiable(g) else jnp.asarray(g, float), tree)
+
+
+def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """As gdjax's, for states of any origin in which one `value` and one `grad` stand.
+
+    Raises:
+        ValueError: There are none in the state.
+        KeyError: There are several.
+    """
+
+    def value_and_grad(params: Any, *args: Any, state: Any, **kwargs: Any) -> tuple[Any, Any]:
+        value, grad = get(state, "value"), get(state, "grad")
+        if value is None or grad is None:
+            must = "the state must hold a value and a gradient, as that of a line search does"
+            errors.fail("optax.value_and_grad_from_state", must, type(state).__name__)
+        fresh = lambda: jax.value_and_grad(value_fn)(params, *args, **kwargs)
+        like = lambda x, kept: jnp.asarray(x).astype(kept.dtype)
+        known = jnp.isfinite(value)
+        return jax.lax.cond(
+            known, lambda: (value, grad), lambda: jax.tree.map(like, fresh(), (value, grad))
+        )
+
+    return value_and_grad
 
 
 def safe_norm(
@@ -83,7 +127,7 @@ def safe_increment(count: Any) -> jax.Array:
     count = jnp.asarray(count)
     floating = jnp.issubdtype(count.dtype, jnp.floating)
     top = jnp.finfo(count.dtype).max if floating else jnp.iinfo(count.dtype).max
-    return jnp.where(count < top, count + 1, count)
+    return jnp.where(count < jnp.asarray(top, count.dtype), count + 1, count)
 
 
 def safe_int32_increment(count: Any) -> jax.Array:

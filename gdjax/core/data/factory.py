@@ -18,9 +18,9 @@ from gdjax.core.data.hyperparams import (
     holds_many,
     is_array,
     is_known,
-    is_mask,
     is_number,
     range_in,
+    role_of,
 )
 from gdjax.core.rule import errors
 
@@ -91,7 +91,10 @@ class Factory:
     @cached
     def roles(self) -> dict[str, list[str]]:
         """The arguments whose annotation says what they do, by what that is."""
-        found = {"mask": [name for name, hint in self.hints.items() if is_mask(hint)]}
+        found: dict[str, list[str]] = {}
+        for name, hint in self.hints.items():
+            if role := role_of(hint):
+                found.setdefault(role, []).append(name)
         for name, within in self.ranges.items():
             found.setdefault(within.role, []).append(name)
         return found

@@ -89,11 +89,14 @@ SignedFactor = Annotated[ScalarOrSchedule, Range(role="factor")]  # below 0 it t
 AddedDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay", uphill=True)]
 
 
-class MaskRole(NamedTuple):
-    """Marks the argument that picks the parameters which decay."""
+class ArgumentRole(NamedTuple):
+    """Marks an argument that is no number by what it does."""
+
+    name: str
 
 
-Mask = Annotated[Any, MaskRole()]  # which parameters decay: any rule of `gdjax.params`
+Mask = Annotated[Any, ArgumentRole("mask")]  # which parameters decay: any rule of `gdjax.params`
+Turns = Annotated[bool, ArgumentRole("turns")]  # whether updates point downhill from there on
 
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)  # arrays and traced values
@@ -111,9 +114,10 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, complex)) or is_array(value)
 
 
-def is_mask(hint: Any) -> bool:
-    """Tells whether an annotation is `Mask`."""
-    return any(isinstance(extra, MaskRole) for extra in getattr(hint, "__metadata__", ()))
+def role_of(hint: Any) -> str:
+    """What an argument does that is no number, as its annotation says; "" if it does not."""
+    found = (x.name for x in getattr(hint, "__metadata__", ()) if isinstance(x, ArgumentRole))
+    return next(found, "")
 
 
 def is_known(value: Any) -> bool:

@@ -101,6 +101,7 @@ def _warn_of_growth(parts: Sequence[Any]) -> None:
         given, ranges = part.arguments, part.factory.ranges
         factors = [given[name] for name in part.having("factor")]
         rated = any(given[name] is not None for name in part.having("learning rate"))
+        rated = rated and all(given[name] for name in part.having("turns"))
         if rated or part.factory.kind == "optimizer":
             turned = part
         elif any(isinstance(x, (int, float)) and x < 0 for x in factors):

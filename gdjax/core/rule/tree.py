@@ -186,7 +186,7 @@ def moment_like(params: Any, dtype: Any = None) -> Any:
     def zeros(p: Any) -> Any:
         if not differentiable(p):
             return None
-        p = jnp.asarray(p)
+        p = p if hasattr(p, "dtype") else jnp.asarray(p)
         to = numerics.wide_dtype(p.dtype) if dtype is None else jnp.dtype(dtype)
         if jnp.issubdtype(p.dtype, jnp.complexfloating):
             to = np.promote_types(numerics.wide_dtype(to), np.complex64)
@@ -201,7 +201,7 @@ def square_like(params: Any, fill: Any = 0.0) -> Any:
     def full(p: Any) -> Any:
         if not differentiable(p):
             return None
-        p = jnp.asarray(p)
+        p = p if hasattr(p, "dtype") else jnp.asarray(p)
         return jnp.full_like(p, fill, dtype=numerics.wide_dtype(jnp.finfo(p.dtype).dtype))
 
     return jax.tree.map(full, params)

@@ -35,9 +35,8 @@ class Module(types.ModuleType):
         super().__init__(name)
         self.__path__, self.__spec__ = getattr(theirs, "__path__", []), theirs.__spec__
         public = [part for part in name.split(".")[1:] if not part.startswith("_")]
-        spaces = [".".join(public)] if public and public[0] in ours.NAMES else []
-        self._sources = [importlib.import_module(f"{ours.__name__}.{s}") for s in spaces]
-        self._sources += [ours, theirs]
+        space = OURS.get(".".join([ours.__name__, *public]), ours)
+        self._sources = [space, theirs] if public else [ours, theirs]
 
     def __getattr__(self, name):
         for source in self._sources:
@@ -47,7 +46,7 @@ class Module(types.ModuleType):
 
 
 installed.from_optax("nnls")  # from now on it is known what is optax itself
-_everything(ours)
+OURS = _everything(ours)
 for _name, _theirs in _everything(optax).items():
     sys.modules[_name] = _ours = Module(_name, _theirs)
     # `from optax.losses import _classification` looks for it beside our `losses`

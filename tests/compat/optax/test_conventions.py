@@ -145,9 +145,15 @@ class TestConventions:
         with pytest.raises(ValueError, match="LookaheadParams"):
             mine.init(PARAMS)
 
-    def test_noise_needs_a_key(self):
+    def test_noise_without_a_key_is_that_of_seed_0(self):
+        with pytest.warns(UserWarning, match="without a key"):
+            made = ours.noisy_sgd(0.1).init(PARAMS), ours.add_noise(0.1, 0.5).init(PARAMS)
+        asked = ours.noisy_sgd(0.1, key=0).init(PARAMS), ours.add_noise(0.1, 0.5, 0).init(PARAMS)
+        data = [jax.tree.map(jax.random.key_data, s[-1].rng_key) for s in (made, asked)]
+        np.testing.assert_array_equal(*data)
         with pytest.raises(ValueError, match="one of key and seed"):
-            ours.add_noise(0.1, 0.5)
-        assert ours.add_noise(0.1, 0.5, seed=3) == ours.add_noise(0.1, 0.5, 3)
+            ours.add_noise(0.1, 0.5, 1, seed=2)
+        seeds = ours.add_noise(0.1, 0.5, seed=3), ours.add_noise(0.1, 0.5, 3)
+        assert seeds[0].init(PARAMS) == seeds[1].init(PARAMS)
         with pytest.raises(ValueError, match="mode"):
-            ours.scale_by_lion(mode="smooth")
+            ours.scale_by_lion(mode="soft")

@@ -67,12 +67,12 @@ from gdjax.compat import optax
 sys.modules["optax"] = sys.modules["optax.contrib"] = optax
 from optax import assignment, adamw, microbatch
 import gdjax, optax as again
-assert adamw is gdjax.adamw and again is optax is sys.modules["optax.contrib"]
+assert adamw is gdjax.compat.optax.adamw and again is optax is sys.modules["optax.contrib"]
 assert assignment.__name__ == "optax.assignment" and "optax._src" not in sys.modules
 assert microbatch is again.microbatch
 from optax._src import base, numerics
 import optax._src.transform as transform
-assert transform.scale_by_adam is gdjax.scale_by_adam and base.EmptyState is gdjax.EmptyState
+assert transform.scale_by_adam is optax.scale_by_adam and base.EmptyState is gdjax.EmptyState
 assert "params" in base.NO_PARAMS_MSG and numerics.abs_sq(jax.numpy.float32(3.0)) == 9.0
 assert not hasattr(base, "no_such_name")
 """

@@ -88,6 +88,8 @@ o.conditionally_mask(o.sgd(0.1, 0.9), even)
 o.chain(o.adam(0.1), o.freeze(MASK))
 o.selective_transform(o.adam(0.1), freeze_mask=MASK)
 o.scale_by_distance_over_gradients()
+o.contrib.muon(0.1)
+o.contrib.galore(0.1)
 """.strip().splitlines()
 
 
@@ -97,7 +99,6 @@ OTHER = {
     "o.rprop(0.1)": "optax does not move in the first step",
     "o.yogi(0.1)": "optax starts the mean gradient at the value of v; the paper at 0",
     "o.contrib.acprop(0.1)": "optax corrects the bias of one step more than there was",
-    "o.contrib.muon(0.1)": "optax corrects the two parts of Nesterov's mean apart, which turns it",
     "o.lbfgs(0.1, linesearch=None)": "the first step, and steps of negative curvature",
     "o.contrib.mechanize(o.sgd(0.1))": "optax recovers the sum of steps from the parameters",
 }

@@ -1,0 +1,154 @@
+"""GaLore as optax has it: the longer side of a matrix is projected, and moments are smaller.
+
+gdjax's own projects the shorter side, which is the paper's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax.compat.optax.stages import add_decayed_weights, scale_by_learning_rate
+from gdjax.compat.optax.twins import twin
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.transformation import call_update
+from gdjax.core.matrix.polar import leading_vectors
+from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.numerics import increment, zero_count
+from gdjax.optimizers.adam.adam import scale_by_adam
+from gdjax.optimizers.matrix import galore as _galore
+from gdjax.optimizers.matrix.galore import GaLoreState
+
+__all__ = ["GaLoreDimensionNumbers", "GaLoreState", "galore", "scale_by_galore"]
+
+HERE = "gdjax.compat.optax.contrib"
+
+
+class GaLoreDimensionNumbers(NamedTuple):
+    """Which axes of an array are the two sides of a matrix: all of its axes, each once."""
+
+    reduction_axis: int | Sequence[int] = 0
+    output_axis: int | Sequence[int] = 1
+
+
+class _Way(NamedTuple):
+    """How an array is read as a matrix: the order of its axes, and the two sides."""
+
+    order: tuple[int, ...]
+    rows: int
+    columns: int
+
+    def matrix(self, x: jax.Array) -> jax.Array:
+        return numerics.wide(x).transpose(self.order).reshape(self.rows, self.columns)
+
+    def array(self, m: jax.Array, like: jax.Array) -> jax.Array:
+        there = m.reshape([like.shape[axis] for axis in self.order])
+        return there.transpose([self.order.index(axis) for axis in range(like.ndim)])
+
+
+def _way(x: Any, numbers: Any) -> _Way | None:
+    """None for what is no matrix."""
+    if numbers is None or not tree.differentiable(x) or not jnp.size(x):
+        return None
+    sides = [(a,) if isinstance(a, int) else tuple(a) for a in numbers]
+    if len(sides[0]) + len(sides[1]) != jnp.ndim(x):
+        return None
+    ins, outs = (tuple(a % jnp.ndim(x) for a in side) for side in sides)
+    rows, columns = (math.prod(jnp.shape(x)[a] for a in side) for side in (ins, outs))
+    return _Way((*ins, *outs), rows, columns)
+
+
+def _ways(params: Any, numbers: Any) -> tuple[list[Any], list[_Way | None], Any]:
+    leaves, treedef = jax.tree.flatten(params)
+    numbers = numbers(params) if callable(numbers) else numbers
+    if numbers is None:
+        numbers = GaLoreDimensionNumbers()
+    if hasattr(numbers, "reduction_axis"):
+        return leaves, [_way(x, numbers) for x in leaves], treedef
+    return leaves, list(map(_way, leaves, treedef.flatten_up_to(numbers))), treedef
+
+
+@twin(_galore.scale_by_galore, module=HERE)
+def scale_by_galore(
+    rank: int = 128,
+    update_proj_gap: int = 200,
+    scale: Any = 1.0,
+    base_optimizer: Any = None,
+    weight_dimension_numbers: Any = None,
+) -> Any:
+    """GaLore's rule for the longer side: PᵀG for a tall matrix, GP for a wide one."""
+    for name, number in (("rank", rank), ("update_proj_gap", update_proj_gap)):
+        if number < 1:
+            errors.fail("optax.contrib.scale_by_galore", f"{name} must be 1 or more", number)
+    base = scale_by_adam() if base_optimizer is None else base_optimizer
+    project = lambda m, p: p.mT.conj() @ m if _tall(m) else m @ p
+
+    def init(params):
+        xs, ways, treedef = _ways(params, weight_dimension_numbers)
+        projectors, small = [], []
+        for x, way in zip(xs, ways):
+            if way is None:
+                projectors.append(jnp.zeros((0, 0)))
+                small.append(x)
+                continue
+            m, n = way.rows, way.columns
+            r, wide = min(rank, m, n), numerics.wide_dtype(x.dtype)
+            projectors.append(jnp.zeros((max(m, n), r), wide))
+            small.append(jnp.zeros((r, n) if m >= n else (m, r), x.dtype))
+        inner = base.init(treedef.unflatten(small))
+        return GaLoreState(zero_count(), inner, treedef.unflatten(projectors))
+
+    def update(updates, state, params=None, **extra):
+        xs, ways, treedef = _ways(updates, weight_dimension_numbers)
+        old, due = treedef.flatten_up_to(state.projector), state.count % update_proj_gap == 0
+        new, small = [], []
+        for x, way, p in zip(xs, ways, old):
+            if way is not None:
+                m = way.matrix(x)
+                side = m if _tall(m) else m.mT.conj()
+                fresh = lambda side=side, p=p: leading_vectors(side, p.shape[-1]).astype(p.dtype)
+                p = jax.lax.cond(due, fresh, lambda p=p: p)
+                x = project(m, p)
+            new.append(p)
+            small.append(x)
+        small, inner = call_update(
+            base, treedef.unflatten(small), state.base_optimizer_state, None, extra
+        )
+        out = []
+        for x, way, p, u in zip(xs, ways, new, treedef.flatten_up_to(small)):
+            if way is not None and u is not None:
+                back = p @ u if way.rows >= way.columns else u @ p.mT.conj()
+                u = way.array(scale * back, x)
+            out.append(u)
+        state = GaLoreState(increment(state.count), inner, treedef.unflatten(new))
+        return treedef.unflatten(out), state
+
+    return Rule(init, update, children=(Child("inner", base, at="base_optimizer_state"),))
+
+
+def _tall(m: jax.Array) -> bool:
+    return m.shape[0] >= m.shape[1]
+
+
+@twin(_galore.galore, module=HERE)
+def galore(
+    learning_rate: Any,
+    rank: int = 128,
+    update_proj_gap: int = 200,
+    scale: Any = 1.0,
+    base_optimizer: Any = None,
+    weight_decay: Any = 0.0,
+    mask: Any = None,
+    weight_dimension_numbers: Any = None,
+) -> Any:
+    """GaLore, which projects the longer sides."""
+    return chain(
+        scale_by_galore(rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
