@@ -23,6 +23,7 @@ from gdjax.compat.optax.lookahead import LookaheadState, lookahead
 from gdjax.compat.optax.masking import *
 from gdjax.compat.optax.multi_steps import *
 from gdjax.compat.optax.names import NAMES, namespace
+from gdjax.compat.optax.optimizers import *
 from gdjax.compat.optax.overrides import *
 from gdjax.compat.optax.rates import *
 from gdjax.compat.optax.stages import *

@@ -5,13 +5,13 @@ Only `to_optax` imports optax, when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.compat.optax.stages_of import Stage, joined, keys, rebuild, split
 from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.walk import Visit, walk
@@ -22,27 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["from_optax_state", "to_optax", "to_optax_state"]
 
-# Fields of states, of either library, that hold the states of other transformations.
-INNER = (
-    "inner_state",
-    "inner_states",
-    "inner_opt_state",
-    "base_optimizer_state",
-    "fast_state",
-    "opt_state",
-    "adv_state",
-)
-# States that count steps for a schedule: optax's stand where the number is used, ours around.
-CLOCKS = {
-    "InjectHyperparamsState",
-    "InjectStatefulHyperparamsState",
-    "ScaleByScheduleState",
-    "WeightDecaySchedule",
-}
-# States that tell of the last update, and on which nothing depends.
-RECORDS = {"ClipByGlobalNormState"}
-# Numbers that one library keeps in the state though they stay as they are.
-CONSTANTS = {"ns_coeffs"}
+# What one library keeps and the other makes of what it has, or does not need.
+MADE = {"slow", "delta", "skip_state"}
 # optax counts the steps of these only where they correct a bias.
 MAY_NOT_COUNT = ("ScaleByRms", "ScaleByStdDev", "ScaleByRStdDev")
 
@@ -91,17 +72,18 @@ def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> 
 
     Args:
         tx: The transformation of gdjax, of the same rules in the same order.
-        params: The parameters.
+        params: The parameters; those of optax's `lookahead` as `LookaheadParams`.
         state: The state of optax.
         count: Steps taken, where optax keeps no count and `tx` needs one.
 
     Raises:
         ValueError: Something does not fit; the message names the first path.
     """
-    template = tx.init(params)
+    both = getattr(params, "_fields", ()) == ("fast", "slow")
+    template = tx.init(params.fast if both else params)
     moving = [visit for visit in walk(tx, template) if visit.given and visit.moving is not None]
     rules = {id(visit.moving): _schedules(visit) for visit in moving}
-    return _Filling("from_optax_state", state, count, rules).fill(template)
+    return _Filling("from_optax_state", state, count, rules, params).fill(template)
 
 
 def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -> Any:
@@ -116,7 +98,7 @@ def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -
     Raises:
         ValueError: Something does not fit; the message names the first path.
     """
-    return _Filling("to_optax_state", state, count, {}).fill(theirs.init(params))
+    return _Filling("to_optax_state", state, count, {}, params).fill(theirs.init(params))
 
 
 def _schedules(visit: Visit) -> dict[str, Any]:
@@ -124,84 +106,19 @@ def _schedules(visit: Visit) -> dict[str, Any]:
     return {k: given[k] for k in visit.moving.hyperparams if not isinstance(given[k], Live)}
 
 
-class Stage(NamedTuple):
-    """A state with fields of its own, or that of a schedule."""
-
-    path: str
-    state: Any
-    before: bool = False  # whether something without fields, as a rate, stands between it and
-    after: bool = False  # the stage before it, or after it
-
-    @property
-    def kind(self) -> str:
-        return type(self.state).__name__
-
-    @property
-    def fields(self) -> list[str]:
-        return [n for n in self.state._fields if n not in INNER and n not in CONSTANTS]
-
-
-def _join(path: str, name: Any) -> str:
-    return f"{path}/{name}".lstrip("/")
-
-
-def _stages(node: Any, path: str = "", order: tuple = ()) -> Iterator[Stage | None]:
-    """The stages in order, whatever they are nested in; None for one without fields."""
-    if isinstance(node, Mapping):
-        known = {key: i for i, key in enumerate(order)}
-        for key in sorted(node, key=lambda k: known.get(k, len(known))):
-            yield from _stages(node[key], _join(path, key), order)
-    elif hasattr(node, "_fields"):
-        stage = Stage(path, node)
-        if stage.fields or not node._fields:
-            yield stage if stage.fields else None
-        for name in (n for n in node._fields if n in INNER):
-            yield from _stages(getattr(node, name), _join(path, name), order)
-    elif isinstance(node, (tuple, list)):
-        for i, part in enumerate(node):
-            yield from _stages(part, _join(path, i), order)
-
-
-def _keys(node: Any) -> Iterator[Any]:
-    """The keys of all dicts of states, in their order."""
-    if isinstance(node, Mapping):
-        for key, part in node.items():
-            yield key
-            yield from _keys(part)
-    elif hasattr(node, "_fields"):
-        for name in (n for n in node._fields if n in INNER):
-            yield from _keys(getattr(node, name))
-    elif isinstance(node, (tuple, list)):
-        for part in node:
-            yield from _keys(part)
-
-
-def _split(node: Any, order: tuple) -> tuple[list[Stage], list[Stage]]:
-    """The stages that hold what a rule remembers, and those that count steps for schedules."""
-    stages, clocks, gap = [], [], False
-    for stage in _stages(node, order=order):
-        if stage is not None and stage.kind not in CLOCKS | RECORDS:
-            stages.append(stage._replace(before=gap and bool(stages)))
-            gap = False
-            continue
-        if stage is not None and stage.kind in CLOCKS:
-            clocks.append(stage)
-        if stage is None or not hasattr(stage.state, "inner_state"):
-            gap = True
-            stages[-1:] = [last._replace(after=True) for last in stages[-1:]]
-    return stages, clocks
-
-
 class _Filling:
     """Fills the state of one library with what the state of another holds."""
 
-    def __init__(self, where: str, source: Any, count: Any, rules: dict[int, Any]) -> None:
+    def __init__(
+        self, where: str, source: Any, count: Any, rules: dict[int, Any], params: Any
+    ) -> None:
         self.where, self.source, self.given, self.rules = where, source, count, rules
+        self.params = params
 
     def fill(self, template: Any) -> Any:
-        order = tuple(_keys(template))
-        wanted, clocks = _split(template, order)
-        found, theirs = _split(self.source, order)
+        order = tuple(keys(template))
+        wanted, clocks = split(template, order)
+        found, theirs = split(self.source, order)
         for a, b in zip(wanted, found):
             self.judge(a, b)
         if len(wanted) != len(found):
@@ -215,10 +132,10 @@ class _Filling:
             values[clock.path] = self.clock(clock, partner, theirs, times)
         for a, b in zip(wanted, found):
             values[a.path] = {name: self.field(a, b, name, times) for name in a.fields}
-        return _rebuild(template, values)
+        return rebuild(template, values)
 
     def judge(self, a: Stage, b: Stage) -> None:
-        ours, theirs = set(a.fields) - {"count"}, set(b.fields) - {"count"}
+        ours, theirs = set(a.fields) - MADE - {"count"}, set(b.fields) - MADE - {"count"}
         if ours != theirs:
             must = f"{a.path!r} ({a.kind}: {', '.join(a.fields)}) must have the same fields"
             errors.fail(self.where, must, f"{b.kind}: {', '.join(b.fields)}, at {b.path!r}")
@@ -241,7 +158,7 @@ class _Filling:
         return times[0]
 
     def clock(self, a: Stage, partner: Stage | None, others: list[Stage], times: list[Any]) -> Any:
-        at = _join(a.path, "count")
+        at = joined(a.path, "count")
         count = self.steps(at, times) if partner is None else partner.state.count
         new = {"count": self.like(a.state.count, count, at)}
         held: dict[str, Any] = {}
@@ -254,32 +171,46 @@ class _Filling:
             moved = rules[name](last) if theirs is None and name in rules else old
             value = moved if theirs is None else held[theirs]
             numbers = new.setdefault("hyperparams", {})
-            numbers[name] = self.like(old, value, _join(a.path, f"hyperparams/{name}"))
+            numbers[name] = self.like(old, value, joined(a.path, f"hyperparams/{name}"))
         for name, old in getattr(a.state, "hyperparams_states", {}).items():
             states = new.setdefault("hyperparams_states", {})
             states[name] = old._replace(count=new["count"]) if old._fields == ("count",) else old
         return new
 
     def field(self, a: Stage, b: Stage, name: str, times: list[Any]) -> Any:
-        old, path = getattr(a.state, name), _join(a.path, name)
+        old, path = getattr(a.state, name), joined(a.path, name)
+        if name in MADE and jax.tree.structure(old) != jax.tree.structure(
+            getattr(b.state, name, None)
+        ):
+            return self.like(old, self.made(old, b.state, name), path)
         if name in b.fields:
             return self.like(old, getattr(b.state, name), path)
         if a.kind.startswith(MAY_NOT_COUNT) and self.given is None and not times:
             return old
         return self.like(old, self.steps(path, times), path)
 
+    def made(self, old: Any, theirs: Any, name: str) -> Any:
+        """What the other library has in other places."""
+        if name == "skip_state":  # of `accumulate`: without weights each gradient counts once
+            return old._replace(weight=theirs.mini_step) if hasattr(old, "weight") else old
+        if name == "delta":  # of `mechanize`, whose parameters are x0 + Σs·delta
+            total = jnp.sum(theirs.s)
+            part = lambda p, x: jnp.where(total > 0, (p - x) / jnp.where(total > 0, total, 1), 0)
+            return jax.tree.map(part, self.params, theirs.x0)
+        return getattr(self.params, "slow", old)  # of `lookahead`
+
     def like(self, old: Any, new: Any, path: str) -> Any:
         """The leaves of `new` in the structure and the dtypes of `old`, None or not."""
         wanted, found = tree.paths(old), dict(zip(tree.paths(new), jax.tree.leaves(new)))
         out = []
         for at, leaf in zip(wanted, jax.tree.leaves(old)):
-            where = _join(path, at).rstrip("/")
+            where = joined(path, at).rstrip("/")
             if at not in found and np.shape(leaf) == (1,):
                 out.append(leaf)  # optax's placeholder for an accumulator that a leaf does not have
                 continue
             if at not in found:
                 errors.fail(self.where, f"{where!r} must be in both states", "it in one")
-            value = found.pop(at)
+            value = _as_key_or_data(found.pop(at), leaf)
             if np.size(value) == np.size(leaf) == 1:
                 value = jnp.reshape(value, np.shape(leaf))
             if np.shape(value) != np.shape(leaf):
@@ -289,22 +220,16 @@ class _Filling:
             out.append(value if same else jnp.asarray(value).astype(jnp.result_type(leaf)))
         found = {at: value for at, value in found.items() if np.shape(value) != (1,)}
         if found:
-            where = _join(path, next(iter(found))).rstrip("/")
+            where = joined(path, next(iter(found))).rstrip("/")
             errors.fail(self.where, f"{where!r} must be in both states", "it in one")
         return jax.tree.unflatten(jax.tree.structure(old), out)
 
 
-def _rebuild(node: Any, values: dict[str, dict[str, Any]], path: str = "") -> Any:
-    kind: Any = type(node)
-    if isinstance(node, Mapping):
-        return kind({k: _rebuild(v, values, _join(path, k)) for k, v in node.items()})
-    if hasattr(node, "_fields"):
-        inner = {
-            name: _rebuild(getattr(node, name), values, _join(path, name))
-            for name in node._fields
-            if name in INNER
-        }
-        return node._replace(**{**inner, **values.get(path, {})})
-    if isinstance(node, (tuple, list)):
-        return kind(_rebuild(v, values, _join(path, i)) for i, v in enumerate(node))
-    return node
+def _as_key_or_data(value: Any, like: Any) -> Any:
+    """A random key as the one library keeps it, or what it is made of as the other does."""
+    given, wanted = (
+        jax.dtypes.issubdtype(jnp.result_type(x), jax.dtypes.prng_key) for x in (value, like)
+    )
+    if given == wanted:
+        return value
+    return jax.random.wrap_key_data(value) if wanted else jax.random.key_data(value)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.twins import named
+from gdjax.core.data.hyperparams import is_known
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import tree
@@ -31,7 +32,7 @@ class MultiStepsState(NamedTuple):
     mini_step: Count  # gradients added up so far
     gradient_step: Count  # steps of the inner optimizer
     inner_opt_state: Any
-    acc_grads: PerParam  # mean or sum of the gradients so far
+    acc_grads: PerParam  # mean or sum of the gradients so far; () where each call is a step
     skip_state: Scalars = ()  # what the function that skips has said last
 
 
@@ -57,6 +58,8 @@ def multi_steps(
 ):
     """Adds up gradients and steps once in a number of calls; other calls update by zero."""
     skips = _never if should_skip_update_fn is None else should_skip_update_fn
+    alone = should_skip_update_fn is None and not callable(every_k_schedule)
+    alone = alone and is_known(every_k_schedule) and every_k_schedule == 1
 
     # float32 or wider, as wide as the parameters, unless asked for less
     dtype = None if accumulator_dtype == jnp.float32 else accumulator_dtype
@@ -65,8 +68,15 @@ def multi_steps(
         empty = jax.tree.map(jnp.zeros_like, params)
         _, kept = skips(empty, zero_count(), params)
         inner = opt.init(params)
-        acc = tree.moment_like(params, dtype)
+        acc = () if alone else tree.moment_like(params, dtype)
         return MultiStepsState(zero_count(), zero_count(), inner, acc, kept)
+
+    def each(updates, state, params=None, **extra):
+        """Steps in every call: nothing is gathered."""
+        out, inner = call_update(opt, updates, state.inner_opt_state, params, extra)
+        return out, state._replace(
+            gradient_step=increment(state.gradient_step), inner_opt_state=inner
+        )
 
     def update(updates, state, params=None, **extra):
         every = every_k_schedule
@@ -105,6 +115,7 @@ def multi_steps(
             return taken(acc)
         return jax.lax.cond(skip, skipped, taken, acc)
 
+    update = each if alone else update
     return Rule(init, update, children=(Child("inner", opt, at="inner_opt_state"),), skips=True)
 
 

@@ -16,6 +16,7 @@ from gdjax.compat.optax.spellings import SPELLINGS
 from gdjax.core.data.factory import Factory
 from gdjax.core.data.hyperparams import Range
 from gdjax.core.data.recipe import CATALOGUE, factory
+from gdjax.core.data.schedule import Live
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import NOW, GradientTransformation
@@ -40,7 +41,8 @@ class Twin(GradientTransformation):
         if self.scheduled:
             if "hands_on" not in made.__dict__:
                 made.hands_on = isinstance(self.example(), GradientTransformation)
-            self.scheduled = {} if made.hands_on else self.scheduled
+            if made.hands_on:
+                self.scheduled = {k: v for k, v in self.scheduled.items() if isinstance(v, Live)}
         return self
 
 

@@ -7,6 +7,7 @@ not of gdjax stands with its module, `{"mylib:adamw": ...}`: a name alone means 
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 import sys
@@ -165,6 +166,8 @@ def _factory(key: str) -> Factory:
         return CATALOGUE[key]
     if key in (known := factories()):
         return known[key]
+    if (made := _of_compat(key)) is not None:
+        return made
     module, colon, name = key.partition(":")
     if not colon:
         others = [k for k in known if k.endswith(f":{key}")]
@@ -177,6 +180,16 @@ def _factory(key: str) -> Factory:
         names = [k.partition(":")[2] for k in known if k.startswith(f"{module}:")]
         hint = errors.nearest(name, names) or "No factory is defined there."
     errors.fail("build", must, key, instead=hint)
+
+
+def _of_compat(key: str) -> Factory | None:
+    """A factory of a namespace of another library, as `optax.adam`; they are made when asked for."""
+    space, dot, name = key.rpartition(".")
+    try:
+        module = importlib.import_module(f"gdjax.compat.{space}") if dot else None
+    except ImportError:
+        return None
+    return getattr(getattr(module, name, None), "factory", None)
 
 
 def _tagged(name: str, given: Any) -> Any:

@@ -1,10 +1,11 @@
 """Stacks of matrices distributed over the devices of a mesh, whatever the sharding they come in.
 
-The mesh is the one that `jax.set_mesh` sets. Where JAX knows the sharding of an array (Explicit
-axes), a stack goes to its owners by one all-to-all, and returns by one. Where the compiler alone
-knows it (Auto axes), a stack is replicated, each device takes its share of it, and the results are
-replicated too; with `gdjax.sharding.placed` JAX knows the sharding there. Inside of `shard_map`
-nothing is distributed: each device applies the rule to the matrices that it has.
+The mesh is the one that `jax.set_mesh` sets, or else the one that Explicit arrays are on. Where JAX
+knows the sharding of an array (Explicit axes), a stack goes to its owners by one all-to-all, and
+returns by one. Where the compiler alone knows it (Auto axes), a stack is replicated, each device
+takes its share of it, and the results are replicated too; with `gdjax.sharding.placed` JAX knows
+the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule to
+the matrices that it has.
 """
 
 from __future__ import annotations
@@ -16,22 +17,30 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, get_abstract_mesh
 
 from gdjax.core.mesh.closure_convert import closure_convert
 
 
-def _names(*kinds: AxisType) -> tuple[str, ...]:
-    """The axes of the mesh of some kinds along which there is more than one device."""
-    mesh = get_abstract_mesh()
+def _names(mesh: Any, *kinds: AxisType) -> tuple[str, ...]:
+    """The axes of a mesh that are of some kinds."""
     if mesh.empty:
         return ()
     return tuple(n for n, kind in zip(mesh.axis_names, mesh.axis_types) if kind in kinds)
 
 
+def _mesh_of(*arrays: Any) -> Any:
+    """The mesh that is set; if none is, the one that the first Explicit array is on."""
+    mesh = get_abstract_mesh()
+    if not mesh.empty:
+        return mesh
+    on = (jax.typeof(x).sharding.mesh for x in arrays if isinstance(x, jax.Array))
+    return next((own for own in on if _names(own, AxisType.Explicit)), mesh)
+
+
 def spec_of(x: Any) -> tuple[tuple[str, ...], ...] | None:
     """The mesh axes that each axis of an array is split over; None where JAX does not know them."""
-    if not _names(AxisType.Explicit) or not isinstance(x, jax.Array):
+    if not isinstance(x, jax.Array) or not _names(_mesh_of(x), AxisType.Explicit):
         return None
     spec = jax.typeof(x).sharding.spec
     split = [() if s is None else (s,) if isinstance(s, str) else tuple(s) for s in spec]
@@ -42,7 +51,11 @@ def reshard(x: Any, where: Sequence[tuple[str, ...]] | None) -> Any:
     """The array, split over these mesh axes; as it is for None."""
     if where is None or spec_of(x) == tuple(where):
         return x
-    return jax.sharding.reshard(x, PartitionSpec(*(names or None for names in where)))
+    return jax.sharding.reshard(x, _placed(_mesh_of(x), where))
+
+
+def _placed(mesh: Any, where: Sequence[tuple[str, ...]]) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(*(names or None for names in where)))
 
 
 def reshard_like(x: Any, other: Any) -> Any:
@@ -71,13 +84,7 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
         if before == after:
             before = after = 1
     x = reshard(x, [names if keep else () for names, keep in zip(where, kept)])
-    return jax.lax.reshape(
-        x,
-        shape,
-        out_sharding=jax.sharding.NamedSharding(
-            get_abstract_mesh(), PartitionSpec(*(names or None for names in spec))
-        ),
-    )
+    return jax.lax.reshape(x, shape, out_sharding=_placed(_mesh_of(x), spec))
 
 
 def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
@@ -86,9 +93,9 @@ def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[
     The first result is sharded as the first stack, and so on. Where the devices cannot share
     evenly, stacks are padded with zeros.
     """
-    explicit, auto = _names(AxisType.Explicit), _names(AxisType.Auto)
+    mesh = _mesh_of(*stacks)
+    explicit, auto = _names(mesh, AxisType.Explicit), _names(mesh, AxisType.Auto)
     names = explicit or auto
-    mesh = get_abstract_mesh()
     owners = math.prod(mesh.shape[name] for name in names)
     if not names:
         return rule(*stacks)
@@ -101,7 +108,7 @@ def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[
         fill = lambda x: jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
         stacks = [fill(x) for x in stacks]
     by = _by_place if explicit else _by_compiler
-    results = by(rule, stacks, names)
+    results = by(rule, stacks, names, mesh)
     return [x[:count] for x in results] if missing else results
 
 
@@ -115,16 +122,17 @@ def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
 
 def replicate(x: Any) -> Any:
     """The array, whole on all devices of the mesh."""
-    if get_abstract_mesh().empty or not hasattr(x, "shape"):
+    if _mesh_of(x).empty or not hasattr(x, "shape"):
         return x
     if spec_of(x) is not None:
         return reshard(x, [()] * x.ndim)
     return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
-def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
+def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any) -> list[Any]:
     shares = jax.shard_map(
         rule,
+        mesh=mesh,
         in_specs=PartitionSpec(names),
         out_specs=PartitionSpec(names),
         axis_names={*names},
@@ -134,8 +142,8 @@ def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, 
     return [replicate(x) for x in shares(*map(replicate, stacks))]
 
 
-def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...]) -> list[Any]:
-    routes = [_Route(x, names) for x in stacks]
+def _by_place(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any) -> list[Any]:
+    routes = [_Route(x, names, mesh.shape) for x in stacks]
     values, closed = closure_convert(rule)
 
     def share(values: list[Any], *parts: Any) -> list[Any]:
@@ -146,6 +154,7 @@ def _by_place(rule: Callable[..., Any], stacks: list[Any], names: tuple[str, ...
     kept = len(jax.eval_shape(rule, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in stacks)))
     run = jax.shard_map(
         share,
+        mesh=mesh,
         in_specs=(PartitionSpec(), *specs),
         out_specs=specs[:kept],
         axis_names={*names},
@@ -161,8 +170,7 @@ class _Route:
     the names that the stack is split over already they need not go: they are at home there.
     """
 
-    def __init__(self, stack: Any, names: tuple[str, ...]) -> None:
-        shape = get_abstract_mesh().shape
+    def __init__(self, stack: Any, names: tuple[str, ...], shape: Any) -> None:
         home, *sides = spec_of(stack) or ((),)
         self.names = names = names[len(home) :]
         self.spec = PartitionSpec(home or None, *(side or None for side in sides))

@@ -101,11 +101,15 @@ def check_like(
 ) -> None:
     """Compares structure and shapes of updates and parameters; costs nothing at run time.
 
+    None among the updates may stand for a whole part of the parameters.
+
     Raises:
         ValueError: They differ; the message names the first path where they do.
     """
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where, called))):
+    for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where, called, True))):
+        if g is not None and p is not None and not jax.tree_util.all_leaves([p]):
+            _align(treedef, params, updates, where, called)  # says where they part
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
             at = f", at {path!r}" if path else ","
