@@ -49,11 +49,10 @@ from gdjax.transforms.differential_privacy import DifferentiallyPrivateAggregate
 from gdjax.transforms.momentum import EmaState as EmaState, TraceState as TraceState
 from gdjax.transforms.monitor import MeasureWithEmaState as MeasureWithEmaState, MonitorState as MonitorState, SnapshotState as SnapshotState
 from gdjax.transforms.noise import AddNoiseState as AddNoiseState
-from gdjax.transforms.norms import NormalizeState as NormalizeState
 from gdjax.transforms.plateau import ReduceLROnPlateauState as ReduceLROnPlateauState
 from gdjax.transforms.update_ratio import MeasureUpdateRatioState as MeasureUpdateRatioState
 from gdjax.transforms.weight_norm import HyperballState as HyperballState
-from gdjax.transforms.zero_nans import NonNegativeParamsState as NonNegativeParamsState, ZeroNansState as ZeroNansState
+from gdjax.transforms.zero_nans import ZeroNansState as ZeroNansState
 from gdjax.wrappers.averaging.averages import AverageState as AverageState
 from gdjax.wrappers.averaging.lookahead import LookaheadState as LookaheadState
 from gdjax.wrappers.averaging.primal_averaging import GeneralizedPrimalAveragingState as GeneralizedPrimalAveragingState

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -125,12 +127,9 @@ class TestOptax:
             gd.chain(foreign(), gd.sgd(0.1)),
             gd.chain(scale=foreign(), opt=gd.chain(gd.identity(), gd.sgd(0.1))),
             optax.chain(foreign(), gd.sgd(0.1)),
+            optax.chain(gd.chain(foreign()), gd.sgd(0.1)),
         ):
             close(loop(tx, value=True), expected)
-        # optax hands extra arguments to members of its own class alone.
-        lost = optax.chain(gd.chain(foreign()), gd.sgd(0.1))
-        with pytest.raises(TypeError, match="'value'"):
-            loop(lost, value=True)
         with pytest.raises(TypeError, match="'value'"):
             loop(gd.chain(foreign(), gd.sgd(0.1)))
 
@@ -407,17 +406,10 @@ class TestNumpyro:
             svi = SVI(model, AutoDelta(model), optim, Trace_ELBO())
             return svi.run(jax.random.key(0), 200, self.DATA, progress_bar=False)
 
-        ours = run(numpyro.optim.optax_to_numpyro(gd.adam(0.05)))
+        ours = run(gd.adam(0.05))
         theirs = run(numpyro.optim.optax_to_numpyro(optax.adam(0.05)))
         close(ours.losses, theirs.losses, rtol=1e-4)
         assert float(ours.params["mean_auto_loc"]) == pytest.approx(1.0, abs=1e-2)  # 5/(4 + 1)
-
-    def test_svi_asks_for_the_class_of_optax(self):
-        """SVI wraps optax's class by itself; ours has to be wrapped by hand."""
-        from numpyro.infer import SVI, Trace_ELBO
-
-        with pytest.raises(TypeError, match="GradientTransformation"):
-            SVI(lambda: None, lambda: None, gd.adam(0.05), Trace_ELBO())
 
 
 class TestCloudpickle:
@@ -442,3 +434,25 @@ class TestCloudpickle:
 
         tx = gd.chain(of_a_notebook(0.1))
         close(loop(cloudpickle.loads(cloudpickle.dumps(tx))), loop(gd.sgd(0.1)))
+
+
+class TestMembership:
+    """In a program that has imported optax, ours are instances of optax's class."""
+
+    @pytest.mark.parametrize("tx", [gd.adam(0.1), gd.GradientTransformation(*gd.sgd(0.1))])
+    def test_is_one_of_optax(self, tx):
+        assert isinstance(tx, optax.GradientTransformationExtraArgs)
+        assert isinstance(gd.adam(0.1), gd.GradientTransformation) and not isinstance(tx, dict)
+
+    def test_is_of_its_own_class_where_optax_is_not_imported(self):
+        program = (
+            "import sys, gdjax as gd; tx = gd.adam(0.1)\n"
+            "assert 'optax' not in sys.modules and tx.__class__ is gd.GradientTransformation"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)
+
+    def test_extra_arguments_go_through_the_chain_of_optax(self):
+        tx = optax.chain(optax.clip(1.0), gd.polyak_sgd(1.0))
+        value, grads = VALUE_AND_GRAD(PARAMS)
+        updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS, value=value)
+        assert bool(jnp.any(updates["w"] != 0))

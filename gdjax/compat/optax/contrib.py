@@ -159,7 +159,7 @@ def scale_by_muon(
     how = {"eps": eps, "adaptive": adaptive, "preconditioning": preconditioning}
     how |= {"steps": ns_steps, "backend": ns_coeffs, "b1": 0.0, "nesterov": False}
     axes = _of_leaves(weight_dimension_numbers)
-    orthogonal = _rules.scale_by_muon.factory.invoke({**how, "matrix_axes": axes})[1]
+    orthogonal = _invoke(_rules.scale_by_muon, {**how, "matrix_axes": axes})[1]
     kept = () if isinstance(ns_coeffs, str) else jnp.asarray(ns_coeffs, jnp.float32)
 
     def init(params):

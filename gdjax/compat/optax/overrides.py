@@ -164,7 +164,7 @@ def scale_by_lion(
         ValueError: There is no such mode.
     """
     if mode == "hard":
-        return _lion.scale_by_lion.factory.invoke({"b1": b1, "b2": b2, "mu_dtype": mu_dtype})
+        return invoke(_lion.scale_by_lion, {"b1": b1, "b2": b2, "mu_dtype": mu_dtype})
     if mode not in ("smooth", "refined"):
         must = "mode must be 'hard', 'smooth' or 'refined'"
         errors.fail("optax.scale_by_lion", must, mode)

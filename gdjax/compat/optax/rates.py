@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gdjax.compat import namespacing
+from gdjax.compat.optax.twins import invoke
 from gdjax.core.data.hyperparams import Number
 from gdjax.core.data.schedule import schedule, schedule_of_counts
 from gdjax.core.rule import errors
@@ -62,7 +63,7 @@ def polynomial_schedule(
     if _nowhere(transition_steps, power):
         return _constant(init_value)
     given = {**locals(), "transition_begin": _from_zero(transition_begin)}
-    return _basic.polynomial_schedule.factory.invoke(given)
+    return invoke(_basic.polynomial_schedule, given)
 
 
 @_schedule
@@ -78,7 +79,7 @@ def linear_schedule(
     if _nowhere(transition_steps):
         return _constant(init_value)
     given = {**locals(), "transition_begin": _from_zero(transition_begin)}
-    return _basic.linear_schedule.factory.invoke(given)
+    return invoke(_basic.linear_schedule, given)
 
 
 @_schedule
@@ -99,7 +100,7 @@ def exponential_decay(
     if _nowhere(transition_steps, decay_rate):
         return _constant(init_value)
     given = {**locals(), "transition_begin": _from_zero(transition_begin)}
-    return _decays.exponential_decay.factory.invoke(given)
+    return invoke(_decays.exponential_decay, given)
 
 
 @_schedule
@@ -117,7 +118,7 @@ def cosine_decay_schedule(
     """
     if _nowhere(decay_steps):
         errors.fail("optax.cosine_decay_schedule", "decay_steps must be above 0", decay_steps)
-    return _cosine.cosine_decay_schedule.factory.invoke(locals())
+    return invoke(_cosine.cosine_decay_schedule, locals())
 
 
 @_schedule
@@ -149,7 +150,7 @@ def warmup_cosine_decay_schedule(
     given = locals()
     if judge(lambda x: x != 0, peak_value):
         given["end_value"] = 0.0
-    return _warmup.warmup_cosine_decay_schedule.factory.invoke(given)
+    return invoke(_warmup.warmup_cosine_decay_schedule, given)
 
 
 @_of_counts

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.masking import masked
-from gdjax.compat.optax.twins import FORMS, kept, twin
+from gdjax.compat.optax.twins import FORMS, invoke, kept, twin
 from gdjax.compat.optax.types import ScaleByScheduleState
 from gdjax.core.data.hyperparams import is_array
 from gdjax.core.data.schedule import Live
@@ -97,18 +97,18 @@ def scale_by_schedule(step_size_fn: Any) -> Any:
     """Multiplies by a function of the step."""
     if _follows(step_size_fn):
         return _by_schedule(step_size_fn)
-    return _basic.scale.factory.invoke({"step_size": step_size_fn})
+    return invoke(_basic.scale, {"step_size": step_size_fn})
 
 
 @twin(_basic.scale_by_learning_rate, stage=True, hands_on=True)
 def scale_by_learning_rate(learning_rate: Any = None, *, flip_sign: bool = True) -> Any:
     """Multiplies by minus the rate; None passes the updates."""
     if learning_rate is None:
-        return _basic.identity.factory.invoke({})
+        return invoke(_basic.identity, {})
     if _follows(learning_rate):
         return _by_schedule(learning_rate, -1 if flip_sign else 1)
     arguments = {"learning_rate": learning_rate, "flip_sign": flip_sign}
-    return _basic.scale_by_learning_rate.factory.invoke(arguments)
+    return invoke(_basic.scale_by_learning_rate, arguments)
 
 
 @twin(_decay.add_decayed_weights, stage=True, hands_on=True)
@@ -117,7 +117,7 @@ def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> Any:
     if mask is not None:
         return masked(add_decayed_weights(weight_decay), mask)
     if not _follows(weight_decay):
-        return _decay.add_decayed_weights.factory.invoke({"weight_decay": weight_decay})
+        return invoke(_decay.add_decayed_weights, {"weight_decay": weight_decay})
 
     def update(updates, state, params=None, **extra):
         if params is None:
@@ -215,17 +215,16 @@ def _line_search(rule: Rule, arguments: dict[str, Any]) -> Rule:
     return rule._replace(update=update)
 
 
-FORMS.update(
-    {
-        _clipping.clip_by_global_norm.factory: _without_record,
-        _rmsprop.scale_by_rms.factory: _rms,
-        _rmsprop.scale_by_stddev.factory: _stddev,
-        _adafactor.scale_by_factored_rms.factory: _factored,
-        _sm3_rule.scale_by_sm3.factory: _sm3,
-        _dog.scale_by_distance_over_gradients.factory: _of_one,
-        _noise.add_noise.factory: _keyed,
-        _private.differentially_private_aggregate.factory: _keyed,
-        _backtracking.scale_by_backtracking_linesearch.factory: _line_search,
-        _zoom.scale_by_zoom_linesearch.factory: _line_search,
-    }
-)
+_OTHER: dict[Any, Any] = {
+    _clipping.clip_by_global_norm: _without_record,
+    _rmsprop.scale_by_rms: _rms,
+    _rmsprop.scale_by_stddev: _stddev,
+    _adafactor.scale_by_factored_rms: _factored,
+    _sm3_rule.scale_by_sm3: _sm3,
+    _dog.scale_by_distance_over_gradients: _of_one,
+    _noise.add_noise: _keyed,
+    _private.differentially_private_aggregate: _keyed,
+    _backtracking.scale_by_backtracking_linesearch: _line_search,
+    _zoom.scale_by_zoom_linesearch: _line_search,
+}
+FORMS.update({original.factory: form for original, form in _OTHER.items()})

@@ -183,7 +183,7 @@ def _factory(key: str) -> Factory:
 
 
 def _of_compat(key: str) -> Factory | None:
-    """A factory of a namespace of another library, as `optax.adam`; they are made when asked for."""
+    """A factory of another library's namespace, as `optax.adam`: made when it is asked for."""
     space, dot, name = key.rpartition(".")
     try:
         module = importlib.import_module(f"gdjax.compat.{space}") if dot else None

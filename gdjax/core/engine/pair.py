@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 Params = TypeVar("Params")
@@ -34,9 +35,8 @@ class _Pair(NamedTuple):
 _Base = _Pair
 if TYPE_CHECKING:
     # Checkers that know optax take a transformation for one of optax's class, and accept it in
-    # `optax.chain`, `flax.nnx.Optimizer` or `TrainState`. In a running program it is none, for
-    # optax is not imported: what asks `isinstance` (numpyro, gpjax) needs `to_optax` of
-    # `gdjax.compat.optax.convert`. Checkers that see no types in optax (mypy) keep the pair above.
+    # `optax.chain`, `flax.nnx.Optimizer` or `TrainState`; in a running program `__class__` does the
+    # same. Checkers that see no types in optax (mypy) keep the pair above.
     from optax import GradientTransformation as _Base  # type: ignore
 
 
@@ -45,3 +45,15 @@ class InitUpdate(_Base):
 
     init: Init  # pyright: ignore # pyrefly: ignore
     update: Update  # pyright: ignore # pyrefly: ignore
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> type:
+            """For `isinstance` it is of optax's class too, in a program that has imported optax.
+
+            What asks for that class then takes it as it is: numpyro's SVI, gpjax, optax's `chain`,
+            which hands extra arguments to members of its own class alone.
+            """
+            theirs = getattr(sys.modules.get("optax"), "GradientTransformationExtraArgs", None)
+            return type(self) if theirs is None else theirs

@@ -133,7 +133,7 @@ class GradientTransformation(Recipe, InitUpdate):
             NOW.trying, NOW.running = before
         if type(body) is tuple and len(body) == 2 and callable(body[0]) and callable(body[1]):
             body = Rule(*body)
-        return body if isinstance(body, (Rule, GradientTransformation)) else as_rule(made, body)
+        return body if isinstance(body, (GradientTransformation, Rule)) else as_rule(made, body)
 
     def example(self) -> Any:
         """The body with examples in the place of schedules and arrays; computes nothing."""
