@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdjax.compat.optax import rates as _rates
 from gdjax.compat.optax.galore import *  # noqa: F403
 from gdjax.compat.optax.masking import partition as _partition
 from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.compat.optax.overrides import key_or_seed as _key_or_seed
 from gdjax.compat.optax.stages import add_decayed_weights as _add_decayed_weights
+from gdjax.compat.optax.stages import follows as _follows
 from gdjax.compat.optax.stages import scale_by_learning_rate as _scale_by_learning_rate
 from gdjax.compat.optax.twins import invoke as _invoke
+from gdjax.compat.optax.twins import kept as _kept
 from gdjax.compat.optax.twins import twin as _twin
 from gdjax.compat.optax.types import MaskedNode, NormalizeState  # noqa: F401
 from gdjax.core.engine.chain import chain as _chain
@@ -25,6 +28,7 @@ from gdjax.core.rule import tree as _tree
 from gdjax.core.rule.numerics import debias as _debias
 from gdjax.core.rule.numerics import ema as _ema
 from gdjax.core.rule.numerics import increment as _increment
+from gdjax.core.rule.numerics import weak as _weak
 from gdjax.core.rule.numerics import zero_count as _zero_count
 from gdjax.core.rule.roles import Count, Mean, Scalars
 from gdjax.optimizers.adam import adam as _adam
@@ -32,11 +36,13 @@ from gdjax.optimizers.adam import ademamix as _ademamix
 from gdjax.optimizers.adam import sophia as _sophia
 from gdjax.optimizers.matrix import muon as _rules
 from gdjax.optimizers.parameter_free import cocob as _cocob
+from gdjax.optimizers.schedule_free import schedule_free as _free
 from gdjax.optimizers.sgd import dpsgd as _dpsgd
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import differential_privacy as _private
 from gdjax.transforms import momentum as _momentum
 from gdjax.transforms import plateau as _plateau
+from gdjax.wrappers.averaging import schedule_free as _averaged
 
 __all__ = NAMES["contrib"]
 
@@ -263,3 +269,69 @@ def dpsgd(
         _basic.identity() if momentum is None else _momentum.trace(momentum, nesterov),
         _scale_by_learning_rate(learning_rate),
     )
+
+
+@_override(_averaged.schedule_free, stage=True, hands_on=True)
+def schedule_free(
+    base_optimizer: Any,
+    learning_rate: Any,
+    b1: Any = 0.9,
+    weight_lr_power: Any = 2.0,
+    state_dtype: Any = None,
+) -> Any:
+    """The wrapper, whose weights are those of the rate one step ahead of the optimizer's."""
+    numbers = {"b1": b1, "weight_lr_power": weight_lr_power, "state_dtype": state_dtype}
+
+    def made(rate: Any) -> Any:
+        given = {"inner": base_optimizer, "learning_rate": rate, **numbers}
+        ahead = lambda state, by: state._replace(step_count=state.step_count + by)
+        rule = _invoke(_averaged.schedule_free, given)  # optax's counts from 1
+        return _kept(rule, lambda state: ahead(state, 1), lambda state, _: ahead(state, -1))
+
+    if not _follows(learning_rate):
+        return made(learning_rate)
+    rule = made(1.0)
+
+    @functools.wraps(rule.update)
+    def update(updates, state, params=None, **extra):
+        now = made(_weak(learning_rate(state.step_count)))
+        return now.update(updates, state, params, **extra)
+
+    return rule._replace(update=update)
+
+
+def _risen(learning_rate: Any, warmup_steps: Any) -> Any:
+    """The rate, which begins at 0; gdjax's own begins at a part of it."""
+    if not warmup_steps:
+        return learning_rate
+    return _rates.warmup_constant_schedule(0.0, learning_rate, warmup_steps)
+
+
+@_override(_free.schedule_free_sgd)
+def schedule_free_sgd(
+    learning_rate: Any = 1.0,
+    warmup_steps: Any = None,
+    b1: Any = 0.9,
+    weight_decay: Any = None,
+    weight_lr_power: Any = 2.0,
+    state_dtype: Any = None,
+) -> Any:
+    """Schedule-free descent."""
+    numbers = (None, b1, weight_decay, weight_lr_power, state_dtype)
+    return _free.schedule_free_sgd(_risen(learning_rate, warmup_steps), *numbers)
+
+
+@_override(_free.schedule_free_adamw)
+def schedule_free_adamw(
+    learning_rate: Any = 0.0025,
+    warmup_steps: Any = None,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: Any = 1e-8,
+    weight_decay: Any = 0.0,
+    weight_lr_power: Any = 2.0,
+    state_dtype: Any = None,
+) -> Any:
+    """Schedule-free AdamW."""
+    numbers = (None, b1, b2, eps, weight_decay, weight_lr_power, state_dtype)
+    return _free.schedule_free_adamw(_risen(learning_rate, warmup_steps), *numbers)

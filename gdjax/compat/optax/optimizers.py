@@ -227,9 +227,9 @@ def polyak_sgd(
     eps: Any = 0.0,
     variant: str = "sps",
 ) -> Any:
-    """Polyak's step."""
+    """Polyak's step along the scaled gradient: the scaling stands under the division, squared."""
     step = _polyak.scale_by_polyak(f_min, max_learning_rate, eps, variant)
-    return _chain(_chain(step, _basic.identity()), scale_by_learning_rate(scaling))
+    return _chain(sgd(scaling), step)
 
 
 @twin(_lbfgs.lbfgs)

@@ -38,6 +38,7 @@ __all__ = [
     "ScaleByRmsWithCountState",
     "WeightDecaySchedule",
     "add_decayed_weights",
+    "follows",
     "scale_by_learning_rate",
     "scale_by_schedule",
 ]
@@ -88,14 +89,15 @@ def _by_schedule(step_size_fn: Any, sign: int = 1) -> Rule:
     return Rule(lambda params: ScaleByScheduleState(zero_count()), update)
 
 
-def _follows(value: Any) -> bool:
+def follows(value: Any) -> bool:
+    """Whether a number is a function of the step."""
     return callable(value) and not isinstance(value, Live)
 
 
 @twin(_basic.scale_by_schedule, stage=True, hands_on=True)
 def scale_by_schedule(step_size_fn: Any) -> Any:
     """Multiplies by a function of the step."""
-    if _follows(step_size_fn):
+    if follows(step_size_fn):
         return _by_schedule(step_size_fn)
     return invoke(_basic.scale, {"step_size": step_size_fn})
 
@@ -105,7 +107,7 @@ def scale_by_learning_rate(learning_rate: Any = None, *, flip_sign: bool = True)
     """Multiplies by minus the rate; None passes the updates."""
     if learning_rate is None:
         return invoke(_basic.identity, {})
-    if _follows(learning_rate):
+    if follows(learning_rate):
         return _by_schedule(learning_rate, -1 if flip_sign else 1)
     arguments = {"learning_rate": learning_rate, "flip_sign": flip_sign}
     return invoke(_basic.scale_by_learning_rate, arguments)
@@ -116,7 +118,7 @@ def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> Any:
     """Adds a multiple of the parameters to the updates."""
     if mask is not None:
         return masked(add_decayed_weights(weight_decay), mask)
-    if not _follows(weight_decay):
+    if not follows(weight_decay):
         return invoke(_decay.add_decayed_weights, {"weight_decay": weight_decay})
 
     def update(updates, state, params=None, **extra):

@@ -15,6 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.compat.optax.moments import (
+    bias_correction,
+    update_infinity_moment,
+    update_moment,
+    update_moment_per_elem_norm,
+)
 from gdjax.compat.optax.tree_search import get, get_all_with_path, map_params, set
 from gdjax.core.rule import errors, numerics
 from gdjax.core.rule import tree as trees
@@ -143,7 +149,9 @@ def size(tree: Any) -> int:
 
 
 def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False) -> jax.Array:
-    """Takes the norm of all entries, [] float32 or wider; finite where the result is.
+    """Takes the norm of all entries, [] in the dtype that they promote to; finite where it is.
+
+    Formed in float32 or wider and rounded once.
 
     Args:
         tree: Arrays of any shapes.
@@ -162,7 +170,9 @@ def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False)
         length = jnp.maximum(max(jax.tree.map(jnp.abs, floats)), 0)
     else:
         errors.fail("norm", "ord must be None, 1, 2 or inf", ord)
-    return jnp.square(length) if squared else length
+    length = jnp.square(length) if squared else length
+    kinds = [jnp.finfo(_dtype(x)).dtype for x in jax.tree.leaves(floats)]
+    return length.astype(functools.reduce(jnp.promote_types, kinds)) if kinds else length
 
 
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
@@ -219,7 +229,12 @@ def cast(tree: Any, dtype: Any) -> Any:
 
 def cast_like(tree: Any, other_tree: Any) -> Any:
     """Casts all leaves to the dtypes of another tree."""
-    return jax.tree.map(lambda x, y: jnp.asarray(x).astype(jnp.asarray(y).dtype), tree, other_tree)
+    return jax.tree.map(lambda x, y: jnp.asarray(x).astype(_dtype(y)), tree, other_tree)
+
+
+def _dtype(x: Any) -> Any:
+    """The dtype of a number, an array or an abstract value."""
+    return x.dtype if hasattr(x, "dtype") else jnp.asarray(x).dtype
 
 
 def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> np.dtype:
@@ -237,7 +252,7 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> np.dtype:
     handlers = (None, "promote", "highest", "lowest")
     if mixed_dtype_handler not in handlers:
         errors.fail("dtype", f"mixed_dtype_handler must be one of {handlers}", mixed_dtype_handler)
-    dtypes = list(dict.fromkeys(jnp.asarray(x).dtype for x in jax.tree.leaves(tree)))
+    dtypes = list(dict.fromkeys(map(_dtype, jax.tree.leaves(tree))))
     if not dtypes:
         return jnp.asarray(0.0).dtype
     if len(dtypes) > 1 and mixed_dtype_handler is None:
@@ -274,7 +289,7 @@ def random_like(
     """
 
     def one(key, x):
-        return sampler(key, jnp.shape(x), jnp.asarray(x).dtype if dtype is None else dtype)
+        return sampler(key, jnp.shape(x), _dtype(x) if dtype is None else dtype)
 
     return jax.tree.map(one, split_key_like(rng_key, target_tree), target_tree)
 
@@ -287,44 +302,3 @@ def unwrap_random_key_data(input_tree: Any) -> Any:
         return jax.random.key_data(x) if is_key else x
 
     return jax.tree.map(one, input_tree)
-
-
-def _mean(power: Callable[[jax.Array], jax.Array], updates: Any, moments: Any, decay: Any) -> Any:
-    decay = numerics.weak(decay)
-
-    def one(g, m):
-        return (
-            None if g is None else numerics.ema(m, numerics.like(power(numerics.wide(g)), m), decay)
-        )
-
-    return jax.tree.map(one, updates, moments, is_leaf=lambda x: x is None)
-
-
-def update_moment(updates: Any, moments: Any, decay: Any, order: Any) -> Any:
-    """Moves means of powers: decay·m + (1 − decay)·g^order."""
-    return _mean(lambda g: g if order == 1 else g**order, updates, moments, decay)
-
-
-def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: Any) -> Any:
-    """Moves means of powers of the absolute value: decay·m + (1 − decay)·|g|^order."""
-
-    def power(g):
-        return numerics.abs_sq(g) if order == 2 else jnp.abs(g) ** order
-
-    return _mean(power, updates, moments, decay)
-
-
-def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> Any:
-    """Moves maxima that decay: max(decay·m, |g| + eps)."""
-    decay, eps = numerics.weak(decay), numerics.weak(eps)
-
-    def one(g, m):
-        return None if g is None else jnp.maximum(numerics.like(jnp.abs(g) + eps, m), decay * m)
-
-    return jax.tree.map(one, updates, moments, is_leaf=lambda x: x is None)
-
-
-def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
-    """Divides means of `count` terms by their weights added up: m / (1 − decay^count)."""
-    total = numerics.debias(decay, count)
-    return jax.tree.map(lambda m: m / total.astype(m.dtype), moment)

@@ -13,6 +13,7 @@ from typing import Any
 
 from gdjax.compat import namespacing
 from gdjax.compat.optax.spellings import SPELLINGS
+from gdjax.compat.optax.types import ScalarOrSchedule
 from gdjax.core.data.factory import Factory
 from gdjax.core.data.hyperparams import Range
 from gdjax.core.data.recipe import CATALOGUE, factory
@@ -72,7 +73,13 @@ def twin(
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         called = name or function.__name__
         theirs = SPELLINGS.get(called, {})
+        rates = {theirs.get(n, n) for n in made.roles.get("learning rate", ())}
         signature = inspect.signature(function)
+        parameters = [
+            p.replace(annotation=ScalarOrSchedule) if p.name in rates else p
+            for p in signature.parameters.values()
+        ]
+        signature = signature.replace(parameters=parameters)  # code for optax looks whether one may
 
         @functools.wraps(function)
         def body(*args: Any, **kwargs: Any) -> Any:
@@ -172,12 +179,12 @@ def _as_there(body: Any) -> Any:
         parts = map(_as_there, body.arguments["transformations"])
         named = {k: _as_there(v) for k, v in body.arguments["named"].items()}
         return chain(*parts, **named)
+    theirs = SPELLINGS.get(body.name, {})
+    within = {theirs.get(k, k): _as_there(value) for k, value in body.given.items()}
     if body.factory in STAGES:
-        return STAGES[body.factory](**body.given)
+        return STAGES[body.factory](**within)
     if body.factory in FORMS:
-        theirs = SPELLINGS.get(body.name, {})
-        made = twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")
-        return made(**{theirs.get(k, k): value for k, value in body.given.items()})
+        return twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")(**within)
     if isinstance(body, Twin):
         return body
     inside = body.factory.invoke(body.given)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gdjax.compat.optax.tree import (
     bias_correction,
+    norm,
     update_infinity_moment,
     update_moment,
     update_moment_per_elem_norm,
@@ -40,8 +41,11 @@ tree_map_params = map_params
 
 
 def global_norm(updates: Any) -> jax.Array:
-    """Takes the Euclidean norm over all leaves, [] float32 or wider."""
-    return trees.norm(updates)
+    """Takes the Euclidean norm over all leaves, [] in the dtype that they promote to.
+
+    Formed in float32 or wider and rounded once.
+    """
+    return norm(updates)
 
 
 def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any) -> tuple[Any, jax.Array]:

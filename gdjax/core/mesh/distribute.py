@@ -171,7 +171,7 @@ class _Route:
     """
 
     def __init__(self, stack: Any, names: tuple[str, ...], shape: Any) -> None:
-        home, *sides = spec_of(stack) or ((),)
+        home, *sides = spec_of(stack) or ((),) * stack.ndim
         self.names = names = names[len(home) :]
         self.spec = PartitionSpec(home or None, *(side or None for side in sides))
         self.split = tuple(name for name in names if any(name in side for side in sides))

@@ -148,3 +148,59 @@ class TestClasses:
             (params, state), _ = body((params, state), None)
         for x, y in zip(jax.tree.leaves(scanned), jax.tree.leaves(params)):
             np.testing.assert_allclose(x, y, rtol=1e-5)
+
+
+# The same rules, of optax (and of compat) and of gdjax.
+PAIRS = {
+    "o.MultiSteps(o.adam(0.1), 3)": lambda: gd.accumulate(gd.adam(0.1), 3),
+    "o.MultiSteps(o.adam(decaying(o)), 3)": lambda: gd.accumulate(
+        gd.adam(gd.exponential_decay(0.1, 5, 0.5)), 3
+    ),
+    "o.apply_if_finite(o.adam(0.1), 2)": lambda: gd.apply_if_finite(gd.adam(0.1)),
+    "o.chain(o.clip_by_global_norm(1.0), o.adamw(decaying(o)))": lambda: gd.chain(
+        gd.clip_by_global_norm(1.0), gd.adamw(gd.exponential_decay(0.1, 5, 0.5))
+    ),
+    "o.adafactor(0.1, 2)": lambda: gd.adafactor(0.1, 2),
+    "o.sm3(0.1)": lambda: gd.sm3(0.1),
+    "o.rmsprop(0.1, centered=True)": lambda: gd.rmsprop(0.1, centered=True),
+    "o.noisy_sgd(0.1, key=1)": lambda: gd.noisy_sgd(0.1, key=1),
+    "o.contrib.muon(0.1)": lambda: gd.muon(0.1),
+    "o.inject_hyperparams(o.adamw)(0.1)": lambda: gd.adamw(gd.live(0.1)),
+    "o.contrib.sam(o.sgd(0.1), o.sgd(0.1))": lambda: gd.sam(gd.sgd(0.1), gd.sgd(0.1)),
+    "o.add_decayed_weights(decaying(o))": lambda: gd.add_decayed_weights(
+        gd.exponential_decay(0.1, 5, 0.5)
+    ),
+    "o.contrib.schedule_free_adamw(0.1)": lambda: gd.schedule_free_adamw(0.1),
+    "o.contrib.mechanize(o.sgd(0.1))": lambda: gd.mechanize(gd.sgd(0.1)),
+    "o.scale_by_distance_over_gradients()": lambda: gd.scale_by_distance_over_gradients(),
+    "o.contrib.split_real_and_imaginary(o.adam(0.1))": lambda: gd.split_real_and_imaginary(
+        gd.adam(0.1)
+    ),
+}
+
+
+@pytest.mark.parametrize("space", [optax, ours], ids=["optax", "compat"])
+@pytest.mark.parametrize("text", PAIRS)
+def test_every_class_is_converted_both_ways(text, space):
+    params = {"w": jnp.ones((2, 3)), "b": jnp.ones(2)}
+    theirs, native = make(text, space), PAIRS[text]()
+    state = theirs.init(params)
+    for scale in (1.0, 2.0, 3.0, 4.0):
+        grads = jax.tree.map(lambda p, scale=scale: scale * p, params)
+        updates, state = theirs.update(grads, state, params)
+    here = from_optax_state(native, params, state, count=4)
+    assert jax.tree.structure(here) == jax.tree.structure(native.init(params))
+    back = to_optax_state(theirs, params, here, count=4)
+    assert jax.tree.structure(back) == jax.tree.structure(state)
+    for x, y in zip(jax.tree.leaves(back), jax.tree.leaves(state), strict=True):
+        if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended):
+            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+def test_the_two_trees_of_lookahead_are_one_and_a_state():
+    params = {"w": jnp.ones(3)}
+    both = optax.LookaheadParams({"w": jnp.zeros(3)}, params)  # fast and slow
+    theirs, native = optax.lookahead(optax.sgd(0.1), 5, 0.5), gd.lookahead(gd.sgd(0.1), 5, 0.5)
+    here = from_optax_state(native, both, theirs.init(both))
+    np.testing.assert_array_equal(gd.state.eval_params(native, here, both.fast)["w"], params["w"])
+    assert to_optax_state(theirs, both, here) == theirs.init(both)

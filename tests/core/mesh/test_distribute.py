@@ -150,3 +150,18 @@ def test_placed_takes_a_tree_of_specs_and_arguments():
 
         moved, _ = jax.jit(step)(params, tx.init(params))
     assert fn(moved) < fn(PARAMS)
+
+
+@pytest.mark.parametrize("name", first(2, ["muon", "shampoo", "kron", "galore"]))
+def test_the_mesh_is_known_from_the_arrays_where_none_is_set(name):
+    """A stack that is split by matrices, and a matrix by its rows: both failed inside of JAX."""
+    params = {"w": jax.random.normal(jax.random.key(0), (16, 16)), "s": jnp.ones((8, 4, 8))}
+    tx = getattr(gd, name)(0.1, matrix_axes=gd.matrix_axes({"w": "in out", "s": "n in out"}))
+    alone = jax.jit(tx.update)(params, tx.init(params), params)[0]
+    mesh = grid("Explicit")
+    on = {k: jax.device_put(params[k], NamedSharding(mesh, P("data"))) for k in params}
+    state = tx.init(on)  # JAX cannot jit what makes new arrays only, without a mesh
+    updates = jax.jit(tx.update)(on, state, on)[0]
+    for key, want in alone.items():
+        assert jax.typeof(updates[key]).sharding.spec[0] == "data"
+        np.testing.assert_allclose(updates[key], want, atol=1e-4)
