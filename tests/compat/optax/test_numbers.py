@@ -90,6 +90,11 @@ o.selective_transform(o.adam(0.1), freeze_mask=MASK)
 o.scale_by_distance_over_gradients()
 o.contrib.muon(0.1)
 o.contrib.galore(0.1)
+o.polyak_sgd(scaling=0.5, f_min=0.1)
+o.contrib.schedule_free_sgd(0.1, warmup_steps=3, weight_decay=0.1)
+o.contrib.schedule_free_adamw(decaying(o), weight_decay=0.1)
+o.adan(0.1, b2=0.5, weight_decay=0.1)
+o.lars(0.1, weight_decay=0.1)
 """.strip().splitlines()
 
 

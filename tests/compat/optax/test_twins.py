@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 
 import jax
@@ -366,6 +367,25 @@ def test_lion_bends_its_sign(mode):
 def test_what_optax_deprecates_says_so():
     with pytest.warns(DeprecationWarning, match="use `optimistic_adam_v2` instead"):
         ours.optimistic_adam(0.1)
+
+
+def test_trees_of_abstract_values_and_narrow_ones():
+    """jax_privacy makes noise like gradients that it has not computed, and bounds their norms."""
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.bfloat16), ONE)
+    noise = ours.tree.random_like(jax.random.key(0), abstract)
+    assert {x.dtype for x in jax.tree.leaves(noise)} == {jnp.dtype(jnp.bfloat16)}
+    assert ours.tree.dtype(abstract) == jnp.bfloat16
+    for length in (ours.global_norm(noise), ours.tree.norm(noise), optax.global_norm(noise)):
+        assert length.dtype == jnp.bfloat16
+    expected = ours.global_norm(ours.tree.cast(noise, jnp.float32))
+    assert ours.global_norm(noise) == expected.astype(jnp.bfloat16)
+    assert ours.tree.cast_like(ONE, abstract)["w"].dtype == jnp.bfloat16
+
+
+def test_rates_are_annotated_as_in_optax():
+    """So code for optax knows whether a schedule may be given."""
+    for make_, name in ((ours.adam, "learning_rate"), (ours.contrib.muon, "learning_rate")):
+        assert inspect.signature(make_).parameters[name].annotation is ours.ScalarOrSchedule
 
 
 @pytest.mark.parametrize("kind", [jnp.uint8, jnp.uint32, jnp.int32, jnp.float32])
