@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.data.hyperparams import is_number
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.checks import check_transformation
+from gdjax.core.engine.dispatch import join, split
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, trained, walk
 from gdjax.core.rule import tree
@@ -140,10 +142,11 @@ def explain(tx: Any, params: Any) -> Explanation:
     check_transformation("explain", "tx", tx, "Write explain(tx, params).")
     params = unboxed(params)
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    by_path = {words(path): leaf for path, leaf in leaves}
-    names = joined(list(by_path))
-    lines = {path: _line(name, by_path[path]) for name, path in zip(names, by_path)}
-    state = jax.eval_shape(tx.init, params)
+    named = zip(joined([words(path) for path, _ in leaves]), leaves)
+    lines = {words(path): _line(name, leaf) for name, (path, leaf) in named}
+    by_path = {words(path): leaf for path, leaf in leaves if _is_array(leaf)}
+    static, arrays = split(params, _is_array)  # a whole model holds functions too
+    state = jax.eval_shape(lambda arrays: tx.init(join(static, arrays)), arrays)
     before: Any = None
     for visit in walk(tx, state, params):
         _read(visit, lines, entered=visit.path != before)
@@ -156,14 +159,21 @@ def explain(tx: Any, params: Any) -> Explanation:
             lines[owner].state_bytes += nbytes(leaf)
     arrays = list(by_path.values())
     count = sum(math.prod(jnp.shape(x)) for x in arrays)
-    return Explanation(list(lines.values()), count, nbytes(arrays), nbytes(state))
+    shown = [lines[path] for path in by_path]
+    return Explanation(shown, count, nbytes(arrays), nbytes(state))
+
+
+def _is_array(leaf: Any) -> bool:
+    """Whether a leaf is a number, an array or an abstract value of one."""
+    return hasattr(leaf, "dtype") or is_number(leaf)
 
 
 def _line(name: str, leaf: Any) -> Line:
     placed = getattr(leaf, "sharding", None)
     spec = str(getattr(placed, "spec", "")) if getattr(placed, "num_devices", 1) > 1 else ""
     spec = spec.replace("PartitionSpec", "")
-    return Line(name, jnp.shape(leaf), str(jnp.result_type(leaf)), sharding=spec)
+    dtype = str(jnp.result_type(leaf)) if _is_array(leaf) else ""
+    return Line(name, getattr(leaf, "shape", ()), dtype, sharding=spec)
 
 
 def _read(visit: Visit, lines: dict[tuple[str, ...], Line], entered: bool) -> None:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.compare import show
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.dispatch import join, split
@@ -98,6 +99,12 @@ def minimize(
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         errors.fail("minimize", "steps must be a positive Python integer", steps)
     leaves = jax.tree.leaves(params)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not (hasattr(leaf, "dtype") or is_number(leaf) or isinstance(leaf, bool)):
+            at = jax.tree_util.keystr(path, simple=True, separator="/")
+            hint = "Write params, rest = eqx.partition(model, eqx.is_array), or the like."
+            must = f"params must be arrays and numbers, at {at!r}"
+            errors.fail("minimize", must, show(leaf), instead=hint, kind=TypeError)
     if leaves and not any(map(tree.differentiable, leaves)):
         hint = "Write jax.tree.map(lambda x: jnp.asarray(x, float), params)."
         must = "params must hold floating-point numbers, which can be moved"

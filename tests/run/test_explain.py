@@ -77,3 +77,15 @@ def test_is_drawn():
 def test_of_a_bare_array():
     (line,) = gd.explain(gd.adam(0.1), jnp.zeros(3)).lines
     assert line.state_bytes == 24 and "(bare array)" in line.cells()
+
+
+def test_a_whole_model_of_equinox_has_lines_for_its_arrays():
+    """`init` and `step` take it; functions among its leaves are no parameters."""
+    eqx = pytest.importorskip("equinox")
+    model = eqx.nn.MLP(2, 2, 3, 1, key=jax.random.key(0))
+    tx = gd.groups(gd.adamw(1e-3, mask="matrices"), ("layers/0/.*", {"learning_rate": 0.5}))
+    whole, arrays = (gd.explain(tx, m) for m in (model, eqx.filter(model, eqx.is_array)))
+    assert str(whole) == str(arrays) and "activation" not in str(whole)
+    loss = lambda m: jnp.sum(m(jnp.ones(2)) ** 2)
+    with pytest.raises(TypeError, match="params must be arrays and numbers, at 'activation'"):
+        gd.minimize(loss, model, tx, 3)

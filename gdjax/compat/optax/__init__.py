@@ -3,21 +3,23 @@
 
     from gdjax.compat import optax
 
-Names, arguments, defaults, conventions and state names are those of optax 0.2.8; what they make
-are transformations of gdjax, which print, compare, pickle and are pytrees of their numbers. Where
-optax departs from the paper, the paper is followed; `tests/test_compat_optax.py` lists where.
+Names, arguments, ranges, defaults, conventions and states are those of optax 0.2.8; what they make
+are twins of gdjax's transformations, which print, compare, pickle and are pytrees of their numbers.
+Where optax departs from the paper, the paper is followed; `docs/migration.md` lists where.
 
-A state has optax's class and field names. Where a number follows a schedule, ours stands inside of
-`InjectHyperparamsState`; `gdjax.compat.optax.convert` turns states of optax into ours and back, and
-makes of a transformation of gdjax one of optax's own class. What has to do with no optimizer
-(`assignment`, `microbatch`, `perturbations`, `nnls` and so on) is that of the installed optax.
+Updates have the dtype of the gradients, and states the form of optax's, so that its checkpoints are
+restored as they are. `from_optax_state` and `to_optax_state` turn them into those of gdjax's own
+transformations and back; `to_optax` makes of a transformation a plain pair of optax's class. What
+has to do with no optimizer (`assignment`, `microbatch`, `perturbations`, `nnls` and so on) is that
+of the installed optax.
 
 >>> from gdjax.compat import optax
 >>> optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
-chain(clip_by_global_norm(max_norm=1.0), sgd(learning_rate=0.1))
+chain(optax.clip_by_global_norm(max_norm=1.0), optax.sgd(learning_rate=0.1))
 """
 
 from gdjax.compat.optax.apply_if_finite import *
+from gdjax.compat.optax.convert import from_optax_state, to_optax, to_optax_state
 from gdjax.compat.optax.inject import *
 from gdjax.compat.optax.lookahead import LookaheadState, lookahead
 from gdjax.compat.optax.masking import *

@@ -18,6 +18,6 @@ def apply_if_finite(inner: Any, max_consecutive_errors: int):
 
     >>> from gdjax.compat import optax
     >>> optax.apply_if_finite(optax.sgd(0.1), max_consecutive_errors=5)
-    optax.apply_if_finite(inner=sgd(learning_rate=0.1), max_consecutive_errors=5)
+    optax.apply_if_finite(inner=optax.sgd(learning_rate=0.1), max_consecutive_errors=5)
     """
     return _conditional.apply_if_finite(inner, max_consecutive_errors)

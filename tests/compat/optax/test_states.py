@@ -12,7 +12,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.compat import optax as ours
-from gdjax.compat.optax.convert import from_optax_state, to_optax, to_optax_state
+from gdjax.compat.optax import from_optax_state, to_optax, to_optax_state
 from tests.compat.optax.calls import GRADS, MASK, PARAMS, make
 
 pytestmark = pytest.mark.usefixtures("standard")  # what other libraries count on
