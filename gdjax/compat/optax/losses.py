@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 
 from gdjax.compat.optax.names import NAMES, namespace
 from gdjax.losses import classification as _native
+from gdjax.losses import divergences as _divergences
 
 __all__ = NAMES["losses"]
 
@@ -24,6 +26,13 @@ def softmax_cross_entropy_with_integer_labels(
     labels = jnp.where(labels < 0, labels + jnp.asarray(classes, labels.dtype), labels)
     loss = _native.softmax_cross_entropy_with_integer_labels
     return loss(logits, labels, axis, where)
+
+
+def convex_kl_divergence(log_predictions: Any, targets: Any, *args: Any, **kwargs: Any) -> Any:
+    """An older name of `generalized_kl_divergence`."""
+    how = "convex_kl_divergence is deprecated, use generalized_kl_divergence instead."
+    warnings.warn(how, DeprecationWarning, stacklevel=2)
+    return _divergences.generalized_kl_divergence(log_predictions, targets, *args, **kwargs)
 
 
 __getattr__, __dir__ = namespace("losses", ("gdjax.losses",))

@@ -7,7 +7,7 @@ from typing import Any
 
 from gdjax.compat.optax.masking import masked
 from gdjax.compat.optax.overrides import key_or_seed, scale_by_rms, scale_by_stddev
-from gdjax.compat.optax.stages import add_decayed_weights, scale_by_learning_rate
+from gdjax.compat.optax.stages import add_decayed_weights, follows, scale_by_learning_rate
 from gdjax.compat.optax.twins import twin
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.engine.transformation import NOW
@@ -16,6 +16,7 @@ from gdjax.optimizers.adam import adan as _adan
 from gdjax.optimizers.adaptive import adagrad as _adagrad
 from gdjax.optimizers.adaptive import rmsprop as _rmsprop
 from gdjax.optimizers.factored import adafactor as _adafactor
+from gdjax.optimizers.layerwise import fromage as _fromage
 from gdjax.optimizers.layerwise import trust_ratio as _trust
 from gdjax.optimizers.line_search import lbfgs as _lbfgs
 from gdjax.optimizers.line_search import zoom_linesearch as _zoom
@@ -31,6 +32,7 @@ __all__ = [
     "adafactor",
     "adagrad",
     "adan",
+    "fromage",
     "lars",
     "lbfgs",
     "nadam",
@@ -230,6 +232,23 @@ def polyak_sgd(
     """Polyak's step along the scaled gradient: the scaling stands under the division, squared."""
     step = _polyak.scale_by_polyak(f_min, max_learning_rate, eps, variant)
     return _chain(sgd(scaling), step)
+
+
+@twin(_fromage.fromage)
+def fromage(learning_rate: Any, min_norm: Any = 1e-6) -> Any:
+    """Fromage, which shrinks the weights by 1 / √(1 + η²) in a step."""
+    shrink = lambda rate: (1 + rate**2) ** -0.5
+    if follows(learning_rate):
+        taken = lambda step: learning_rate(step) * shrink(learning_rate(step))
+        less = lambda step: shrink(learning_rate(step)) - 1
+    else:
+        taken = learning_rate * shrink(learning_rate)
+        less = shrink(learning_rate) - 1
+    return _chain(
+        _trust.scale_by_trust_ratio(min_norm),
+        scale_by_learning_rate(taken),
+        add_decayed_weights(less),
+    )
 
 
 @twin(_lbfgs.lbfgs)
