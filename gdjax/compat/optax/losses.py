@@ -28,11 +28,13 @@ def softmax_cross_entropy_with_integer_labels(
     return loss(logits, labels, axis, where)
 
 
-def convex_kl_divergence(log_predictions: Any, targets: Any, *args: Any, **kwargs: Any) -> Any:
+def convex_kl_divergence(
+    log_predictions: Any, targets: Any, axis: int | tuple[int, ...] = -1, where: Any = None
+) -> jax.Array:
     """An older name of `generalized_kl_divergence`."""
     how = "convex_kl_divergence is deprecated, use generalized_kl_divergence instead."
     warnings.warn(how, DeprecationWarning, stacklevel=2)
-    return _divergences.generalized_kl_divergence(log_predictions, targets, *args, **kwargs)
+    return _divergences.generalized_kl_divergence(log_predictions, targets, axis, where)
 
 
 __getattr__, __dir__ = namespace("losses", ("gdjax.losses",))
