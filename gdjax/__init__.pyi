@@ -141,6 +141,7 @@ from gdjax import lab as lab
 from gdjax import losses as losses
 from gdjax import params as params
 from gdjax import plots as plots
+from gdjax import programs as programs
 from gdjax import projections as projections
 from gdjax import sharding as sharding
 from gdjax import state as state

@@ -12,8 +12,8 @@ __all__ = ["COMMAND", "FILES", "exports_text", "public", "states_text"]
 ROOT = pathlib.Path(__file__).parent.parent / "gdjax"
 COMMAND = "python -m tests.update"
 MODULES = (
-    *("compat", "contract", "lab", "losses", "params", "plots", "projections", "sharding"),
-    *("state", "states"),
+    *("compat", "contract", "lab", "losses", "params", "plots", "programs"),
+    *("projections", "sharding", "state", "states"),
 )
 ROOMS = ("losses", "optimizers", "params", "run", "schedules", "transforms", "wrappers")
 # Files outside of these, and files in them that help others: which of their names are public.

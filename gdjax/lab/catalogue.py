@@ -10,6 +10,7 @@ __all__ = [
     "Entry",
     "describe",
     "entries",
+    "example",
     "lookup",
     "markdown",
     "optimizer",
@@ -171,6 +172,27 @@ def describe(name: str) -> str:
             blocks.append("Parts:\n" + "\n".join(f"    {show(stage)}" for stage in stages))
         blocks.append("State:\n" + "\n".join(f"    {line}" for line in _state(tx)))
     return "\n\n".join(blocks) + "\n"
+
+
+def example(text: str) -> Any:
+    """Makes what a call typed as text means, or what a name does with examples of its numbers.
+
+    >>> example("adamw"), example("adamw(0.1)")
+    (adamw(learning_rate=0.001), adamw(learning_rate=0.1))
+
+    Args:
+        text: A name, or a call as `read` takes it.
+
+    Raises:
+        ValueError: As `read`; or what the name stands for needs more than numbers.
+    """
+    made = factories().get(text)
+    if made is None:
+        return read(text)
+    if (found := _example(made)) is None:
+        must = f"{text} needs more than numbers"
+        errors.fail("catalogue", must, text, instead=f"Write a call: {made}.")
+    return found
 
 
 def _example(made: Factory) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `gdjax race`, `gdjax list`, `gdjax show`, `gdjax plot` and `gdjax bench`.
+"""The command line: `gdjax race`, `list`, `show`, `plot`, `bench` and `programs`.
 
 What a command needs is imported when it runs, so that help and lists come quickly and without
 the `[lab]` extras' weight. Whatever is wrong with a call is one line on stderr and exit code 2.
@@ -30,6 +30,7 @@ _EXAMPLES = """examples:
   gdjax list adam                                       what there is of this name
   gdjax show adamw                                      formula, arguments, parts, state
   gdjax bench                                           what steps cost, beside optax
+  gdjax programs adamw muon --chip v5e:2x4              what they cost on a chip that is not here
   gdjax plot 'warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)' --out schedule.png
 """
 
@@ -93,6 +94,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     import jax
 
+    from gdjax.lab import cli_programs
     from gdjax.lab.problems import PROBLEMS
 
     layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
@@ -136,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "bytes, copies and clocks of steps beside those of optax"
     sub = command(_bench, "bench", text, "gdjax bench --markdown")
     sub.add_argument("--markdown", action="store_true", help="as the tables of docs/benchmarks.md")
+
+    text = "what a step costs on a chip that is not here, as its compiler tells"
+    example = "gdjax programs adamw muon --chip v5e:2x4 --model gpt2 --against optax"
+    sub = command(_programs, "programs", text, example)
+    cli_programs.options(sub)
 
     text = "a picture of schedules"
     sub = command(_plot, "plot", text, "gdjax plot 'cosine_decay_schedule(1e-3, 1000)'")
@@ -264,6 +271,13 @@ def _bench(arguments: argparse.Namespace) -> None:
         _console().print(table)
 
 
+def _programs(arguments: argparse.Namespace) -> None:
+    from gdjax.lab import cli_programs
+
+    with _judged():
+        cli_programs.run(arguments, _console())
+
+
 def _plot(arguments: argparse.Namespace) -> None:
     from gdjax import plots
     from gdjax.core.data.schedule import Schedule
@@ -277,25 +291,12 @@ def _plot(arguments: argparse.Namespace) -> None:
             if not isinstance(made, Schedule):
                 errors.fail("plot", "SCHEDULE must be a call that makes a schedule", repr(text))
         # A tenth more than what moves, so that it shows what comes after.
-        steps = max(map(_last_step, drawn)) * 11 // 10 or 1000
+        steps = max(map(report.last_step, drawn)) * 11 // 10 or 1000
         steps = steps if arguments.steps is None else arguments.steps
         figure = plots.schedules(dict(zip(arguments.schedules, drawn)), steps)
         with report.folder(path.parent):
             plots.save(figure, path)
     print(f"Wrote {path}")
-
-
-def _last_step(value: Any) -> int:
-    """The greatest whole number in the call of a schedule: the step up to which it moves."""
-    from gdjax.core.data.recipe import Recipe
-
-    if isinstance(value, Recipe):
-        value = value.arguments
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, (list, tuple)):
-        return max(map(_last_step, value), default=0)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import gdjax as gd
 from gdjax.lab.bench import markdown
-from gdjax.lab.collective_bytes import KINDS, Traffic, collectives
+from gdjax.programs.collective_bytes import KINDS, Traffic, collectives
 from gdjax.state.names import words
 
 DEVICES = 8

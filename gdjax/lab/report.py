@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["files", "folder", "notes", "pictures", "save", "table", "to_csv", "to_json", "write"]
+__all__ = [
+    "files",
+    "folder",
+    "last_step",
+    "notes",
+    "pictures",
+    "save",
+    "table",
+    "to_csv",
+    "to_json",
+    "write",
+]
 
 import contextlib
 import csv
@@ -20,6 +31,7 @@ import numpy as np
 
 import gdjax
 from gdjax import plots
+from gdjax.core.data.recipe import Recipe
 from gdjax.lab.race import Results, Run, Spread
 
 if TYPE_CHECKING:
@@ -286,3 +298,14 @@ def write(place: Path, files: Mapping[str, bytes]) -> list[Path]:
         for part in parts.values():
             part.unlink(missing_ok=True)
     return list(parts)
+
+
+def last_step(value: Any) -> int:
+    """The greatest whole number in the call of a schedule: the step up to which it moves."""
+    if isinstance(value, Recipe):
+        value = value.arguments
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        return max(map(last_step, value), default=0)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

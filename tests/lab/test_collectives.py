@@ -15,8 +15,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gdjax.lab import scaling
-from gdjax.lab.collective_bytes import Traffic, collectives
 from gdjax.lab.collectives import step
+from gdjax.programs.collective_bytes import Traffic, collectives
 from tests.conftest import CACHE
 from tests.helpers import first
 

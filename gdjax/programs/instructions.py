@@ -1,0 +1,82 @@
+"""Kernels, copies and bytes of a compiled program, read from its text."""
+
+from __future__ import annotations
+
+import collections
+import math
+import re
+
+__all__ = ["counts", "moved"]
+
+_LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
+_ARRAY = re.compile(r"\b(pred|bf16|f8\w*|[fsuc]\d+)\[([\d,]*)\]")
+_KERNELS = ("fusion", "custom-call", "dot", "reduce", "convolution", "sort", "scatter")
+_MOVERS = (*_KERNELS, "copy")
+
+
+def _bytes(text: str) -> float:
+    """Of every array in a piece of the text."""
+
+    def width(kind: str) -> float:
+        if kind == "pred" or kind.startswith("f8"):
+            return 1
+        return int(re.sub(r"\D", "", kind)) / 8
+
+    sizes = [(kind, map(int, filter(None, dims.split(",")))) for kind, dims in _ARRAY.findall(text)]
+    return sum(width(kind) * math.prod(dims) for kind, dims in sizes)
+
+
+def _outside_of_fusions(text: str) -> list[list[str]]:
+    """The computations of a program that are no bodies of kernels, the entry last; their lines."""
+    inside = set(re.findall(r"(?:fusion\(.*?calls|to_apply)=%?([\w.\-]+)", text))
+    found = []
+    for block in re.split(r"\n(?=%|ENTRY)", text):
+        head = re.match(r"(ENTRY )?%?([\w.\-]+) ", block)
+        if head and head[2] not in inside and not block.startswith("HloModule"):
+            found.append((bool(head[1]), block.splitlines()))
+    return [lines for _, lines in sorted(found, key=lambda row: row[0])]
+
+
+def counts(text: str) -> tuple[int, int]:
+    """Kernels and copies of arrays in a program; both branches of a conditional count.
+
+    What a TPU fetches ahead into its fast memory (`copy-start`) is no copy.
+
+    >>> counts('''
+    ... ENTRY %main (x: f32[4]) -> f32[4] {
+    ...   %x = f32[4]{0} parameter(0)
+    ...   %y = f32[4]{0} copy(%x)
+    ...   ROOT %z = f32[4]{0} fusion(%y), kind=kLoop, calls=%f
+    ... }''')
+    (1, 1)
+
+    Args:
+        text: What `compiled.as_text()` gives.
+    """
+    found: collections.Counter[str] = collections.Counter()
+    for lines in _outside_of_fusions(text):
+        for line in lines:
+            if m := _LINE.match(line):
+                is_array = re.search(r"\[\d", m[2]) is not None
+                found[m[3]] += m[3] != "copy" or is_array
+    return sum(found[kind] for kind in _KERNELS), found["copy"]
+
+
+def moved(text: str) -> float:
+    """Bytes of operands and results of all kernels and copies, each operand whole.
+
+    For programs whose compiler tells no bytes, those of GPUs.
+
+    Args:
+        text: What `compiled.as_text()` gives.
+    """
+    total = 0.0
+    for lines in _outside_of_fusions(text):
+        sizes: dict[str, float] = {}
+        for line in lines:
+            if m := _LINE.match(line):
+                sizes[m[1]] = _bytes(m[2])
+                if m[3] in _MOVERS:
+                    operands = re.findall(r"%?([\w.\-]+)", m[4].split("), ")[0])
+                    total += sizes[m[1]] + sum(sizes.get(name, 0) for name in operands)
+    return total

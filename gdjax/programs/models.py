@@ -1,0 +1,87 @@
+"""Shapes of models, as abstract arrays: for programs, nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["MODELS", "gpt2", "llama", "resnet50", "small"]
+
+
+def _arrays(shapes: Any, dtype: Any) -> Any:
+    is_shape = lambda x: isinstance(x, tuple)
+    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s, dtype), shapes, is_leaf=is_shape)
+
+
+def gpt2(
+    dtype: Any = jnp.float32, *, layers: int = 12, width: int = 768, words: int = 50304
+) -> Any:
+    """GPT-2, 124 million numbers in 148 arrays.
+
+    >>> import jax, math
+    >>> sizes = [math.prod(x.shape) for x in jax.tree.leaves(gpt2())]
+    >>> len(sizes), sum(sizes)
+    (148, 124475904)
+    """
+    norm = {"scale": (width,), "bias": (width,)}
+    dense = lambda m, n: {"kernel": (m, n), "bias": (n,)}
+    shapes: dict[str, Any] = {"wte": (words, width), "wpe": (1024, width), "lnf": norm}
+    for i in range(layers):
+        shapes[f"h{i:02d}"] = {
+            "ln1": norm,
+            "qkv": dense(width, 3 * width),
+            "out": dense(width, width),
+            "ln2": norm,
+            "up": dense(width, 4 * width),
+            "down": dense(4 * width, width),
+        }
+    return _arrays(shapes, dtype)
+
+
+def llama(dtype: Any = jnp.bfloat16, *, layers: int = 24, width: int = 2048) -> Any:
+    """A model of Llama's shape, 1.3 billion numbers: gated layers without biases."""
+    inner = 5504 * width // 2048
+    shapes: dict[str, Any] = {"embed": (32000, width), "head": (width, 32000), "norm": (width,)}
+    for i in range(layers):
+        shapes[f"layer{i:02d}"] = {
+            **{name: (width, width) for name in ("q", "k", "v", "o")},
+            **{name: (width, inner) for name in ("gate", "up")},
+            "down": (inner, width),
+            "attention_norm": (width,),
+            "norm": (width,),
+        }
+    return _arrays(shapes, dtype)
+
+
+def resnet50(dtype: Any = jnp.float32) -> Any:
+    """ResNet-50's convolutions, norms and head: 25,557,032 numbers in 161 arrays."""
+    conv = lambda k, m, n: {"kernel": (k, k, m, n), "scale": (n,), "bias": (n,)}
+    shapes: dict[str, Any] = {
+        "stem": conv(7, 3, 64),
+        "head": {"kernel": (2048, 1000), "bias": (1000,)},
+    }
+    came = 64
+    for stage, (blocks, width) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512))):
+        for block in range(blocks):
+            held = {"one": conv(1, came, width), "two": conv(3, width, width)}
+            held["three"] = conv(1, width, 4 * width)
+            if block == 0:
+                held["shortcut"] = conv(1, came, 4 * width)
+            shapes[f"stage{stage}_{block}"], came = held, 4 * width
+    return _arrays(shapes, dtype)
+
+
+def small(dtype: Any = jnp.float32) -> Any:
+    """GPT-2 of two layers and width 128: compiles in a second."""
+    return gpt2(dtype, layers=2, width=128, words=1024)
+
+
+MODELS: dict[str, Callable[..., Any]] = {
+    "gpt2": gpt2,
+    "llama": llama,
+    "resnet50": resnet50,
+    "small": small,
+}
