@@ -86,6 +86,14 @@ def scaling(page: str) -> str:
     return between(page, "scaling", markdown(*table()))
 
 
+@derived("docs/benchmarks.md")
+def budgets(page: str) -> str:
+    """What steps cost on chips, from `tests/programs/budgets.json`."""
+    from tests.programs.budgets import markdown
+
+    return between(page, "budgets", markdown())
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Rewrites the files given, all by default, and prints those that changed."""
     paths = sorted({path for path, _ in DERIVED.values()})

@@ -12,7 +12,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 
 from gdjax.core.mesh import distribute
 
@@ -72,7 +71,7 @@ def decode(codes: jax.Array, name: str, square: bool, dtype: np.dtype) -> jax.Ar
     """The numbers that codes stand for."""
     numbers = jnp.asarray(codebook(name, square).astype(dtype))
     where = distribute.spec_of(codes)
-    spec = None if where is None else PartitionSpec(*(names or None for names in where))
+    spec = None if where is None else distribute.placed(codes, where)
     at = numbers.at[codes.astype(jnp.uint32)]
     return at.get(mode="promise_in_bounds", out_sharding=spec)
 

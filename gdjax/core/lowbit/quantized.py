@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec, get_abstract_mesh
 
 from gdjax.core.lowbit.codebooks import CODEBOOKS, decode, encode
 from gdjax.core.mesh import distribute
@@ -220,7 +219,8 @@ def _scales(x: jax.Array, kind: Format) -> jax.Array:
     sides = (1,) * (x.ndim - len(kind.block)) + kind.block
     where = distribute.spec_of(x)
     if where is not None:  # axes stay split whose shards have whole blocks
-        whole = [n % (side * _shards(names)) == 0 for n, side, names in zip(x.shape, sides, where)]
+        axes = zip(x.shape, sides, where)
+        whole = [n % (side * _shards(x, names)) == 0 for n, side, names in axes]
         where = [names if w else () for names, w in zip(where, whole)]
         x = distribute.reshard(x, where)
     ends = [-n % side for n, side in zip(x.shape, sides)]
@@ -254,12 +254,11 @@ def _reshaped(x: jax.Array, shape: Sequence[int], where: Any) -> jax.Array:
     """The array in another shape, and in this place, where JAX knows of places."""
     if where is None:
         return x.reshape(shape)
-    spec = PartitionSpec(*(names or None for names in where))
-    return jax.lax.reshape(x, shape, out_sharding=spec)
+    return jax.lax.reshape(x, shape, out_sharding=distribute.placed(x, where))
 
 
-def _shards(names: tuple[str, ...]) -> int:
-    return math.prod(get_abstract_mesh().shape[name] for name in names)
+def _shards(x: jax.Array, names: tuple[str, ...]) -> int:
+    return math.prod(distribute.mesh_of(x).shape[name] for name in names)
 
 
 def _rounded(x: jax.Array, seed: Any) -> jax.Array:

@@ -29,7 +29,7 @@ def _names(mesh: Any, *kinds: AxisType) -> tuple[str, ...]:
     return tuple(n for n, kind in zip(mesh.axis_names, mesh.axis_types) if kind in kinds)
 
 
-def _mesh_of(*arrays: Any) -> Any:
+def mesh_of(*arrays: Any) -> Any:
     """The mesh that is set; if none is, the one that the first Explicit array is on."""
     mesh = get_abstract_mesh()
     if not mesh.empty:
@@ -40,7 +40,7 @@ def _mesh_of(*arrays: Any) -> Any:
 
 def spec_of(x: Any) -> tuple[tuple[str, ...], ...] | None:
     """The mesh axes that each axis of an array is split over; None where JAX does not know them."""
-    if not isinstance(x, jax.Array) or not _names(_mesh_of(x), AxisType.Explicit):
+    if not isinstance(x, jax.Array) or not _names(mesh_of(x), AxisType.Explicit):
         return None
     spec = jax.typeof(x).sharding.spec
     split = [() if s is None else (s,) if isinstance(s, str) else tuple(s) for s in spec]
@@ -51,11 +51,12 @@ def reshard(x: Any, where: Sequence[tuple[str, ...]] | None) -> Any:
     """The array, split over these mesh axes; as it is for None."""
     if where is None or spec_of(x) == tuple(where):
         return x
-    return jax.sharding.reshard(x, _placed(_mesh_of(x), where))
+    return jax.sharding.reshard(x, placed(x, where))
 
 
-def _placed(mesh: Any, where: Sequence[tuple[str, ...]]) -> NamedSharding:
-    return NamedSharding(mesh, PartitionSpec(*(names or None for names in where)))
+def placed(x: Any, where: Sequence[tuple[str, ...]]) -> NamedSharding:
+    """The place of something that is split over these axes of the mesh that `x` is on."""
+    return NamedSharding(mesh_of(x), PartitionSpec(*(names or None for names in where)))
 
 
 def reshard_like(x: Any, other: Any) -> Any:
@@ -84,7 +85,7 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
         if before == after:
             before = after = 1
     x = reshard(x, [names if keep else () for names, keep in zip(where, kept)])
-    return jax.lax.reshape(x, shape, out_sharding=_placed(_mesh_of(x), spec))
+    return jax.lax.reshape(x, shape, out_sharding=placed(x, spec))
 
 
 def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
@@ -93,7 +94,7 @@ def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[
     The first result is sharded as the first stack, and so on. Where the devices cannot share
     evenly, stacks are padded with zeros.
     """
-    mesh = _mesh_of(*stacks)
+    mesh = mesh_of(*stacks)
     explicit, auto = _names(mesh, AxisType.Explicit), _names(mesh, AxisType.Auto)
     names = explicit or auto
     owners = math.prod(mesh.shape[name] for name in names)
@@ -122,7 +123,7 @@ def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
 
 def replicate(x: Any) -> Any:
     """The array, whole on all devices of the mesh."""
-    if _mesh_of(x).empty or not hasattr(x, "shape"):
+    if mesh_of(x).empty or not hasattr(x, "shape"):
         return x
     if spec_of(x) is not None:
         return reshard(x, [()] * x.ndim)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_step, call_update
@@ -54,7 +55,7 @@ def guarded(
         def act():
             return call_step(inner, given(updates, state), state.inner_state, params, extra)
 
-        params, inner_state = jax.lax.cond(take, act, lambda: (params, state.inner_state))
+        params, inner_state = either(take, act, lambda: (params, state.inner_state))
         return params, after._replace(inner_state=inner_state)
 
     return Rule(
@@ -103,7 +104,7 @@ def update_if(
         leaves = zip(numbers(otherwise(updates)), expected)
         return [None if to is None else jnp.asarray(x).astype(to.dtype) for x, to in leaves], state
 
-    out, after = jax.lax.cond(flag, act, rest)
+    out, after = either(flag, act, rest)
     out = [g if u is None and not tree.differentiable(g) else u for g, u in zip(gs, out)]
     return treedef.unflatten(out), after
 
@@ -131,12 +132,65 @@ def step_over(
     flag: Any, step: Callable[[], tuple[Any, Any]], params: Any, state: Any, kept: Any
 ) -> tuple[Any, Any, Any]:
     """`(*step(), zeros)` where a flag holds, else `(params, state, kept)`; one is computed."""
-    act, rest = (lambda: (*step(), True)), (lambda: (params, state, False))
-    params, state, done = jax.lax.cond(flag, act, rest)
-    # Behind the first branch, which reads what is kept: so it is overwritten and not copied.
     leaves, treedef = jax.tree.flatten(kept)
-    zeros = lambda: [_zeros(~done, i, x) for i, x in enumerate(leaves)]
-    return params, state, treedef.unflatten(jax.lax.cond(done, zeros, lambda: leaves))
+
+    def branches(step: Callable[[], Any]) -> tuple[Any, Any, list[Any]]:
+        act, rest = (lambda: (*step(), True)), (lambda: (params, state, False))
+        moved, after, done = jax.lax.cond(flag, act, rest)
+        # Behind the first branch, which reads what is kept: so it is overwritten and not copied.
+        zeros = lambda: [_zeros(~done, i, x) for i, x in enumerate(leaves)]
+        return moved, after, jax.lax.cond(done, zeros, lambda: leaves)
+
+    def selects(step: Callable[[], Any]) -> tuple[Any, Any, list[Any]]:
+        moved, after = _select(flag, step(), (params, state))
+        return moved, after, [jnp.where(flag, 0, x) for x in leaves]
+
+    params, state, leaves = _by_platform(step, branches, selects)
+    return params, state, treedef.unflatten(leaves)
+
+
+def either(flag: Any, act: Callable[[], Any], rest: Callable[[], Any]) -> Any:
+    """`act()` where a flag holds, else `rest()`; one of them is computed if that saves work."""
+    branches = lambda act: jax.lax.cond(flag, act, rest)
+    return _by_platform(act, branches, lambda act: _select(flag, act(), rest()))
+
+
+def _select(flag: Any, some: Any, others: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(flag, x, y), some, others)
+
+
+def _by_platform(
+    act: Callable[[], Any],
+    branches: Callable[[Callable[[], Any]], Any],
+    selects: Callable[[Callable[[], Any]], Any],
+) -> Any:
+    """Branches; but on a GPU selects, where what they spare is arithmetic alone.
+
+    XLA on a GPU copies what goes through a branch, and the kernels of a branch are further ones.
+    Selects go into the kernels that are there anyway.
+    """
+    program, shapes = jax.make_jaxpr(act, return_shape=True)()  # traced once for both
+    run = jaxpr_as_fun(program)
+    traced = lambda: jax.tree.structure(shapes).unflatten(run())
+    if _works(program.jaxpr):
+        return branches(traced)
+    on_gpu, elsewhere = (lambda: selects(traced)), (lambda: branches(traced))
+    return jax.lax.platform_dependent(cuda=on_gpu, rocm=on_gpu, default=elsewhere)
+
+
+# What costs more than to read and to write what it is made of.
+_WORK = {"dot_general", "conv_general_dilated", "while", "scan", "sort", "fft", "custom_call"}
+_WORK |= {"cholesky", "eigh", "lu", "qr", "householder_product", "svd", "triangular_solve"}
+
+
+def _works(program: Any) -> bool:
+    """Whether a program does more than arithmetic on entries and sums."""
+    for equation in program.eqns:
+        inside = [x for p in equation.params.values() for x in (p if type(p) is tuple else (p,))]
+        bodies = [getattr(x, "jaxpr", x) for x in inside]
+        if equation.primitive.name in _WORK or any(_works(x) for x in bodies if hasattr(x, "eqns")):
+            return True
+    return False
 
 
 def _holds(to: Any, x: Any) -> bool:

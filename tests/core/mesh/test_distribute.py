@@ -165,3 +165,25 @@ def test_the_mesh_is_known_from_the_arrays_where_none_is_set(name):
     for key, want in alone.items():
         assert jax.typeof(updates[key]).sharding.spec[0] == "data"
         np.testing.assert_allclose(updates[key], want, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["store", "flatten", "adafactor"])
+def test_others_know_it_too(name):
+    tx = {
+        "store": lambda: gd.store(gd.adamw(0.1), "8bit"),
+        "flatten": lambda: gd.flatten(gd.adamw(0.1)),
+        "adafactor": lambda: gd.adafactor(0.1, min_dim_size_to_factor=8),
+    }[name]()
+    params = {"w": jax.random.normal(jax.random.key(0), (64, 64)), "b": jnp.ones(64)}
+    mesh = grid("Explicit")
+    on = {k: jax.device_put(params[k], NamedSharding(mesh, P("data"))) for k in params}
+    states = tx.init(params), tx.init(on)
+    abstract = jax.tree.map(jax.typeof, on)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), abstract
+    )
+    shapes = lambda state: [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
+    assert shapes(jax.eval_shape(tx.init, like)) == shapes(states[0]) == shapes(states[1])
+    alone, there = (jax.jit(tx.update)(p, s, p)[0] for p, s in zip((params, on), states))
+    for key, want in alone.items():
+        np.testing.assert_allclose(there[key], want, atol=1e-4)
