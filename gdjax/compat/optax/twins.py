@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -112,15 +113,23 @@ def twin(
     return decorate
 
 
-@functools.cache
 def twin_of(name: str, original: Any, module: str) -> Any:
-    """The twin of a factory of gdjax that is to have optax's spelling alone.
+    """The twin of a factory of gdjax that is to have optax's spelling alone; always the same one.
 
     Args:
         name: Its name in optax.
         original: The factory of gdjax.
         module: Where it is found by that name, which is what `pickle` writes.
     """
+    with _MAKING:
+        return _twin_of(name, original, module)
+
+
+_MAKING = threading.RLock()  # two that are made at once would not be equal
+
+
+@functools.cache
+def _twin_of(name: str, original: Any, module: str) -> Any:
     made, theirs = original.factory, SPELLINGS.get(name, {})
     own = made.signature
     parameters = [p.replace(name=theirs.get(n, n)) for n, p in own.parameters.items()]

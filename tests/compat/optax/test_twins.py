@@ -33,7 +33,7 @@ def updates_of(tx, grads, params, steps=2):
 
 
 @pytest.mark.parametrize("dtype", first(1, [jnp.bfloat16, jnp.float16]))
-@pytest.mark.parametrize("text", first(12, SAME))
+@pytest.mark.parametrize("text", first(6, SAME))
 def test_updates_have_the_dtype_of_gradients(text, dtype):
     """A guard of maxtext's kind: one branch updates, the other makes zeros like the gradients."""
     grads = jax.tree.map(lambda x: x.astype(dtype), ONE)
@@ -100,7 +100,7 @@ o.lars(-0.1)
 """.strip().splitlines()
 
 
-@pytest.mark.parametrize("text", RANGES)
+@pytest.mark.parametrize("text", first(8, RANGES))
 def test_ranges_are_those_of_optax(text):
     found, expected = (updates_of(make(text, o), ONE, ONE) for o in (ours, optax))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
@@ -155,7 +155,7 @@ STATES = [
 ]
 
 
-@pytest.mark.parametrize("text", STATES)
+@pytest.mark.parametrize("text", first(30, STATES))
 def test_states_have_the_form_of_optax(text):
     """So a checkpoint of optax is restored as it is."""
     found, expected = (form(jax.eval_shape(make(text, o).init, ONE)) for o in (ours, optax))

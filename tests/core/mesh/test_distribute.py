@@ -152,7 +152,7 @@ def test_placed_takes_a_tree_of_specs_and_arguments():
     assert fn(moved) < fn(PARAMS)
 
 
-@pytest.mark.parametrize("name", first(2, ["muon", "shampoo", "kron", "galore"]))
+@pytest.mark.parametrize("name", first(1, ["muon", "shampoo", "kron", "galore"]))
 def test_the_mesh_is_known_from_the_arrays_where_none_is_set(name):
     """A stack that is split by matrices, and a matrix by its rows: both failed inside of JAX."""
     params = {"w": jax.random.normal(jax.random.key(0), (16, 16)), "s": jnp.ones((8, 4, 8))}
@@ -167,7 +167,7 @@ def test_the_mesh_is_known_from_the_arrays_where_none_is_set(name):
         np.testing.assert_allclose(updates[key], want, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["store", "flatten", "adafactor"])
+@pytest.mark.parametrize("name", first(1, ["store", "flatten", "adafactor"]))
 def test_others_know_it_too(name):
     tx = {
         "store": lambda: gd.store(gd.adamw(0.1), "8bit"),
