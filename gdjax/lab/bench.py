@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import gdjax as gd
+from gdjax.programs.tables import markdown
 
 __all__ = [
     "Cost",
@@ -277,9 +278,3 @@ def few_bits() -> tuple[list[str], list[list[str]]]:
         rows.append([f'store(adamw, "{format}")', f"{kept:.2f}", temporary, *milliseconds, longer])
     head = ["State in few bits, 8 million parameters", "bytes of state", "temporary", "ms"]
     return [*head, "adamw, ms", "times as long"], rows
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -8,15 +8,6 @@ import argparse
 import json
 from typing import Any
 
-import jax
-from jax._src import xla_bridge
-from jax.sharding import PartitionSpec
-
-from gdjax import programs
-from gdjax.core.rule import errors
-from gdjax.lab import catalogue
-from gdjax.programs.models import MODELS
-
 
 def options(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
@@ -24,8 +15,8 @@ def options(command: argparse.ArgumentParser) -> None:
     add("optimizers", nargs="+", metavar="OPTIMIZER", help="names, or quoted calls")
     words = "cpu, h200, or a TPU with its grid as v5e:1, v5e:2x4, v5p:4x4x4; default: cpu"
     add("--chip", default="cpu", help=words)
-    words = f"{', '.join(MODELS)}; default: gpt2"
-    add("--model", default="gpt2", choices=list(MODELS), metavar="MODEL", help=words)
+    words = "gpt2, llama, resnet50 or small; default: gpt2"
+    add("--model", default="gpt2", metavar="MODEL", help=words)
     words = "axes of the mesh by which parameters are split; default: data"
     add("--split", default="data", metavar="AXES", help=words)
     words = "Explicit axes, which JAX knows, in the place of Auto ones"
@@ -41,9 +32,22 @@ def run(arguments: argparse.Namespace, console: Any) -> None:
     Raises:
         ValueError: A name, a call or the chip is wrong, or the compiler of the chip is missing.
     """
+    import jax
+    from jax._src import xla_bridge
+    from jax.sharding import PartitionSpec
+
+    from gdjax import programs
+    from gdjax.core.rule import errors
+    from gdjax.lab import catalogue
+
+    models = programs.models.MODELS
+    if arguments.model not in models:
+        hint = errors.nearest(arguments.model, models)
+        must = f"--model must be one of {', '.join(models)}"
+        errors.fail("programs", must, arguments.model, instead=hint)
     if not xla_bridge.backends_are_initialized():
         jax.config.update("jax_platforms", "cpu")  # the chip need not be here, and is not asked for
-    params = MODELS[arguments.model]()
+    params = models[arguments.model]()
     spec = PartitionSpec(*arguments.split.split(","))
     found = []
     for text in arguments.optimizers:
@@ -68,6 +72,8 @@ def run(arguments: argparse.Namespace, console: Any) -> None:
 def _of_optax(tx: Any) -> Any:
     """What optax makes of the same call."""
     import optax
+
+    from gdjax.core.rule import errors
 
     make = getattr(optax, tx.name, None) or getattr(optax.contrib, tx.name, None)
     if make is None:

@@ -17,6 +17,7 @@ import numpy as np
 import gdjax
 from gdjax.lab.problem import Problem
 from gdjax.lab.trials import SIGNIFICANCE, Outcome, outcomes
+from gdjax.programs import tables
 
 _NONE = "–"
 
@@ -58,8 +59,7 @@ def notes(seeds: int, baseline: str) -> list[str]:
 def markdown(told: Sequence[Outcome]) -> str:
     """The table as markdown."""
     head, *rows = cells(told)
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return tables.markdown(head, rows)
 
 
 def to_json(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, command: str) -> str:

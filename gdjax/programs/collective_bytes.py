@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "Traffic", "collectives"]
+__all__ = ["KINDS", "Traffic", "collectives", "nbytes"]
 
 import functools
 import re
@@ -66,7 +66,7 @@ def collectives(text: str) -> dict[str, Traffic]:
             if not (parsed := _INSTRUCTION.match(line)):
                 continue
             type_, opcode, operands, rest = _parts(parsed[2])
-            sizes[parsed[1]] = _nbytes(type_)
+            sizes[parsed[1]] = nbytes(type_)
             kind = opcode.removesuffix("-start")
             if kind in KINDS:
                 moved = sum(sizes.get(operand, 0) for operand in operands)
@@ -105,7 +105,8 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
-def _nbytes(type_: str) -> float:
+def nbytes(type_: str) -> float:
+    """Bytes of all arrays in the type of an instruction."""
     total = 0.0
     for dtype, shape in re.findall(r"([a-z]\w*)\[([\d,<=]*)\]", type_):
         bits = 8 if dtype == "pred" else int((re.search(r"\d+", dtype) or [0])[0])

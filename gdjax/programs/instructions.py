@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import collections
-import math
 import re
+
+from gdjax.programs.collective_bytes import nbytes
 
 __all__ = ["counts", "moved"]
 
 _LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
-_ARRAY = re.compile(r"\b(pred|bf16|f8\w*|[fsuc]\d+)\[([\d,]*)\]")
 _KERNELS = ("fusion", "custom-call", "dot", "reduce", "convolution", "sort", "scatter")
 _MOVERS = (*_KERNELS, "copy")
-
-
-def _bytes(text: str) -> float:
-    """Of every array in a piece of the text."""
-
-    def width(kind: str) -> float:
-        if kind == "pred" or kind.startswith("f8"):
-            return 1
-        return int(re.sub(r"\D", "", kind)) / 8
-
-    sizes = [(kind, map(int, filter(None, dims.split(",")))) for kind, dims in _ARRAY.findall(text)]
-    return sum(width(kind) * math.prod(dims) for kind, dims in sizes)
 
 
 def _outside_of_fusions(text: str) -> list[list[str]]:
@@ -75,7 +63,7 @@ def moved(text: str) -> float:
         sizes: dict[str, float] = {}
         for line in lines:
             if m := _LINE.match(line):
-                sizes[m[1]] = _bytes(m[2])
+                sizes[m[1]] = nbytes(m[2])
                 if m[3] in _MOVERS:
                     operands = re.findall(r"%?([\w.\-]+)", m[4].split("), ")[0])
                     total += sizes[m[1]] + sum(sizes.get(name, 0) for name in operands)

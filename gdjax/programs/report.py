@@ -16,6 +16,7 @@ from gdjax import sharding
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import GradientTransformation, apply_updates, name_of
 from gdjax.core.rule import errors
+from gdjax.programs import tables
 from gdjax.programs.chips import Chip, devices
 from gdjax.programs.collective_bytes import Traffic, collectives
 from gdjax.programs.instructions import counts, moved
@@ -227,8 +228,7 @@ def table(reports: Sequence[Report], markdown: bool = False) -> Any:
     """
     rows = [found.cells() for found in reports]
     if markdown:
-        lines = [HEAD, ["---"] * len(HEAD), *rows]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return tables.markdown(HEAD, rows).rstrip()
     from rich import box
     from rich.table import Table
 

@@ -10,10 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.data.hyperparams import is_number
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.checks import check_transformation
-from gdjax.core.engine.dispatch import join, split
+from gdjax.core.engine.dispatch import is_data, join, split
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, trained, walk
 from gdjax.core.rule import tree
@@ -144,8 +143,8 @@ def explain(tx: Any, params: Any) -> Explanation:
     leaves = jax.tree_util.tree_leaves_with_path(params)
     named = zip(joined([words(path) for path, _ in leaves]), leaves)
     lines = {words(path): _line(name, leaf) for name, (path, leaf) in named}
-    by_path = {words(path): leaf for path, leaf in leaves if _is_array(leaf)}
-    static, arrays = split(params, _is_array)  # a whole model holds functions too
+    by_path = {words(path): leaf for path, leaf in leaves if is_data(leaf)}
+    static, arrays = split(params, is_data)  # a whole model holds functions too
     state = jax.eval_shape(lambda arrays: tx.init(join(static, arrays)), arrays)
     before: Any = None
     for visit in walk(tx, state, params):
@@ -163,16 +162,11 @@ def explain(tx: Any, params: Any) -> Explanation:
     return Explanation(shown, count, nbytes(arrays), nbytes(state))
 
 
-def _is_array(leaf: Any) -> bool:
-    """Whether a leaf is a number, an array or an abstract value of one."""
-    return hasattr(leaf, "dtype") or is_number(leaf)
-
-
 def _line(name: str, leaf: Any) -> Line:
     placed = getattr(leaf, "sharding", None)
     spec = str(getattr(placed, "spec", "")) if getattr(placed, "num_devices", 1) > 1 else ""
     spec = spec.replace("PartitionSpec", "")
-    dtype = str(jnp.result_type(leaf)) if _is_array(leaf) else ""
+    dtype = str(jnp.result_type(leaf)) if is_data(leaf) else ""
     return Line(name, getattr(leaf, "shape", ()), dtype, sharding=spec)
 
 

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.compare import show
-from gdjax.core.data.hyperparams import is_number
 from gdjax.core.engine.checks import check_transformation
-from gdjax.core.engine.dispatch import join, split
+from gdjax.core.engine.dispatch import is_data, join, split
 from gdjax.core.engine.transformation import apply_updates, call_update
 from gdjax.core.rule import errors, tree
 
@@ -100,7 +99,7 @@ def minimize(
         errors.fail("minimize", "steps must be a positive Python integer", steps)
     leaves = jax.tree.leaves(params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if not (hasattr(leaf, "dtype") or is_number(leaf) or isinstance(leaf, bool)):
+        if not (is_data(leaf) or isinstance(leaf, bool)):
             at = jax.tree_util.keystr(path, simple=True, separator="/")
             hint = "Write params, rest = eqx.partition(model, eqx.is_array), or the like."
             must = f"params must be arrays and numbers, at {at!r}"
@@ -117,7 +116,7 @@ def minimize(
         if len(sizes) != 1 or sizes == {()}:
             errors.fail("minimize", "batches must share their first axis", f"lengths {sizes}")
     # Numbers of tx are traced, functions and structure are compiled in; the same for batches.
-    static, arrays = split((tx, batches), lambda x: is_number(x) or hasattr(x, "dtype"))
+    static, arrays = split((tx, batches), is_data)
     bar = _progress_bar(steps) if progress else None
     run = functools.partial(_run, static, fun, steps, has_aux, keep == "path", bar)
     result = run(arrays, params, tolerance)

@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec
 
 import gdjax as gd
 from gdjax import programs
+from gdjax.programs import tables
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 RATE = 1e-3
@@ -82,7 +83,7 @@ def markdown():
     shown = {"v5e:1": "v5e", "h200": "H200"}
     figures = ("bytes", "temporary", "kernels", "copies")
     head = ["step", *(f"{chip}: {figure}" for chip in shown.values() for figure in figures)]
-    lines = [head, ["---"] * len(head)]
+    rows = []
     for name in STEPS:
         row = [name]
         for place in shown:
@@ -94,8 +95,8 @@ def markdown():
                     if theirs is not None
                     else f"{costs['gdjax'][figure]}"
                 )
-        lines.append(row)
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        rows.append(row)
+    return tables.markdown(head, rows)
 
 
 def main(chip):

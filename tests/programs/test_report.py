@@ -134,3 +134,9 @@ def test_on_the_command_line(capsys):
     assert "chip must be one of" in capsys.readouterr().err
     assert main(["programs", "chain", "--model", "small"]) == 2
     assert "needs more than numbers" in capsys.readouterr().err
+    assert main(["programs", "adamw", "--model", "gpt3"]) == 2
+    assert "--model must be one of gpt2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["programs", "--help"])
+    told = capsys.readouterr().out
+    assert all(name in told for name in programs.models.MODELS)

@@ -5,7 +5,6 @@ gdjax's own projects the shorter side, which is the paper's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from gdjax.compat.optax.twins import twin
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update
+from gdjax.core.matrix.batching import Axes
 from gdjax.core.matrix.polar import leading_vectors
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, zero_count
@@ -36,22 +36,7 @@ class GaLoreDimensionNumbers(NamedTuple):
     output_axis: int | Sequence[int] = 1
 
 
-class _Way(NamedTuple):
-    """How an array is read as a matrix: the order of its axes, and the two sides."""
-
-    order: tuple[int, ...]
-    rows: int
-    columns: int
-
-    def matrix(self, x: jax.Array) -> jax.Array:
-        return numerics.wide(x).transpose(self.order).reshape(self.rows, self.columns)
-
-    def array(self, m: jax.Array, like: jax.Array) -> jax.Array:
-        there = m.reshape([like.shape[axis] for axis in self.order])
-        return there.transpose([self.order.index(axis) for axis in range(like.ndim)])
-
-
-def _way(x: Any, numbers: Any) -> _Way | None:
+def _way(x: Any, numbers: Any) -> Axes | None:
     """None for what is no matrix."""
     if numbers is None or not tree.differentiable(x) or not jnp.size(x):
         return None
@@ -59,11 +44,10 @@ def _way(x: Any, numbers: Any) -> _Way | None:
     if len(sides[0]) + len(sides[1]) != jnp.ndim(x):
         return None
     ins, outs = (tuple(a % jnp.ndim(x) for a in side) for side in sides)
-    rows, columns = (math.prod(jnp.shape(x)[a] for a in side) for side in (ins, outs))
-    return _Way((*ins, *outs), rows, columns)
+    return Axes(jnp.shape(x), (), ins, outs)
 
 
-def _ways(params: Any, numbers: Any) -> tuple[list[Any], list[_Way | None], Any]:
+def _ways(params: Any, numbers: Any) -> tuple[list[Any], list[Axes | None], Any]:
     leaves, treedef = jax.tree.flatten(params)
     numbers = numbers(params) if callable(numbers) else numbers
     if numbers is None:
@@ -96,7 +80,7 @@ def scale_by_galore(
                 projectors.append(jnp.zeros((0, 0)))
                 small.append(x)
                 continue
-            m, n = way.rows, way.columns
+            m, n = way.sides
             r, wide = min(rank, m, n), numerics.wide_dtype(x.dtype)
             projectors.append(jnp.zeros((max(m, n), r), wide))
             small.append(jnp.zeros((r, n) if m >= n else (m, r), x.dtype))
@@ -109,7 +93,7 @@ def scale_by_galore(
         new, small = [], []
         for x, way, p in zip(xs, ways, old):
             if way is not None:
-                m = way.matrix(x)
+                m = way.stack(numerics.wide(x))
                 side = m if _tall(m) else m.mT.conj()
                 fresh = lambda side=side, p=p: leading_vectors(side, p.shape[-1]).astype(p.dtype)
                 p = jax.lax.cond(due, fresh, lambda p=p: p)
@@ -122,8 +106,8 @@ def scale_by_galore(
         out = []
         for x, way, p, u in zip(xs, ways, new, treedef.flatten_up_to(small)):
             if way is not None and u is not None:
-                back = p @ u if way.rows >= way.columns else u @ p.mT.conj()
-                u = way.array(scale * back, x)
+                back = p @ u if way.sides[0] >= way.sides[1] else u @ p.mT.conj()
+                u = way.unstack(scale * back, x)
             out.append(u)
         state = GaLoreState(increment(state.count), inner, treedef.unflatten(new))
         return treedef.unflatten(out), state

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from gdjax.compat.optax.installed import ELSEWHERE, from_optax
-from gdjax.compat.optax.spellings import spelled
 from gdjax.compat.optax.twins import twin_of
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
@@ -144,8 +143,7 @@ def namespace(
                 if source != "gdjax":
                     return found
                 kind = getattr(getattr(found, "factory", None), "make", None)
-                make = twin_of if kind is GradientTransformation else spelled
-                return make(name, found, here)
+                return twin_of(name, found, here) if kind is GradientTransformation else found
         raise AttributeError(f"gdjax has no counterpart of {module}.{name}.")
 
     def listed() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from gdjax.compat.optax.masking import masked
@@ -238,16 +239,14 @@ def polyak_sgd(
 def fromage(learning_rate: Any, min_norm: Any = 1e-6) -> Any:
     """Fromage, which shrinks the weights by 1 / √(1 + η²) in a step."""
     shrink = lambda rate: (1 + rate**2) ** -0.5
-    if follows(learning_rate):
-        taken = lambda step: learning_rate(step) * shrink(learning_rate(step))
-        less = lambda step: shrink(learning_rate(step)) - 1
-    else:
-        taken = learning_rate * shrink(learning_rate)
-        less = shrink(learning_rate) - 1
+
+    def at(f: Callable[[Any], Any]) -> Any:
+        return (lambda t: f(learning_rate(t))) if follows(learning_rate) else f(learning_rate)
+
     return _chain(
         _trust.scale_by_trust_ratio(min_norm),
-        scale_by_learning_rate(taken),
-        add_decayed_weights(less),
+        scale_by_learning_rate(at(lambda rate: rate * shrink(rate))),
+        add_decayed_weights(at(lambda rate: shrink(rate) - 1)),
     )
 
 

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any
-
-from gdjax.core.data.factory import call_text
-from gdjax.core.data.renamed import misfit
-
-__all__ = ["SPELLINGS", "spelled"]
+__all__ = ["SPELLINGS"]
 
 _ACCUMULATOR = {"mu_dtype": "accumulator_dtype"}
 _GALORE = {
@@ -48,35 +40,3 @@ SPELLINGS: dict[str, dict[str, str]] = {
     "signum": {"b1": "beta", **_ACCUMULATOR},
     "trace": _ACCUMULATOR,
 }
-
-
-@functools.cache
-def spelled(name: str, function: Callable[..., Any], module: str) -> Callable[..., Any]:
-    """A function of gdjax under optax's names of its arguments; itself, where they are the same.
-
-    Args:
-        name: Its name in optax.
-        function: The function of gdjax.
-        module: Where it is found by that name, which is what `pickle` writes.
-    """
-    theirs = SPELLINGS.get(name)
-    if theirs is None:
-        return function
-    own = inspect.signature(function)
-    parameters = [p.replace(name=theirs.get(n, n)) for n, p in own.parameters.items()]
-    signature = own.replace(parameters=parameters)
-    ours = {new: old for old, new in theirs.items()}
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            given = signature.bind(*args, **kwargs).arguments
-        except TypeError as error:
-            where = f"optax.{name}"
-            text, names = call_text(where, signature), list(signature.parameters)
-            raise misfit(where, text, error, kwargs, names) from None
-        return function(**{ours.get(k, k): value for k, value in given.items()})
-
-    call.__module__, call.__qualname__ = module, name
-    call.__signature__ = signature  # type: ignore[attr-defined]
-    return call

@@ -148,6 +148,11 @@ def size(tree: Any) -> int:
     )
 
 
+def as_floats(tree: Any) -> Any:
+    """The tree with floats in the place of integers."""
+    return jax.tree.map(lambda x: x if trees.differentiable(x) else jnp.asarray(x, float), tree)
+
+
 def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False) -> jax.Array:
     """Takes the norm of all entries, [] in the dtype that they promote to; finite where it is.
 
@@ -161,7 +166,7 @@ def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False)
     Raises:
         ValueError: `ord` is none of them.
     """
-    floats = jax.tree.map(lambda x: x if trees.differentiable(x) else jnp.asarray(x, float), tree)
+    floats = as_floats(tree)
     if ord in (None, 2):
         length = trees.norm(floats)
     elif ord == 1:

@@ -161,7 +161,7 @@ def invoke(original: Any, arguments: dict[str, Any]) -> Any:
 def kept(
     rule: Rule,
     there: Callable[[Any], Any],
-    back: Callable[[Any, Any], Any] = lambda state, _: state,
+    back: Callable[[Any, Any], Any],
 ) -> Rule:
     """A rule whose state is kept in another form.
 
@@ -182,24 +182,23 @@ def kept(
 
 def _as_there(body: Any) -> Any:
     """What a function of gdjax has made, of stages that are as optax has them."""
-    if not isinstance(body, GradientTransformation):
+    if not isinstance(body, GradientTransformation) or isinstance(body, Twin):
         return body
     if body.made_by(chain):
         parts = map(_as_there, body.arguments["transformations"])
         named = {k: _as_there(v) for k, v in body.arguments["named"].items()}
         return chain(*parts, **named)
-    theirs = SPELLINGS.get(body.name, {})
-    within = {theirs.get(k, k): _as_there(value) for k, value in body.given.items()}
-    if body.factory in STAGES:
-        return STAGES[body.factory](**within)
+    make = STAGES.get(body.factory)
     if body.factory in FORMS:
-        return twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")(**within)
-    if isinstance(body, Twin):
-        return body
-    inside = body.factory.invoke(body.given)
-    if isinstance(inside, GradientTransformation):  # it stands for another
-        return _as_there(inside)
+        make = twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")
+    if make is None:
+        inside = body.factory.invoke(body.given)
+        if isinstance(inside, GradientTransformation):  # it stands for another
+            return _as_there(inside)
     within = {k: _as_there(v) for k, v in body.given.items()}
+    if make is not None:
+        theirs = SPELLINGS.get(body.name, {})
+        return make(**{theirs.get(k, k): v for k, v in within.items()})
     return body if within == body.given else body.factory.call(**within)
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.tree import (
+    as_floats,
     bias_correction,
     norm,
     update_infinity_moment,
@@ -17,7 +18,6 @@ from gdjax.compat.optax.tree import (
 )
 from gdjax.compat.optax.tree_search import get, map_params
 from gdjax.core.rule import errors, numerics
-from gdjax.core.rule import tree as trees
 from gdjax.transforms import per_example as _per_example
 
 __all__ = [
@@ -50,18 +50,14 @@ def global_norm(updates: Any) -> jax.Array:
 
 def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any) -> tuple[Any, jax.Array]:
     """As gdjax's; integers are floats."""
-    return _per_example.per_example_global_norm_clip(_floats(grads), l2_norm_clip)
+    return _per_example.per_example_global_norm_clip(as_floats(grads), l2_norm_clip)
 
 
 def per_example_layer_norm_clip(
     grads: Any, global_l2_norm_clip: Any, uniform: bool = True
 ) -> tuple[Any, Any]:
     """As gdjax's; integers are floats."""
-    return _per_example.per_example_layer_norm_clip(_floats(grads), global_l2_norm_clip, uniform)
-
-
-def _floats(tree: Any) -> Any:
-    return jax.tree.map(lambda g: g if trees.differentiable(g) else jnp.asarray(g, float), tree)
+    return _per_example.per_example_layer_norm_clip(as_floats(grads), global_l2_norm_clip, uniform)
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:

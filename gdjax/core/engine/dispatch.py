@@ -12,7 +12,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from gdjax.core.data.hyperparams import is_number
+
 _HOLE = object()
+
+
+def is_data(leaf: Any) -> bool:
+    """Tells whether a leaf is a number, an array or an abstract value of one, not a function."""
+    return is_number(leaf) or hasattr(leaf, "dtype")
 
 
 def split(value: Any, is_argument: Callable[[Any], bool]) -> tuple[Any, tuple]:
