@@ -12,6 +12,9 @@ __all__ = ["counts", "moved"]
 _LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
 _KERNELS = ("fusion", "custom-call", "dot", "reduce", "convolution", "sort", "scatter")
 _MOVERS = (*_KERNELS, "copy")
+_FETCHES = ("copy-start", "slice-start")
+_ARRAYS = re.compile(r"\w+\[\d[\d,]*\]")
+_ELSEWHERE = re.compile(r"\w+\[[\d,]*\]\{[^}]*S\(\d+\)\}")  # an array that is not in main memory
 
 
 def _outside_of_fusions(text: str) -> list[list[str]]:
@@ -46,14 +49,25 @@ def counts(text: str) -> tuple[int, int]:
         for line in lines:
             if m := _LINE.match(line):
                 is_array = re.search(r"\[\d", m[2]) is not None
-                found[m[3]] += m[3] != "copy" or is_array
+                joined = "ConcatBitcast" in m[4]  # parts that a TPU has fetched, without a kernel
+                found[m[3]] += not joined and (m[3] != "copy" or is_array)
     return sum(found[kind] for kind in _KERNELS), found["copy"]
 
 
 def moved(text: str) -> float:
     """Bytes of operands and results of all kernels and copies, each operand whole.
 
-    For programs whose compiler tells no bytes, those of GPUs.
+    Only what lies in the chip's main memory: a TPU keeps some arrays in a fast memory, and fetches
+    others ahead into it (`copy-start`), which reads them once; its compiler counts both readings.
+
+    >>> moved('''
+    ... ENTRY %main (x: f32[4]) -> f32[4] {
+    ...   %x = f32[4]{0} parameter(0)
+    ...   %s = (f32[4]{0:S(1)}, f32[4]{0}, u32[]{:S(2)}) copy-start(%x)
+    ...   %d = f32[4]{0:S(1)} copy-done(%s)
+    ...   ROOT %z = f32[4]{0} fusion(%d), kind=kLoop, calls=%f
+    ... }''')
+    32.0
 
     Args:
         text: What `compiled.as_text()` gives.
@@ -63,8 +77,10 @@ def moved(text: str) -> float:
         sizes: dict[str, float] = {}
         for line in lines:
             if m := _LINE.match(line):
-                sizes[m[1]] = nbytes(m[2])
-                if m[3] in _MOVERS:
+                sizes[m[1]] = nbytes(_ELSEWHERE.sub("", m[2]))
+                if m[3] in _FETCHES:  # an array, or a part of it, from one memory to the other
+                    total += min(map(nbytes, _ARRAYS.findall(m[2])), default=0)
+                elif m[3] in _MOVERS:
                     operands = re.findall(r"%?([\w.\-]+)", m[4].split("), ")[0])
                     total += sizes[m[1]] + sum(sizes.get(name, 0) for name in operands)
     return total

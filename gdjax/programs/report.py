@@ -32,7 +32,8 @@ class Report:
         name: The transformation.
         chip: As it was asked for, with the number of devices.
         parameters: How many numbers the parameters are, on all devices together.
-        bytes: Read and written in a step. Ratios of two programs say more than the number.
+        bytes: Read from and written to main memory in a step: as the compiler tells for a CPU,
+            elsewhere the operands and results of kernels.
         temporary: Bytes of buffers that are neither arguments nor results.
         kernels: Fusions, products and calls; of a conditional those of both branches.
         copies: Copies of arrays.
@@ -160,7 +161,7 @@ def report(
         name=name or name_of(tx),
         chip=f"{chip} × {grid.size}" if grid.size > 1 else chip,
         parameters=sum(math.prod(x.shape) for x in jax.tree.leaves(placed)),
-        bytes=told.get("bytes accessed") or moved(text),
+        bytes=told["bytes accessed"] if known.platform == "cpu" else moved(text),
         temporary=memory.temp_size_in_bytes,
         kernels=kernels,
         copies=copies,

@@ -91,6 +91,16 @@ def debias(decay: Any, count: jax.Array) -> jax.Array:
     return weak(total)
 
 
+def read_again(x: Any) -> Any:
+    """Arrays for a second reader, so that XLA on CPU does not write what both form of them.
+
+    There one loop has one result, and to read twice is less than to write and read. A GPU and a TPU
+    form several results in one reading, which this would keep them from.
+    """
+    barrier = jax.lax.optimization_barrier
+    return jax.lax.platform_dependent(x, cpu=barrier, default=lambda x: x)
+
+
 def after(x: jax.Array, *earlier: jax.Array) -> jax.Array:
     """x, formed after `earlier` is: the state that `earlier` reads is not yet overwritten by x.
 
@@ -119,9 +129,10 @@ def safe_divide(x: jax.Array, y: jax.Array) -> jax.Array:
 def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
     """√Σ|x|² of one array, finite where the result is, and differentiable at zero.
 
-    The squares of float32 are added up in float64 where the backend has it, whatever JAX is
-    configured to: they cannot leave its range, so one reading of `x` is enough. Elsewhere they are
-    formed of x divided by its largest entry. The result is float32 or wider.
+    One reading of `x` is enough. On CPU and GPU the squares of float32 are added up in float64,
+    whatever JAX is configured to: they cannot leave its range. Elsewhere three sums are formed, of
+    x as it is and of x made small and large, of which one is in range. The result is float32 or
+    wider.
     """
     x = x if x.dtype == np.float32 else wide(x)
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
@@ -133,11 +144,27 @@ def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _norm(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    in_double = jnp.finfo(x.dtype).bits == 32 and jax.default_backend() in ("cpu", "gpu")
-    if not in_double:  # a TPU's float64 has the range of float32
-        top = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
-        top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
-        return top * jnp.sqrt(jnp.sum(abs_sq(x / top.astype(x.dtype)), axis=axes, keepdims=True))
+    in_double = functools.partial(_norm_in_double, axes=axes)
+    by_three_sums = functools.partial(_norm_by_three_sums, axes=axes)
+    if jnp.finfo(x.dtype).bits != 32:
+        return by_three_sums(x)
+    # A TPU has no float64: it is made of pairs of float32, with their range.
+    at_hand = dict.fromkeys(("cpu", "cuda", "rocm"), in_double)
+    return jax.lax.platform_dependent(x, **at_hand, default=by_three_sums)
+
+
+def _norm_by_three_sums(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """As `norm`: Σ|x|² where it neither overflows nor loses what counts, else of x scaled."""
+    unit = int(jnp.finfo(x.dtype).maxexp) // 128  # 1 of float32, 8 of float64
+    down, up, least = (2.0 ** (power * unit) for power in (-70, 100, -80))
+    squares = lambda scale: jnp.sum(abs_sq(x * scale), axis=axes, keepdims=True)
+    plain, of_large, of_small = squares(1), squares(down), squares(up)
+    length = jnp.where(plain < least, jnp.sqrt(of_small) / up, jnp.sqrt(plain))
+    return jnp.where(plain == jnp.inf, jnp.sqrt(of_large) / down, length)
+
+
+def _norm_in_double(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """As `norm`, of float32 and complex64: their squares cannot leave the range of float64."""
     with enable_x64(True):
         if jnp.iscomplexobj(x):
             a, b = jax.lax.real(x), jax.lax.imag(x)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jax import lax
-
 from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
@@ -16,6 +14,7 @@ from gdjax.core.rule.numerics import (
     divide_by_root,
     ema,
     like,
+    read_again,
     safe_divide,
     safe_sqrt,
 )
@@ -63,8 +62,7 @@ def scale_by_adadelta(decay: Decay = 0.9, eps: NonNegative = 1e-6):
             G = ema(G, abs_sq(g), decay)
             X = after(ema(X, (X + eps) * safe_divide(abs_sq(g), G + eps), decay), G)
             # The X + eps that was, of the X that is: so the old X may be overwritten by the new.
-            # The barrier keeps XLA from writing the ratio to memory for both to share.
-            ratio = safe_divide(abs_sq(lax.optimization_barrier(g)), G + eps)
+            ratio = safe_divide(abs_sq(read_again(g)), G + eps)
             before = safe_divide(X + decay * eps, decay + (1 - decay) * ratio)
             return divide_by_root(g, G, eps, eps_in_sqrt=True) * like(safe_sqrt(before), g), G, X
 

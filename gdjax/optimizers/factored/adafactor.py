@@ -97,8 +97,7 @@ def update_means(
         v = ema(v, abs_sq(g) + eps, decay)
         return (safe_sqrt(v),), None, None, v
     row, column = longest_axes(_whole(g.shape, spec))  # the rows lie along the first of them
-    # The barrier keeps XLA from writing |g|² to memory for the two sums to share.
-    of_rows, of_columns = abs_sq(g), abs_sq(lax.optimization_barrier(g))
+    of_rows, of_columns = abs_sq(g), abs_sq(numerics.read_again(g))
     r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column, spec) + eps, decay)
     c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row, spec) + eps, decay)
     roots = safe_sqrt(safe_divide(r, mean_over(r, row, spec))), safe_sqrt(c)
@@ -115,8 +114,8 @@ def divide_and_clip(
     g: jax.Array, roots: tuple[jax.Array, ...], threshold: Any, spec: Any = None
 ) -> jax.Array:
     """As `divide`, with a root mean square of no more than a threshold."""
-    # To divide twice is cheaper than to write the quotient, and read it to measure and to clip.
-    again = divide(*lax.optimization_barrier((g, roots)))
+    # To divide twice is less than to write the quotient, and to read it to measure and to clip.
+    again = divide(*numerics.read_again((g, roots)))
     names = [name for axis in range(g.ndim) for name in _names(spec, axis)]
     square = _total(jnp.sum(abs_sq(again)), tuple(names))
     square = square / max(math.prod(_whole(g.shape, spec)), 1)

@@ -115,25 +115,31 @@ def prodigy(
         errors.need_params("prodigy", params)
         t = increment(state.count)
         d = weak(state.estim_lr)
-        rate = d * learning_rate * debias(b2, t) ** 0.5 / debias(b1, t)
+        gamma = d * learning_rate * debias(b2, t) ** 0.5 / debias(b1, t)
         # d² is 1e-12 at first; the paper's constant factors of r and s cancel, and so does 1 / d₀.
         share = d / estim_lr0
 
-        def leaf(g, m, v, s, x):
+        def summed(g, s):
+            return g, b3 * s + share * (d if safeguard_warmup else gamma) * g
+
+        def leaf(g, m, v, x):
             decay = 0 if x is None else weight_decay * x
             m = ema(m, d * g, b1)
             v = ema(v, abs_sq(d * g), b2)
-            s = b3 * s + share * (d if safeguard_warmup else rate) * g
-            return -rate * (divide_by_root(m, v, d * eps) + decay), m, v, s
+            return -rate * (divide_by_root(m, v, d * eps) + decay), m, v
 
-        trees = (updates, state.exp_avg, state.exp_avg_sq, state.grad_sum)
-        u, m, v, s = tree.evolve(leaf, trees, masked_params(params, mask, "prodigy"))
+        _, s = tree.evolve(summed, (updates, state.grad_sum))
         away = tree.map(lambda g, x0, x: x0 - x, updates, state.params0, params)
+        sums = tree.vdot(updates, away), tree.absolute_sum(s)
+        # Both sums are formed as s is, before the parameters change that they read.
+        rate = numerics.after(gamma, *sums)
         r = b3 * state.numerator_weighted + numerics.like(
-            share * rate * tree.vdot(updates, away), state.numerator_weighted
+            share * gamma * sums[0], state.numerator_weighted
         )
-        estimate = estim_lr_coef * numerics.safe_divide(r, numerics.like(tree.absolute_sum(s), r))
-        d = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))
-        return u, ProdigyState(m, v, s, state.params0, d, r, t)
+        trees = updates, state.exp_avg, state.exp_avg_sq
+        u, m, v = tree.evolve(leaf, trees, masked_params(params, mask, "prodigy"))
+        estimate = estim_lr_coef * numerics.safe_divide(r, numerics.like(sums[1], r))
+        found = jnp.maximum(state.estim_lr, numerics.like(estimate, state.estim_lr))
+        return u, ProdigyState(m, v, s, state.params0, found, r, t)
 
     return Rule(init, update, couples=True)

@@ -34,11 +34,12 @@ def move(steps: Any, z: Any, y: Any, share: Any, before: jax.Array, weight: Any)
     """
     ratio = weak(numerics.like(share, before) / before)
     weight = weak(weight)
-    of_step = 1 - share * (1 - weight)
+    of_step = (1 - weight) * (ratio - share)
     of_gap = weight + (1 - weight) * (1 - ratio)
 
     def leaf(u, z, y):
-        return of_step * u + of_gap * (z - y), z + u
+        z = z + u
+        return of_step * u + of_gap * (z - y), z  # of the new z alone: it overwrites the old one
 
     return tree.evolve(leaf, (steps, z), y)
 
