@@ -5,6 +5,7 @@ import importlib.metadata
 import itertools
 import os
 import pathlib
+import types
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Small programs, run a few times: what LLVM would win is less than the time it takes.
@@ -48,6 +49,17 @@ def standard():
     """Promotion as JAX has it by default: what other libraries count on."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+@pytest.fixture
+def no_cpu(monkeypatch):
+    """JAX as with JAX_PLATFORMS=cuda: it has no CPU device, by which programs call Python."""
+
+    def local_devices(*, backend):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", local_devices)
+    monkeypatch.setattr(jax, "config", types.SimpleNamespace(jax_platforms="cuda"))
 
 
 def pytest_collection_finish():

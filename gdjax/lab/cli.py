@@ -169,6 +169,9 @@ def _race(arguments: argparse.Namespace) -> None:
     from gdjax.lab import charlm_configs, report
     from gdjax.lab.charlm import charlm
     from gdjax.lab.race import race
+    from gdjax.run import progress as bars
+
+    bars.add_cpu()
 
     if arguments.text is not None and arguments.problem != "charlm":
         raise _Wrong(f"race: --text is for --problem charlm, got --problem {arguments.problem}.")

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Results", "Row", "Run", "Spread", "parse_rates", "race"]
+__all__ = ["Results", "Row", "Run", "Spread", "race"]
 
 import functools
 import itertools
@@ -32,9 +32,10 @@ from gdjax.core.rule import errors
 from gdjax.lab import catalogue
 from gdjax.lab.problems import Problem
 from gdjax.lab.problems import problem as problem_of
+from gdjax.lab.rates import parse_rates
+from gdjax.run.progress import need_cpu
 
 _MEASURES = 50  # how often a run tells how far it is and, if on batches, its full training loss
-_MOST_RATES = 1000
 
 
 class Spread(NamedTuple):
@@ -144,33 +145,6 @@ class Results:
         return (gap, reached, row.name)
 
 
-def parse_rates(text: str) -> np.ndarray:
-    """Reads learning rates: `1e-4:1:9` are nine in equal ratios, `0.1,0.3,1` are these three.
-
-    >>> parse_rates("1e-2:1:3")
-    array([0.01, 0.1 , 1.  ])
-
-    Raises:
-        ValueError: It is neither.
-    """
-    try:
-        if ":" in text:
-            low, high, count = text.split(":")
-            low, high, count = float(low), float(high), int(count)
-            if not (0 < low < high < np.inf and 2 <= count <= _MOST_RATES):
-                raise ValueError
-            values = np.geomspace(low, high, count)
-        else:
-            values = np.array([float(part) for part in text.split(",")])
-    except ValueError:
-        values = np.array([])
-    if not 0 < values.size <= _MOST_RATES or not ((values > 0) & (values < np.inf)).all():
-        must = f"rates must be LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT from 2 to {_MOST_RATES}"
-        errors.fail("race", f"{must}, or positive numbers as 0.1,0.3,1", repr(text))
-    # Twelve digits, so that 0.01 is told as 0.01.
-    return np.unique([float(f"{value:.12g}") for value in values])
-
-
 def race(
     optimizers: Sequence[Any] | Mapping[str, Any],
     problem: str | Problem = "digits",
@@ -198,7 +172,10 @@ def race(
     Raises:
         ValueError: An optimizer or the problem is unknown, or an argument is out of range.
         TypeError: An optimizer has no learning rate or no such argument; the problem is a loss.
+        RuntimeError: `progress` is given, and JAX has no CPU device beside the others.
     """
+    if progress:
+        need_cpu("race")
     makers = _makers(optimizers)
     problem = problem if isinstance(problem, Problem) else problem_of(problem)
     steps = problem.steps if steps is None else steps

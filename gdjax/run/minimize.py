@@ -16,6 +16,7 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.dispatch import is_data, join, split
 from gdjax.core.engine.transformation import apply_updates, call_update
 from gdjax.core.rule import errors, tree
+from gdjax.run.progress import progress_bar
 
 __all__ = ["History", "MinimizeResult", "Status", "minimize"]
 
@@ -89,6 +90,7 @@ def minimize(
         ValueError: `steps` or `keep` is wrong, the loss is no scalar, or batches have no common
             first axis.
         ImportError: `progress` needs tqdm: `pip install "gdjax[lab]"`.
+        RuntimeError: `progress` needs JAX's CPU device: `JAX_PLATFORMS=cuda,cpu`, not `cuda` alone.
     """
     check_transformation("minimize", "tx", tx, "Write minimize(fun, params, tx, steps).")
     if not callable(fun):
@@ -117,7 +119,7 @@ def minimize(
             errors.fail("minimize", "batches must share their first axis", f"lengths {sizes}")
     # Numbers of tx are traced, functions and structure are compiled in; the same for batches.
     static, arrays = split((tx, batches), is_data)
-    bar = _progress_bar(steps) if progress else None
+    bar = progress_bar(steps) if progress else None
     run = functools.partial(_run, static, fun, steps, has_aux, keep == "path", bar)
     result = run(arrays, params, tolerance)
     if progress and not isinstance(jax.tree.leaves(result)[0], jax.core.Tracer):
@@ -208,44 +210,3 @@ def _select(condition: jax.Array, then: Callable[[], Any], otherwise: Callable[[
 
 def _batch(batches: Any, i: jax.Array) -> Any:
     return batches(i) if callable(batches) else jax.tree.map(lambda x: x[i % len(x)], batches)
-
-
-class _Bar(NamedTuple):
-    """What is compiled in of a bar: equal for equal numbers of steps."""
-
-    steps: int
-    every: int
-
-    def report(self, done: jax.Array, loss: jax.Array) -> None:
-        jax.debug.callback(_draw, self.steps, done, loss)
-
-
-def _progress_bar(steps: int) -> _Bar:
-    try:
-        import tqdm.auto  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            'minimize: progress needs tqdm. Write pip install "gdjax[lab]".'
-        ) from None
-    return _Bar(steps, max(1, steps // 100))
-
-
-_open_bars: dict[int, Any] = {}
-
-
-def _draw(steps: Any, done: Any, loss: Any) -> None:
-    """Moves the bar of a run: opened by its first step, closed by its last.
-
-    Under `vmap` every run of the batch draws here; the first of them opens and closes.
-    """
-    from tqdm.auto import tqdm
-
-    steps, done = int(steps), int(done)
-    if done == 1 and steps not in _open_bars:
-        _open_bars[steps] = tqdm(total=steps, unit="step", desc="minimize")
-    if (bar := _open_bars.get(steps)) is None:
-        return
-    bar.set_postfix_str(f"loss {float(loss):.4g}", refresh=False)
-    bar.update(max(0, done - bar.n))
-    if done >= steps:
-        _open_bars.pop(steps).close()

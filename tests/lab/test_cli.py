@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -262,6 +263,24 @@ print([name for name in {heavy} if name in sys.modules])
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("named, then", [("cuda", "cuda,cpu"), ("cuda,cpu", "cuda,cpu"), ("", "")])
+def test_a_race_has_the_cpu_beside_what_is_named(named, then):
+    """Its bar is drawn by callbacks, which JAX sends by way of the CPU."""
+    pytest.importorskip("matplotlib")  # of the extra [lab]
+    code = """
+import jax
+from gdjax.lab import cli, race
+def raced(*_):
+    raise OSError(jax.config.jax_platforms or "")
+race.race = raced
+cli.main(["race", "sgd"])
+"""
+    environment = {**os.environ, "JAX_PLATFORMS": named}
+    call = [sys.executable, "-c", code]
+    told = subprocess.run(call, capture_output=True, text=True, check=True, env=environment)
+    assert told.stderr == f"gdjax: {then}\n"
 
 
 def test_read_evaluates_nothing():

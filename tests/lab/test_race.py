@@ -11,7 +11,8 @@ import pytest
 
 import gdjax as gd
 from gdjax.lab.problems import PROBLEMS, Problem, problem
-from gdjax.lab.race import Spread, parse_rates, race
+from gdjax.lab.race import Spread, race
+from gdjax.lab.rates import parse_rates
 from tests.helpers import first
 
 
@@ -178,6 +179,11 @@ def test_progress_moves_to_the_end():
     assert done == sorted(done) and done[0] == 0 and done[-1] == 200
     assert {total for *_, total in told} == {200} and 100 <= len(told) <= 110
     assert [w for w, *_ in told if "compiling" in w] == ["sgd: compiling", "adam: compiling"]
+
+
+def test_progress_without_a_cpu_says_what_to_set(no_cpu):
+    with pytest.raises(RuntimeError, match='race: progress .* Set JAX_PLATFORMS="cuda,cpu"'):
+        race(["sgd"], "bowl", [0.1], 1, 2, lambda *what: None)
 
 
 def test_double_precision(x64):

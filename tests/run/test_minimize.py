@@ -371,6 +371,10 @@ class TestProgress:
         assert "100%" in drawn and f"{STEPS}/{STEPS}" in drawn and drawn.count("100%") == 1
         close(on, off)
 
+    def test_without_a_cpu_it_says_what_to_set(self, no_cpu):
+        with pytest.raises(RuntimeError, match='minimize: .* Set JAX_PLATFORMS="cuda,cpu"'):
+            minimize(square, jnp.ones(2), gd.sgd(0.1), 2, progress=True)
+
     def test_under_jit(self, capfd):
         run = jax.jit(lambda p: minimize(quadratic, p, gd.adam(0.1), 10, progress=True).params)
         for _ in range(2):
