@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -121,8 +122,21 @@ def wave(params: Any, t: Any = 0) -> Any:
 # Meshes, and the programs that run on them.
 
 
+def needs(*, devices: int = 1, platform: str = "") -> None:
+    """Skips a test, or the module that calls it, where JAX has other devices, and says so.
+
+    In CI nothing is skipped by it: there the devices are eight of one CPU (see conftest.py).
+    """
+    found = f"{len(jax.devices())} of {jax.devices()[0].platform}"
+    if len(jax.devices()) < devices:
+        pytest.skip(f"needs {devices} devices, got {found}", allow_module_level=True)
+    if platform and jax.devices()[0].platform != platform:
+        pytest.skip(f"is about {platform} devices, got {found}", allow_module_level=True)
+
+
 def mesh_of(kind: Any, shape: Any = (8,), names: Any = ("data",)) -> Any:
     """A mesh of the eight devices, its axes Auto or Explicit: the kind, or its name."""
+    needs(devices=math.prod(shape))
     kind = AxisType[kind] if isinstance(kind, str) else kind
     return jax.make_mesh(shape, names, axis_types=(kind,) * len(names))
 

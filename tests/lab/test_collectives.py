@@ -9,7 +9,6 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -18,9 +17,9 @@ from gdjax.lab import scaling
 from gdjax.lab.collectives import step
 from gdjax.programs.collective_bytes import Traffic, collectives
 from tests.conftest import CACHE
-from tests.helpers import first
+from tests.helpers import first, mesh_of
 
-MESH = jax.sharding.Mesh(np.asarray(jax.devices()).reshape(4, 2), ("data", "model"))
+MESH = mesh_of("Auto", (4, 2), ("data", "model"))
 SMALL = {"layers": 1, "width": 32, "words": 64}
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import gdjax as gd
+from tests.helpers import mesh_of
 
 PARAMS = {
     "embed": jnp.zeros((50, 8)),
@@ -54,7 +55,7 @@ def test_groups_and_what_is_frozen():
 def test_abstract_and_sharded_parameters():
     shapes = jax.eval_shape(lambda: PARAMS)
     assert str(gd.explain(gd.adamw(1e-3), shapes)) == str(gd.explain(gd.adamw(1e-3), PARAMS))
-    mesh = jax.sharding.Mesh(jax.devices(), ("data",))
+    mesh = mesh_of("Auto")
     along = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "data"))
     params = {"w": jax.device_put(jnp.zeros((4, 8)), along)}
     assert lines(gd.adam(0.1), params)["w"].sharding in (

@@ -14,9 +14,9 @@ from jax.sharding import PartitionSpec as P
 import gdjax as gd
 from gdjax import contract
 from gdjax.contract import on_mesh
-from tests.helpers import first
+from tests.helpers import first, mesh_of
 
-MESH = jax.sharding.Mesh(np.asarray(jax.devices()).reshape(4, 2), ("data", "model"))
+MESH = mesh_of("Auto", (4, 2), ("data", "model"))
 SPECS = {
     "w": P("data", "model"),
     "square": P(None, "model"),
@@ -186,7 +186,7 @@ def test_the_promise_can_be_broken():
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 @pytest.mark.parametrize("tx", [gd.adamw(0.1), gd.adafactor(0.1)], ids=["adamw", "adafactor"])
 def test_both_kinds_of_axes(tx, kind):
-    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=2 * (jax.sharding.AxisType[kind],))
+    mesh = mesh_of(kind, (4, 2), ("data", "model"))
     at = NamedSharding(mesh, P("data", "model"))
     params = {"w": jax.device_put(jnp.ones((256, 128)), at)}
     placed = gd.sharding.state(tx, params)

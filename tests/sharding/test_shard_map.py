@@ -11,9 +11,9 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 import gdjax as gd
-from tests.helpers import close, first, run
+from tests.helpers import close, first, mesh_of, run
 
-MESH = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+MESH = mesh_of("Auto", (8,), ("d",))
 RNG = np.random.default_rng(0)
 PARAMS = {"w": np.float32(RNG.standard_normal((16, 3))), "b": np.float32(RNG.standard_normal(8))}
 GRADS = [jax.tree.map(lambda p: np.float32(RNG.standard_normal(p.shape)), PARAMS) for _ in range(3)]
@@ -78,7 +78,7 @@ def test_sizes_are_those_of_whole_arrays(tx):
 @pytest.mark.parametrize("axes", ["d", ("d", "e")], ids=str)
 def test_what_is_the_same_on_all_devices_counts_once(axes):
     """Under tensor parallelism a bias is split over fewer axes than a matrix, or over none."""
-    mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=2 * (jax.sharding.AxisType.Auto,))
+    mesh = mesh_of("Auto", (4, 2), ("d", "e"))
     specs = {"w": P("d") if axes == "d" else P("d", "e"), "v": P("d"), "gain": P()}
     params = {**LARGE, "gain": np.float32(-3.0)}
     for tx in (
@@ -99,7 +99,7 @@ def test_what_is_the_same_on_all_devices_counts_once(axes):
 
 
 def test_long_gradients_in_part_on_all_devices():
-    mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=2 * (jax.sharding.AxisType.Auto,))
+    mesh = mesh_of("Auto", (4, 2), ("d", "e"))
     specs = {"w": P("d", "e"), "v": P("d")}
     skip = functools.partial(gd.skip_large_updates, max_squared_norm=1.0, axis_name=("d", "e"))
     squared = lambda g: skip(g, 0, None)[1]["norm_squared"]
@@ -114,7 +114,7 @@ LARGE = {"w": np.float32(RNG.standard_normal((16, 24))), "v": np.float32(RNG.sta
 @pytest.mark.parametrize("spec", [P("d"), P("d", "e"), P(None, ("d", "e"))], ids=str)
 def test_factored_means_are_those_of_whole_arrays(spec):
     """On four devices by two; whichever axis is the longer of a shard, it is that of the whole."""
-    mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=2 * (jax.sharding.AxisType.Auto,))
+    mesh = mesh_of("Auto", (4, 2), ("d", "e"))
     about = {"min_dim_size_to_factor": 4, "clipping_threshold": 0.5}
     tx = gd.adafactor(0.1, **about, spec=spec)
     grads = [jax.tree.map(lambda p: np.float32(RNG.standard_normal(p.shape)), LARGE)] * 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from tests.helpers import first
+from tests.helpers import first, mesh_of
 
 PARAMS = {"dense": {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}, "gain": jnp.asarray(2.0)}
 RATE = gd.linear_to_zero(0.1, 20)
@@ -153,7 +153,7 @@ def test_restored_state_may_be_donated():
 
 
 def test_restored_state_is_placed_as_init_places_it():
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = mesh_of("Auto")
     along = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     params = {"w": jnp.ones((8, 2))}
     tx = gd.adam(0.1)

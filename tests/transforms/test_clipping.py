@@ -8,6 +8,7 @@ import numpy as np
 
 import gdjax as gd
 from tests.cases import Row
+from tests.helpers import mesh_of
 from tests.optimizers.sgd.test_sgd import sgd
 from tests.references import Agree, recorded, rule
 
@@ -50,7 +51,7 @@ AGREE = {
 
 
 def test_the_norm_of_a_clip_is_over_all_shards():
-    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("model",))
+    mesh = mesh_of("Auto", (8,), ("model",))
     spec = jax.sharding.PartitionSpec("model")
     grads = {"a": jnp.arange(16.0), "b": jnp.ones((8, 3))}
     shard_map = getattr(jax, "shard_map", None)
@@ -76,7 +77,7 @@ def test_the_norm_of_a_clip_is_over_all_shards():
 
 
 def test_norm_inside_of_shard_map():
-    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("d",))
+    mesh = mesh_of("Auto", (8,), ("d",))
     spec = jax.sharding.PartitionSpec("d")
     x = jnp.arange(16.0)
     clip = gd.clip_by_global_norm(1.0, axis_name="d")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import gdjax as gd
 from tests.cases import Row
-from tests.helpers import close
+from tests.helpers import close, mesh_of
 from tests.wrappers.shared import NAN, ONE, go
 
 SGD = gd.sgd(0.1, momentum=0.9)
@@ -62,7 +61,7 @@ def test_all_finite_sees_one_number_in_many(dtype):
 
 def test_guards_over_devices():
     """Of a gradient that is split over devices one number is enough, wherever it is."""
-    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("data",))
+    mesh = mesh_of("Auto")
     along = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     for at in (0, 9, 15):
         x = jax.device_put(jnp.ones(16).at[at].set(jnp.nan), along)

@@ -12,7 +12,7 @@ import pytest
 import gdjax as gd
 from gdjax.core.lowbit import rounding
 from tests.core.lowbit.pairs import both_halves, given, pairs, rounded
-from tests.helpers import first
+from tests.helpers import first, mesh_of
 
 MAKE = {
     "stochastic": functools.partial(gd.stochastic_rounding, key=0),
@@ -241,11 +241,7 @@ def test_a_key_is_a_seed_or_a_key():
 @pytest.mark.parametrize("name", first(1, ["stochastic", "split-key"]))
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_chance_does_not_depend_on_how_arrays_lie(name, kind):
-    devices = np.asarray(jax.devices()[:8])
-    if devices.size < 8:
-        pytest.skip("needs 8 devices")
-    axis_types = (getattr(jax.sharding.AxisType, kind),) * 2
-    mesh = jax.sharding.Mesh(devices.reshape(4, 2), ("x", "y"), axis_types=axis_types)
+    mesh = mesh_of(kind, (4, 2), ("x", "y"))
     tx = MAKE[name](given)  # a product might be rounded otherwise in a program of another layout
     params = jnp.linspace(0.1, 2.0, 16 * 8).reshape(16, 8).astype(jnp.bfloat16)
     grads = 1e-3 * jnp.sin(jnp.arange(16.0 * 8)).reshape(16, 8)

@@ -210,6 +210,7 @@ def test_placed_as_the_parameters_are():
 
     code = """
 import os
+os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 import jax, jax.numpy as jnp, numpy as np, gdjax as gd
 from jax.sharding import NamedSharding, PartitionSpec as P
