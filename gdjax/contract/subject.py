@@ -12,6 +12,7 @@ import numpy as np
 
 from gdjax.core.data.cached import cached
 from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.core.mesh import memory
 from gdjax.core.rule import tree
 
 __all__ = [
@@ -124,7 +125,9 @@ def run(subject: Subject, steps: int = 3, params: Any = None, tx: Any = None) ->
 def finite(value: Any) -> bool:
     """Tells whether every number of a tree is."""
     return all(
-        bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(value) if tree.differentiable(x)
+        bool(jnp.all(jnp.isfinite(x)))
+        for x in jax.tree.leaves(memory.near(value))
+        if tree.differentiable(x)
     )
 
 

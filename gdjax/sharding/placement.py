@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.walk import walk
 from gdjax.core.lowbit.quantized import is_quantized
+from gdjax.core.mesh import memory
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.roles import Role
 from gdjax.core.rule.tree import words
@@ -65,9 +66,12 @@ def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
         errors.fail("sharding.state", must, f"{len(meshes)} meshes", instead=hint)
     one: Any = next(iter(meshes))
     specs = {path: _spec(placed[path], np.ndim(leaf)) for path, leaf in by_path.items()}
-    abstract = jax.eval_shape(tx.init, _shapes(params))
+    program, abstract = jax.make_jaxpr(tx.init, return_shape=True)(_shapes(params))
     found = _places(tx, abstract, params, specs, one)
-    at = [NamedSharding(one, PartitionSpec(*spec or ())) for spec in found]
+    at = [
+        NamedSharding(one, PartitionSpec(*spec or ()), memory_kind=memory.kind(aval))
+        for spec, aval in zip(found, program.out_avals)
+    ]
     return jax.tree.structure(abstract).unflatten(at)
 
 

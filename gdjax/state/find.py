@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 from gdjax.core.rule.boxes import boxed_as, unboxed
 from gdjax.core.rule.find import find, find_all, locate
@@ -27,7 +28,7 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
     Args:
         state: The state of any transformation; it is not changed.
         name_or_type: Which part.
-        value: The new one, or a function that makes it of the old one.
+        value: The new one, or a function that makes it of the old one, which it gets on the device.
 
     Returns:
         The new state, of the same structure, shapes and dtypes.
@@ -37,7 +38,7 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
         ValueError: The value differs in structure or in the shape of an array.
     """
     path, old = locate(state, name_or_type, "replace")
-    new = unboxed(value(old) if callable(value) else value)
+    new = unboxed(value(memory.near(old)) if callable(value) else value)
     leaves, treedef = jax.tree.flatten(old)
     if jax.tree.structure(new) != treedef:
         must = f"{'/'.join(path)} must keep its structure"
@@ -47,7 +48,8 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
             inside = jax.tree_util.keystr(jax.tree.leaves_with_path(old)[i][0], simple=True)
             must = f"{'/'.join(path)} must keep its shapes, at {inside!r} {jnp.shape(a)}"
             errors.fail("replace", must, str(jnp.shape(b)))
-    new = jax.tree.map(lambda a, b: jnp.asarray(b).astype(a.dtype), old, new)
+    new = jax.tree.map(lambda a, b: jnp.asarray(b).astype(a.dtype), old, memory.near(new))
+    new = memory.lying_as(new, old)
     return boxed_as(state, _put(unboxed(state), path, new))
 
 

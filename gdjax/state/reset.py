@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import is_quantized
+from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.tree import joined, words
@@ -81,10 +82,15 @@ def _flags(params: Any, by_path: dict[tuple[str, ...], Any], where: Any) -> dict
 
 
 def _mixed(old: Any, new: Any, flag: Any) -> Any:
+    """The old state where the flag is not set, the new one where it is, in the old one's memory."""
     if isinstance(flag, bool):
         return new if flag else old
+    return memory.lying_as(_rows(memory.near(old), memory.near(new), flag), old)
+
+
+def _rows(old: Any, new: Any, flag: jax.Array) -> Any:
     if is_quantized(old):
-        return old.requantize(_mixed(old.value(), new.value(), flag))
+        return old.requantize(_rows(old.value(), new.value(), flag))
     if jnp.shape(old)[: flag.ndim] != flag.shape:
         return old
     return jnp.where(flag.reshape(flag.shape + (1,) * (old.ndim - flag.ndim)), new, old)

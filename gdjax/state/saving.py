@@ -13,6 +13,7 @@ import numpy as np
 from gdjax.core.data.renamed import former
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import Quantized, is_quantized
+from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves
 
@@ -227,6 +228,7 @@ def _fitted(old: Any, leaf: Any, same: bool) -> Any:
     """What was saved in the form of what `init` made, placed as that is; None if it cannot be."""
     if same and is_quantized(leaf):
         return jax.tree.map(_placed, old, leaf)
+    old = memory.near(old)
     value = old.value() if is_quantized(old) else old
     if is_quantized(leaf):
         fits = tuple(leaf.form["shape"]) == jnp.shape(value) and _is_float(value)
@@ -259,7 +261,7 @@ def _is_float(x: Any) -> bool:
 def _placed(value: Any, leaf: Any) -> Any:
     """The array where `init` put the one in whose place it comes."""
     if isinstance(leaf, jax.core.Tracer) or isinstance(value, jax.core.Tracer):
-        return jnp.asarray(value)
+        return memory.lying_as(jnp.asarray(value), leaf)
     if isinstance(leaf, jax.Array) and leaf.committed:
         return jax.device_put(value, leaf.sharding)
     return jnp.array(value)  # a buffer of its own, which may be donated

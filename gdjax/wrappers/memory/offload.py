@@ -9,11 +9,10 @@ import numpy as np
 
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
+from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 
 __all__ = ["OffloadState", "offload"]
-
-HOST = "pinned_host"
 
 
 class OffloadState(NamedTuple):
@@ -28,8 +27,13 @@ def offload(inner: Any, min_size: int = 4096):
 
     A step copies them to the device and back, which the compiler may do beside other work: what it
     costs is the bus. The state stays there between steps, under `jit` and `scan`, divided among
-    devices as it was. No derivative is taken through what was moved. On a CPU the state lies in
-    that memory anyway, and the transformation is called as it is.
+    devices as it was. On a CPU the state lies in that memory anyway, and the transformation is
+    called as it is.
+
+    Only the device computes: `gdjax.state` brings near what it reads, and so does
+    `jax.device_put(x, jax.memory.Space.Device)`. Keep it outermost, around guards and averages,
+    which compute with the state inside of them. Donate parameters and state in the order in which
+    the step returns them: JAX pairs buffers by shape, and those of two memories are an error.
 
     >>> import gdjax as gd
     >>> gd.offload(gd.store(gd.adamw(1e-3), "8bit"))
@@ -37,38 +41,32 @@ def offload(inner: Any, min_size: int = 4096):
 
     Args:
         inner: The transformation.
-        min_size: Arrays with fewer entries stay on the device.
+        min_size: Arrays with fewer entries stay on the device, and scalars do.
 
     Raises:
         RuntimeError: The device has no such memory.
     """
 
-    def move(tree: Any, where: str) -> Any:
+    def offloaded(state: Any) -> OffloadState:
         if not _is_apart():
-            return tree
-        space = getattr(jax.memory.Space, where)
-        one = lambda x: jax.device_put(x, space) if np.size(x) >= min_size else x
-        return jax.tree.map(one, tree)
+            return OffloadState(state)
+        large = lambda x: np.ndim(x) > 0 and np.size(x) >= min_size
+        return OffloadState(jax.tree.map(lambda x: memory.far(x) if large(x) else x, state))
 
     def init(params):
-        return OffloadState(move(inner.init(params), "Host"))
-
-    def near(state: Any) -> Any:
-        return move(state.inner_state, "Device")
-
-    def far(after: Any) -> Any:
-        return OffloadState(move(after, "Host"))
+        return offloaded(inner.init(params))
 
     def update(updates, state, params=None, **extra):
-        updates, after = call_update(inner, updates, near(state), params, extra)
-        return updates, far(after)
+        near = memory.near(state.inner_state)
+        updates, after = call_update(inner, updates, near, params, extra)
+        return updates, offloaded(after)
 
     def step(updates, state, params, **extra):
-        params, after = call_step(inner, updates, near(state), params, extra)
-        return params, far(after)
+        params, after = call_step(inner, updates, memory.near(state.inner_state), params, extra)
+        return params, offloaded(after)
 
     def evaluate(state, params):
-        return call_evaluate(inner, near(state), params)
+        return call_evaluate(inner, memory.near(state.inner_state), params)
 
     return Rule(init, update, step, evaluate, children=(Child("inner", inner, at="inner_state"),))
 
@@ -82,9 +80,9 @@ def _is_apart() -> bool:
     device = jax.devices()[0]
     if device.platform == "cpu":
         return False
-    kinds = [memory.kind for memory in device.addressable_memories()]
-    if not hasattr(jax, "memory") or HOST not in kinds:
-        must = f"the device must have the memory {HOST!r}"
+    kinds = [one.kind for one in device.addressable_memories()]
+    if not hasattr(jax, "memory") or memory.HOST not in kinds:
+        must = f"the device must have the memory {memory.HOST!r}"
         got = f"{device.platform} with {', '.join(kinds)} (jax {jax.__version__})"
         hint = "Leave the wrapper out here."
         errors.fail("offload", must, got, instead=hint, kind=RuntimeError)
