@@ -19,6 +19,7 @@ from gdjax.core.engine.transformation import call_update
 from gdjax.core.matrix.batching import Axes
 from gdjax.core.matrix.polar import leading_vectors
 from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.optimizers.adam.adam import scale_by_adam
 from gdjax.optimizers.matrix import galore as _galore
@@ -96,7 +97,7 @@ def scale_by_galore(
                 m = way.stack(numerics.wide(x))
                 side = m if _tall(m) else m.mT.conj()
                 fresh = lambda side=side, p=p: leading_vectors(side, p.shape[-1]).astype(p.dtype)
-                p = jax.lax.cond(due, fresh, lambda p=p: p)
+                p = refresh_if(due, fresh, p)
                 x = project(m, p)
             new.append(p)
             small.append(x)

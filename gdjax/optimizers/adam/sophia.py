@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
@@ -12,6 +11,7 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import ema, increment, safe_divide, zero_count
 from gdjax.core.rule.roles import Count, Mean, PerParam
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -102,9 +102,8 @@ def scale_by_sophia(
             return tree.evolve(lambda d, h: (d, ema(h, d, b2)), (diagonal, nu))[1], inner
 
         due = state.count % every == 0
-        nu, inner = jax.lax.cond(
-            due, estimate, lambda nu, inner: (nu, inner), state.nu, state.hessian_fn_state
-        )
+        before = state.nu, state.hessian_fn_state
+        nu, inner = refresh_if(due, lambda: estimate(*before), before)
         updates, mu = tree.evolve(leaf, (updates, state.mu), nu)
         return updates, SophiaState(increment(state.count), mu, nu, inner)
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gdjax.core.data.hyperparams import Hyperparam, LearningRate, Mask, WeightDecay
 from gdjax.core.engine.chain import chain
@@ -16,6 +15,7 @@ from gdjax.core.matrix import polar
 from gdjax.core.matrix.matrices import axes_of
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -108,7 +108,7 @@ def scale_by_galore(
         due = state.count % every == 0
 
         def refresh(g, p):
-            return g, lax.cond(due, lambda: polar.leading_vectors(g, p.shape[-1]), lambda: p)
+            return g, refresh_if(due, lambda: polar.leading_vectors(g, p.shape[-1]), p)
 
         _, projector = tree.evolve(refresh, (stacks, state.projector))
         project = lambda g, p: g if p is None else p.mT.conj() @ g

@@ -20,6 +20,7 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import inverse_roots, matrices
 from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import (
     abs_sq,
     debias,
@@ -145,7 +146,7 @@ def scale_by_kl_shampoo(
                 update_factors(g, S, Q, lam, b2, eps),
                 (S, lam),
             )
-            Q, lam = lax.cond(due, lambda: turn(S, Q, lam), lambda: (Q, lam))
+            Q, lam = refresh_if(due, lambda: turn(S, Q, lam), (Q, lam))
             return rotate_back(by_roots(rotate(M / c, Q), lam, eps), Q), S, Q, lam
 
         trees = updates, state.covariance, state.basis, state.eigenvalues

@@ -22,6 +22,7 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import abs_sq, debias, ema, increment, safe_divide, zero_count
 from gdjax.core.rule.roles import Count, Key, Mean, PerMatrix
 from gdjax.schedules.decays import exponential_decay
@@ -147,7 +148,7 @@ def scale_by_kron(
             M = M / c
             x = lax.stop_gradient(M if momentum_into_precond_update else g)
             normal = lambda: jax.random.normal(key_of(k, key), x.shape, x.dtype)
-            Q = lax.cond(due, lambda: fit(Q, x, normal(), precond_lr, damping), lambda: Q)
+            Q = refresh_if(due, lambda: fit(Q, x, normal(), precond_lr, damping), Q)
             u = across(across(M, Q), Q, adjoint=True)
             if clipping_threshold is not None:
                 rms = numerics.norm(u) / max(u.size, 1) ** 0.5

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
@@ -16,6 +15,7 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import inverse_roots, matrices
 from gdjax.core.matrix.blocking import Cut
 from gdjax.core.rule import errors, numerics
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import abs_sq, debias, ema, increment, zero_count
 from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adaptive.adagrad import scale_by_rss
@@ -183,7 +183,7 @@ def scale_by_shampoo(
 
             after = each_side(updated, S)
             refreshed = lambda: each_side(lambda _, s: inverse_root(s / c, p, eps, method), after)
-            now = lax.cond(due, refreshed, lambda: Y)
+            now = refresh_if(due, refreshed, Y)
             for side, y in enumerate(now):
                 x = x if y is None else apply(y, x, side)
             return cut.whole(x), after, now

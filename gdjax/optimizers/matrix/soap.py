@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gdjax.core.data.hyperparams import Decay, LearningRate, Mask, NonNegative, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import inverse_roots, matrices
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.branch import refresh_if
 from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increment, zero_count
 from gdjax.core.rule.roles import Count, MatrixMeanSquare, Mean, PerMatrix
 from gdjax.transforms.basic import scale_by_learning_rate
@@ -155,9 +155,8 @@ def scale_by_soap(
             V = unless_skipped(ema(V, abs_sq(rotate(g, Q)), b2), V)
             u = rotate_back(divide_by_root(rotate(M, Q) / c1, V / c2, eps), Q)
             P = update_statistics(P, g, b2 if b3 is None else b3)
-            by_eigh = lambda: (jax.tree.map(inverse_roots.eigenbasis, P), V)
-            refreshed = lambda: lax.cond(first, by_eigh, lambda: next_bases(P, Q, V))
-            Q, V = lax.cond(due, refreshed, lambda: (Q, V))
+            Q = refresh_if(first, lambda: jax.tree.map(inverse_roots.eigenbasis, P), Q)
+            Q, V = refresh_if(due & ~first, lambda: next_bases(P, Q, V), (Q, V))
             return u, V, P, Q
 
         trees = updates, state.nu, state.statistics, state.basis

@@ -1,0 +1,59 @@
+"""What is computed every few steps alone, under `jax.vmap` too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def refresh_if(flag: jax.Array, new: Callable[[], Any], old: Any) -> Any:
+    """`new()` where a flag holds, else `old`; it is a branch of the program, under `jax.vmap` too.
+
+    `lax.cond` becomes a select if its flag is batched, and computes both branches in every step:
+    for a sweep over seeds or rates, whose step counts are batched. Here `new` is computed in the
+    steps in which the flag holds for any element, and each element keeps what is its own.
+
+    >>> import jax, jax.numpy as jnp
+    >>> refreshed = lambda flag, x: refresh_if(flag, lambda: jnp.linalg.inv(x), x)
+    >>> x = jnp.stack([2 * jnp.eye(2)] * 3)
+    >>> jax.vmap(refreshed)(jnp.array([True, False, True]), x)[:, 0, 0]
+    Array([0.5, 2. , 0.5], dtype=float32)
+    >>> "cond[" in str(jax.make_jaxpr(jax.vmap(refreshed))(jnp.array([True, False, True]), x))
+    True
+
+    Args:
+        flag: [] bool.
+        new: Returns a tree like `old`.
+        old: A tree of arrays.
+    """
+
+    def act() -> Any:
+        own = _own(flag)
+        return jax.tree.map(lambda x, y: jnp.where(own, x, y), new(), old)
+
+    return jax.lax.cond(_any(flag), act, lambda: old)
+
+
+@jax.custom_batching.custom_vmap
+def _any(flag: jax.Array) -> jax.Array:
+    """Whether a flag holds for any element of a batch: one value for all of them."""
+    return flag
+
+
+@_any.def_vmap
+def _any_of_batch(size: int, batched: list[bool], flags: jax.Array) -> tuple[jax.Array, bool]:
+    return _any(jnp.any(flags)), False
+
+
+@jax.custom_batching.custom_vmap
+def _own(flag: jax.Array) -> jax.Array:
+    """The flag of each element, where it holds for any of them; without a batch that is True."""
+    return jnp.ones_like(flag)
+
+
+@_own.def_vmap
+def _own_in_batch(size: int, batched: list[bool], flags: jax.Array) -> tuple[jax.Array, bool]:
+    return flags, True
