@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.matrix.in_turn import in_turn
 from gdjax.core.rule import numerics
 
 
@@ -32,11 +33,16 @@ def _inverse_root(a: jax.Array, eps: jax.Array, root: int) -> jax.Array:
 
 def _by_eigenvalues(a: jax.Array, eps: jax.Array, root: int) -> tuple[jax.Array, ...]:
     """The inverse root, the eigenvectors, the eigenvalues, and the roots of those and the ridge."""
-    values, vectors = jnp.linalg.eigh(a)
+    values, vectors = _eigh(a)
     values = jnp.maximum(values, 0)
     roots = (values + eps * values[..., -1:]) ** (1 / root)  # 0 is left 0
     inverse = numerics.safe_divide(jnp.ones_like(roots), roots)
     return _with_values(vectors, inverse), vectors, values, roots
+
+
+@in_turn
+def _eigh(a: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return tuple(jnp.linalg.eigh(a))
 
 
 def _with_values(vectors: jax.Array, values: jax.Array) -> jax.Array:
@@ -119,13 +125,14 @@ def largest_eigenvalue(a: jax.Array, steps: int = 20) -> jax.Array:
     return jnp.real(v.mT.conj() @ a @ v)
 
 
+@in_turn
 def eigenbasis(a: jax.Array) -> jax.Array:
     """The eigenvectors as columns, largest eigenvalue first; constants to derivatives.
 
     Their derivatives do not exist where eigenvalues meet.
 
     Args:
-        a: [..., m, m], symmetric or Hermitian.
+        a: [..., m, m], symmetric or Hermitian, no eigenvalue less than 0.
     """
     return jnp.linalg.eigh(jax.lax.stop_gradient(a))[1][..., ::-1]
 
@@ -148,4 +155,9 @@ def next_basis(a: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
     moved = a @ basis
     order = jnp.argsort(-jnp.sum(jnp.real(jnp.conj(basis) * moved), -2), -1, stable=True)
     moved = jnp.take_along_axis(moved, order[..., None, :], -1)
-    return jnp.linalg.qr(moved)[0], order
+    return _orthonormal(moved), order
+
+
+@in_turn
+def _orthonormal(a: jax.Array) -> jax.Array:
+    return jnp.linalg.qr(a)[0]
