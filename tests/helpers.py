@@ -30,6 +30,16 @@ def close(a: Any, b: Any, rtol: float = 1e-6, atol: float = 0.0) -> None:
         np.testing.assert_allclose(x, y, rtol=rtol, atol=atol)
 
 
+def other_eigh(a: jax.Array, eigh: Callable[..., Any]) -> tuple[jax.Array, jax.Array]:
+    """`eigh` of a matrix as another LAPACK might give it: of Rᵀ·A·R, turned back.
+
+    Eigenvectors are the same to rounding but for their signs, and in the null space any others.
+    """
+    turn = np.linalg.qr(normal(a.shape[-1], a.shape[-1], seed=7))[0].astype(a.dtype)
+    values, vectors = eigh(turn.T @ a @ turn)
+    return values, turn @ vectors
+
+
 class Run(NamedTuple):
     """The end of a run, and its way: after each step the parameters and where to evaluate."""
 

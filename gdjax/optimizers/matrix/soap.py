@@ -94,6 +94,11 @@ def scale_by_soap(
     order of what L and R have along them, largest first, and V with them, as the authors do. The
     bases are constants to derivatives.
 
+    A gradient that is not square spans less than its longer side. The basis of the rest, any to
+    eigenvectors, is chosen by a fixed rule, so that steps do not depend on the backend. It is left
+    to rounding if a side is more than f + 1 times as long as the other: gradients do not span it
+    at the first QR either.
+
     Args:
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).

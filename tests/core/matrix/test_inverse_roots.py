@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdjax.core.matrix import inverse_roots
-from tests.helpers import normal
+from tests.helpers import normal, other_eigh
 
 METHODS = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
 SPECTRUM = 7.0 * np.array([1.0, 0.3, 0.3, 1e-2, 1e-5])  # one eigenvalue comes twice
@@ -80,3 +80,47 @@ def test_largest_eigenvalue(x64):
 @pytest.mark.parametrize("method", METHODS)
 def test_inverse_roots_of_nothing(method):
     assert method(jnp.zeros((0, 0)), 4, 1e-6).shape == (0, 0)
+
+
+# Matrices [n, r] whose products with their own transposes have null spaces of n − r directions.
+THIN = {
+    "normal": normal(9, 4),
+    "one direction": normal(9, 1),
+    "symmetric": np.kron(np.eye(4), np.ones((2, 1))),  # its null space: differences of pairs
+    "dead rows": normal(9, 4) * (np.arange(9) % 3 > 0)[:, None],
+    "complex": normal(9, 4) + 1j * normal(9, 4, seed=1),
+    "nothing": np.zeros((9, 4)),
+    "full": normal(9, 9),
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_the_basis_of_a_null_space_is_always_the_same(name, monkeypatch, x64):
+    """Eigenvectors, orthonormal, the largest first; the same of any eigh but for their signs."""
+    a = jnp.asarray(THIN[name] @ THIN[name].conj().T)
+    q = inverse_roots.eigenbasis(a)
+    seen = q.conj().T @ a @ q
+    np.testing.assert_allclose(q.conj().T @ q, np.eye(len(a)), atol=1e-13)
+    np.testing.assert_allclose(seen, np.diag(np.diag(seen)), atol=1e-13 * (1 + np.abs(seen).max()))
+    assert (np.diff(np.real(np.diag(seen))) <= 1e-13 * (1 + np.abs(seen).max())).all()
+    eigh = jnp.linalg.eigh
+    monkeypatch.setattr(jnp.linalg, "eigh", lambda a: other_eigh(a, eigh))
+    other = inverse_roots.eigenbasis(a)
+    rank = np.linalg.matrix_rank(THIN[name])
+    if name != "symmetric":  # of which all other eigenvalues meet
+        np.testing.assert_allclose(np.abs(q.conj().T @ other), np.eye(len(a)), atol=1e-11)
+    np.testing.assert_allclose(
+        np.abs(q.conj().T @ other)[rank:, rank:], np.eye(len(a) - rank), atol=1e-11
+    )
+    plain = np.abs(eigh(a)[1].conj().T @ other_eigh(a, eigh)[1])
+    assert rank >= len(a) - 1 or np.abs(plain - np.eye(len(a))).max() > 0.1  # it would be seen
+
+
+def test_bases_of_a_batch_are_those_of_each(x64):
+    """Where some have a null space and some do not."""
+    stack = jnp.stack(
+        [jnp.asarray(b @ b.T) for b in (normal(6, 2), normal(6, 6), np.zeros((6, 6)))]
+    )
+    alone = [inverse_roots.eigenbasis(a) for a in stack]
+    for q in (inverse_roots.eigenbasis(stack), jax.vmap(inverse_roots.eigenbasis)(stack)):
+        np.testing.assert_allclose(q, jnp.stack(alone), atol=1e-12)

@@ -8,7 +8,7 @@ import pytest
 
 import gdjax as gd
 from tests.cases import Row
-from tests.helpers import normal, single
+from tests.helpers import first, normal, other_eigh, run, single
 from tests.references import Agree, descent, halving, recorded, rule
 from tests.transcription import at, blockwise
 
@@ -134,6 +134,31 @@ def test_soap_does_not_see_signs_and_order_of_the_basis(x64):
         u, state = tx.update(g, state)
         v, other = tx.update(g, other)
         np.testing.assert_allclose(u, v, atol=1e-12)
+
+
+PATHS = [
+    (gd.soap(0.05), (6, 8)),
+    (gd.soap(0.05), (2, 8)),
+    (gd.soap(0.05, every=1), (8, 4)),
+    (gd.soap(0.05), (6, 6)),
+    (gd.soap_muon(0.05), (6, 8)),
+    (gd.soap_muon(0.05, every=1), (8, 4)),
+]
+
+
+@pytest.mark.parametrize("case", first(3, PATHS), ids=str)
+def test_the_path_does_not_depend_on_the_lapack(case, monkeypatch, x64):
+    """The first statistics of a matrix that is not square have a null space: of any basis there."""
+    tx, shape = case
+    pull, push = jnp.asarray(normal(shape[0], shape[0])), jnp.asarray(normal(*shape, seed=1))
+    gradient = lambda w, t: pull @ w + jnp.sin(3 * w + t.astype(w.dtype)) + push
+    path = lambda: run(tx, gradient, jnp.asarray(normal(*shape, seed=2)), 20).path
+    here = path()
+    eigh = jnp.linalg.eigh
+    monkeypatch.setattr(jnp.linalg, "eigh", lambda a: other_eigh(a, eigh))
+    there = path()
+    assert jnp.linalg.norm(here[-1] - here[0]) > 0.1
+    np.testing.assert_allclose(there, here, rtol=0, atol=1e-10)
 
 
 def test_the_frequency_is_checked():
