@@ -244,6 +244,8 @@ class _Followed:
 
 def _of_stored(leaf: Any, spec: Spec, mesh: Any) -> list[Spec]:
     """Codes as the numbers; scales along those axes whose shards have whole blocks."""
+    if leaf.scale is None:
+        return [spec]
     sides = (1,) * (len(leaf.shape) - len(leaf.kind.block)) + leaf.kind.block
     shards = (_size(mesh, names) for names in spec)
     whole = [n % (side * k) == 0 for n, side, k in zip(leaf.shape, sides, shards)]

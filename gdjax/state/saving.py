@@ -12,7 +12,7 @@ import numpy as np
 
 from gdjax.core.data.renamed import former
 from gdjax.core.engine.checks import check_transformation
-from gdjax.core.lowbit.quantized import Quantized, is_quantized
+from gdjax.core.lowbit.quantized import Quantized, is_quantized, parts_of
 from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves
@@ -53,7 +53,7 @@ def to_dict(tx: Any, state: Any) -> dict[str, Any]:
     for name, leaf in named_leaves(tx, state):
         if is_quantized(leaf):
             forms[str(name)] = leaf.form
-            parts = zip(Quantized.parts, jax.tree.leaves(leaf))
+            parts = zip(parts_of(leaf.kind.format), jax.tree.leaves(leaf))
             saved.update({f"{name}/{part}": x for part, x in parts})
         else:
             saved[str(name)] = _data(leaf)
@@ -180,7 +180,8 @@ class _Source:
 
     def read(self, name: str) -> Any:
         """What was saved under a name: an array, or one in few bits."""
-        parts = [name] if name not in self.forms else [f"{name}/{p}" for p in Quantized.parts]
+        form = self.forms.get(name)
+        parts = [f"{name}/{part}" for part in parts_of(form.get("format", ""))] if form else [name]
         values = [self.saved[part] if part in self.saved else None for part in parts]  # read once
         for part, value in zip(parts, values):
             if not hasattr(value, "dtype") or not hasattr(value, "shape"):

@@ -228,6 +228,17 @@ class TestChanged:
         with pytest.raises(ValueError, match=f"{mu!r} must be in few bits as its form says"):
             gd.state.from_dict(few, PARAMS, damaged)
 
+    def test_an_array_in_bfloat16_has_no_scale(self):
+        """Files that still have one, of ones, are read."""
+        tx = gd.store(PLAIN, "bf16", min_size=3)
+        _, state = tx.update(PARAMS, tx.init(PARAMS), PARAMS)
+        saved, mu = gd.state.to_dict(tx, state), "scale_by_adam/mu/dense/kernel"
+        assert f"{mu}/codes" in saved and f"{mu}/scale" not in saved
+        for old in (saved, {**saved, f"{mu}/scale": np.ones([], np.float32)}):
+            same, report = gd.state.from_dict(tx, PARAMS, old)
+            jax.tree.map(np.testing.assert_array_equal, same, state)
+            assert not report.changed and not report.dropped
+
     def test_and_back(self):
         """Out of groups into one optimizer."""
         old = gd.partition(gd.by_label(b=BIAS, w=True), **GROUPED)

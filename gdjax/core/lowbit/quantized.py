@@ -7,7 +7,7 @@ import functools
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,12 +32,12 @@ class Format(NamedTuple):
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True)
 class Quantized:
-    """An array in few bits, a pytree of two arrays: the codes and the scales.
+    """An array in few bits, a pytree of its codes and, of 8 bits, their scales.
 
     `codes` has the shape of the array, so it is placed as the array would be. A block is a box of
     neighbours, along the last axis as far as that reaches, and `scale` has one entry for each
     block: as many axes as the array. Further axes in front (of `vmap`, of stacked states) are let
-    be. In `"bf16"` the codes are the numbers, and the one scale is 1.
+    be. In `"bf16"` the codes are the numbers, and `scale` is None.
 
     A block of 8-bit codes stands for its entry of largest size exactly. One that holds a NaN or an
     infinity is NaN everywhere. Numbers smaller than float32's smallest normal one count as 0.
@@ -51,10 +51,8 @@ class Quantized:
     """
 
     codes: Any  # in the shape of the array: uint8, or bfloat16
-    scale: Any  # [blocks along each axis] float32 or wider, or [] where there are no blocks
+    scale: Any  # [blocks along each axis] float32 or wider; None where there are no blocks
     kind: Format
-
-    parts: ClassVar[tuple[str, str]] = ("codes", "scale")
 
     @classmethod
     def of(
@@ -81,7 +79,7 @@ class Quantized:
 
     @classmethod
     def build(cls, form: dict[str, Any], parts: Sequence[Any]) -> Quantized:
-        """Makes one of its form and its arrays, in the order of `Quantized.parts`.
+        """Makes one of its form and its arrays, in the order of `parts_of`.
 
         Raises:
             ValueError: The form is none, or the arrays do not have it.
@@ -89,15 +87,14 @@ class Quantized:
         check_format(form["format"], "Quantized")
         block = tuple(int(n) for n in form["block"])
         kind = Format(form["format"], bool(form["square"]), jnp.dtype(form["dtype"]), block)
-        codes, scale = parts
         like = jax.eval_shape(
             lambda: _encode(jnp.zeros(tuple(form["shape"]), kind.dtype), kind, None)
         )
-        for name, got, want in zip(cls.parts, parts, (like.codes, like.scale)):
+        for name, got, want in zip(parts_of(kind.format), parts, jax.tree.leaves(like)):
             if (got.shape, got.dtype) != (want.shape, want.dtype):
                 must = f"{name} must be {want.dtype} {want.shape}"
                 errors.fail("Quantized", must, f"{got.dtype} {got.shape}")
-        return cls(codes, scale, kind)
+        return cls(*parts, *[None] * (2 - len(parts)), kind)
 
     @property
     def form(self) -> dict[str, Any]:
@@ -158,9 +155,14 @@ def _tell_flax() -> None:
 def _register(flax: Any) -> None:
     flax.register_serialization_state(
         Quantized,
-        lambda x: {part: getattr(x, part) for part in Quantized.parts},
-        lambda x, saved: Quantized.build(x.form, [saved[part] for part in Quantized.parts]),
+        lambda x: {part: getattr(x, part) for part in parts_of(x.kind.format)},
+        lambda x, saved: Quantized.build(x.form, [saved[p] for p in parts_of(x.kind.format)]),
     )
+
+
+def parts_of(format: str) -> tuple[str, ...]:
+    """The names of the arrays of which an array in a format is made, in the order of its leaves."""
+    return ("codes",) if format == "bf16" else ("codes", "scale")
 
 
 def is_quantized(x: Any) -> bool:
@@ -198,9 +200,8 @@ def block_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
 def _encode(x: jax.Array, kind: Format, seed: Any) -> Quantized:
     wide = numerics.wide(x)
     if kind.format == "bf16":
-        one = jnp.ones([], jnp.float32)
         rounds = kind.square and seed is not None
-        return Quantized(_rounded(wide, seed) if rounds else x.astype(jnp.bfloat16), one, kind)
+        return Quantized(_rounded(wide, seed) if rounds else x.astype(jnp.bfloat16), None, kind)
     scale = _scales(wide, kind)
     spread = _spread(scale, kind.block, x.shape)
     usable = (spread != 0) & (spread == spread)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gdjax.core.lowbit.codebooks import CODEBOOKS
-from gdjax.core.lowbit.quantized import FORMATS, Quantized, block_shape
+from gdjax.core.lowbit.quantized import FORMATS, Quantized, block_shape, parts_of
 from tests.core.lowbit.stored import BOTH, normal, stored_again, stored_as, value_of
 from tests.helpers import first
 
@@ -131,13 +131,13 @@ def test_only_real_numbers_are_stored():
 def test_it_is_a_pytree_that_says_its_form(format):
     stored = Quantized.of(normal((6, 40)), format, block=16)
     paths = [jax.tree_util.keystr(k) for k, _ in jax.tree_util.tree_leaves_with_path(stored)]
-    assert paths == [".codes", ".scale"] and Quantized.parts == ("codes", "scale")
+    assert paths == [f".{part}" for part in parts_of(format)]
     form = json.loads(json.dumps(stored.form))
     again = Quantized.build(form, jax.tree.leaves(stored))
     assert jax.tree.structure(again) == jax.tree.structure(stored) and again.form == stored.form
     np.testing.assert_array_equal(again.value(), stored.value())
     with pytest.raises(ValueError, match="codes must be"):
-        Quantized.build(form, [stored.codes[:3], stored.scale])
+        Quantized.build(form, [stored.codes[:3], *jax.tree.leaves(stored.scale)])
     abstract = jax.eval_shape(lambda: stored)
     assert abstract.form == stored.form and abstract.shape == (6, 40)
     assert jax.eval_shape(Quantized.value, abstract).shape == (6, 40)
