@@ -88,7 +88,7 @@ def store(
     def pack(x: Any, to: str, square: bool) -> Any:
         if is_quantized(x) or not _is_real(x) or np.size(x) < min_size:
             return x
-        return Quantized.of(x, to, square=square, block=block)
+        return Quantized.of(x + _unknown_zero(x), to, square=square, block=block)
 
     def init(params):
         state = inner.init(params)
@@ -183,6 +183,14 @@ def _fail_with_nothing(
 def _unpack(state: Any) -> Any:
     one = lambda x: x.value() if isinstance(x, Quantized) else x
     return jax.tree.map(one, state, is_leaf=is_quantized)
+
+
+def _unknown_zero(x: Any) -> jax.Array:
+    """A zero that the compiler does not know: it would fold what is made of an array of zeros.
+
+    That takes it minutes, entry by entry. A scalar, so nothing is held.
+    """
+    return jax.lax.optimization_barrier(jnp.zeros([], x.dtype))
 
 
 def _seeds(step: jax.Array) -> Iterator[jax.Array]:
