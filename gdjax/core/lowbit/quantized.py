@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -75,7 +75,8 @@ class Quantized:
         if not jnp.issubdtype(array.dtype, jnp.floating):
             errors.fail("Quantized", "the array must be real and floating-point", array.dtype)
         shape = () if format == "bf16" else block_shape(array.shape, block)
-        return _encode(array, Format(format, square, array.dtype, shape), seed)
+        word = None if seed is None else mix(jnp.asarray(seed).astype(jnp.uint32))
+        return _encode(array, Format(format, square, array.dtype, shape), word)
 
     @classmethod
     def build(cls, form: dict[str, Any], parts: Sequence[Any]) -> Quantized:
@@ -125,9 +126,14 @@ class Quantized:
             value = jnp.where(self.codes > 0, jnp.maximum(value, tiny), value)
         return value.astype(kind.dtype)
 
-    def requantize(self, array: Any, seed: Any = None) -> Quantized:
-        """Quantizes another array in the same format; see `Quantized.of`."""
-        return _encode(jnp.asarray(array).astype(self.dtype), self.kind, seed)
+    def requantize(self, array: Any, word: Any = None) -> Quantized:
+        """Quantizes another array in the same format.
+
+        Args:
+            array: The array.
+            word: One of `words` where it may be rounded at random; None rounds to nearest.
+        """
+        return _encode(jnp.asarray(array).astype(self.dtype), self.kind, word)
 
     def tree_flatten_with_keys(self) -> tuple[Any, Format]:
         """Codes and scale, and the format."""
@@ -197,11 +203,11 @@ def block_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
     return tuple(reversed(sides))
 
 
-def _encode(x: jax.Array, kind: Format, seed: Any) -> Quantized:
+def _encode(x: jax.Array, kind: Format, word: Any) -> Quantized:
     wide = numerics.wide(x)
     if kind.format == "bf16":
-        rounds = kind.square and seed is not None
-        return Quantized(_rounded(wide, seed) if rounds else x.astype(jnp.bfloat16), None, kind)
+        rounds = kind.square and word is not None
+        return Quantized(_rounded(wide, word) if rounds else x.astype(jnp.bfloat16), None, kind)
     scale = _scales(wide, kind)
     spread = _spread(scale, kind.block, x.shape)
     usable = (spread != 0) & (spread == spread)
@@ -262,10 +268,10 @@ def _shards(x: jax.Array, names: tuple[str, ...]) -> int:
     return math.prod(distribute.mesh_of(x).shape[name] for name in names)
 
 
-def _rounded(x: jax.Array, seed: Any) -> jax.Array:
+def _rounded(x: jax.Array, word: jax.Array) -> jax.Array:
     """Rounds squares to bfloat16, up or down at random, so that on average nothing is lost.
 
-    What is random is a function of the seed and the place in the array: the same however the array
+    What is random is a function of the word and the place in the array: the same however the array
     is divided among devices. Numbers of bfloat16 stay as they are, and finite ones stay finite.
     """
     x = x.astype(jnp.float32)
@@ -274,12 +280,28 @@ def _rounded(x: jax.Array, seed: Any) -> jax.Array:
         place = place * np.uint32(n & 0xFFFFFFFF) + jax.lax.broadcasted_iota(
             jnp.uint32, x.shape, axis
         )
-    noise = mix(place ^ mix(jnp.asarray(seed).astype(jnp.uint32))) >> 16
+    noise = mix(place ^ word) >> 16
     bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x), jnp.uint32) + noise
     kept = jax.lax.bitcast_convert_type(bits & np.uint32(0xFFFF0000), jnp.float32)
     least, most = (float(b) for b in (jnp.finfo(jnp.bfloat16).tiny, jnp.finfo(jnp.bfloat16).max))
     kept = jnp.where(x > 0, jnp.clip(kept, least, most), 0)
     return jnp.where(jnp.isfinite(x) & (x >= 0), kept, x).astype(jnp.bfloat16)
+
+
+def words(step: jax.Array, number: int) -> list[jax.Array]:
+    """A word, [] uint32, for each of a number of arrays, others at each step; see `once`."""
+    counted = lambda step, i: mix(mix(step) + np.uint32(i * 0x9E3779B9 & 0xFFFFFFFF))
+    return once(lambda x: [counted(x[0], i + 1) for i in range(number)], jnp.stack([step, step]))
+
+
+def once(make: Callable[[jax.Array], Any], of: jax.Array) -> Any:
+    """Scalars for the arrays of a step, `make` of one array, which are made once.
+
+    Without barriers XLA makes them in each entry of an array, or by a kernel for each. On a GPU it
+    makes them all by one kernel if they read the same array of two numbers or more.
+    """
+    of = of.astype(jnp.uint32)
+    return jax.lax.optimization_barrier(make(jax.lax.optimization_barrier(of)))
 
 
 def mix(x: jax.Array) -> jax.Array:

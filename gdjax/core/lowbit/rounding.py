@@ -23,14 +23,14 @@ every rounding error zero. So roundings are arithmetic here, not conversions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.lowbit.quantized import mix
+from gdjax.core.lowbit.quantized import mix, once
 from gdjax.core.rule import tree
 
 
@@ -127,15 +127,29 @@ def land(p: jax.Array, wanted: jax.Array, q: jax.Array, dtype: Any) -> tuple[Any
     return d, nearest(p + d, dtype)
 
 
-def random_bits(key: jax.Array, salt: int, shape: tuple[int, ...]) -> jax.Array:
-    """Random bits, uint32, that depend on key, salt and the position of the entry alone.
+def seeds(key: jax.Array, salts: Sequence[int]) -> list[tuple[jax.Array, jax.Array]]:
+    """What `random_bits` takes for each array of a step: two words, [] uint32, of key and salt.
+
+    Args:
+        key: Data of a key that is new at each step, [2] uint32 or more.
+        salts: Tell the arrays of one step apart.
+    """
+
+    def make(key: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+        firsts = [mix(key[0] ^ np.uint32(salt)) for salt in salts]
+        return [(first, mix(key[-1] + first)) for first in firsts]
+
+    return once(make, key)
+
+
+def random_bits(seed: tuple[jax.Array, jax.Array], shape: tuple[int, ...]) -> jax.Array:
+    """Random bits, uint32, that depend on the seed and the position of the entry alone.
 
     A hash of the position and not `jax.random`, whose bits depend on how an array is split among
     devices for some kinds of keys, and cost several times as much for the others.
 
     Args:
-        key: Data of a key that is new at each step, [2] uint32 or more.
-        salt: Tells the arrays of one step apart.
+        seed: One of `seeds`.
         shape: Of the bits.
     """
     position, stride = jnp.zeros(shape, jnp.uint32), 1
@@ -143,6 +157,5 @@ def random_bits(key: jax.Array, salt: int, shape: tuple[int, ...]) -> jax.Array:
         index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
         position = position + index * np.uint32(stride % 2**32)
         stride *= shape[axis]
-    first = mix(key[0] ^ np.uint32(salt))
-    second = mix(key[-1] + first)
+    first, second = seed
     return mix(mix(position + first) ^ second)

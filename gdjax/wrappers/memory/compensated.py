@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Key, PerParam
 from gdjax.transforms.noise import judge_key, key_data
 from gdjax.wrappers.memory.master_weights import instead, point_of
-from gdjax.wrappers.memory.stochastic_rounding import step_key
+from gdjax.wrappers.memory.stochastic_rounding import path_seeds, step_key
 
 __all__ = ["CompensatedState", "SplitWeightsState", "compensated", "with_split_weights"]
 
@@ -149,14 +148,15 @@ def with_split_weights(inner: Any, key: Any = None):
 
     def update(updates, state, params=None, **extra):
         errors.need_params("with_split_weights", params)
-        of_step = None if key is None else step_key(state.rng_key, key, state.count)
+        of_path = None
+        if key is not None:
+            of_path = path_seeds(step_key(state.rng_key, key, state.count), updates)
 
         def encode(lost, got, dtype, path):
             share = jnp.clip(2 * (lost * inverse(spacing(got, dtype))), -1, 1) * 127
-            if of_step is None:
+            if of_path is None:
                 return jnp.round(share).astype(jnp.int8)
-            bits = random_bits(of_step, zlib.crc32(path.encode()), share.shape)
-            return up_or_down(share, bits).astype(jnp.int8)
+            return up_or_down(share, random_bits(of_path[path], share.shape)).astype(jnp.int8)
 
         updates, inner_state, lost = _keep(
             inner, _dequantized, encode, updates, state.inner_state, state.residual, params, extra

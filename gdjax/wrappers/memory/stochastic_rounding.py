@@ -9,8 +9,8 @@ import jax
 
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_update, transformation
-from gdjax.core.lowbit.rounding import evolve_narrow, land, random_bits, stochastic
-from gdjax.core.rule import errors
+from gdjax.core.lowbit.rounding import evolve_narrow, land, random_bits, seeds, stochastic
+from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Key
 from gdjax.transforms.noise import judge_key, key_data, key_of
@@ -65,12 +65,12 @@ def stochastic_rounding(inner: Any, key: Any):
     def update(updates, state, params=None, **extra):
         errors.need_params("stochastic_rounding", params)
         updates, inner_state = call_update(inner, updates, state.inner_state, params, extra)
-        of_step = step_key(state.rng_key, key, state.count)
+        of_path = path_seeds(step_key(state.rng_key, key, state.count), updates)
 
         def leaf(u, p, dtype, path):
             wanted = p + u
-            bits = random_bits(of_step, zlib.crc32(path.encode()), p.shape)
-            d, _ = land(p, wanted, stochastic(wanted, dtype, bits), dtype)
+            q = stochastic(wanted, dtype, random_bits(of_path[path], p.shape))
+            d, _ = land(p, wanted, q, dtype)
             return (d,)
 
         (updates,) = evolve_narrow(leaf, updates, params)
@@ -83,3 +83,9 @@ def stochastic_rounding(inner: Any, key: Any):
 def step_key(data: jax.Array, key: Any, count: jax.Array) -> jax.Array:
     """The data of the key of one step."""
     return jax.random.key_data(jax.random.fold_in(key_of(data, key), count))
+
+
+def path_seeds(of_step: jax.Array, updates: Any) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """The seeds of one step by the paths of its arrays."""
+    paths = tree.paths(updates, tree.is_none)
+    return dict(zip(paths, seeds(of_step, [zlib.crc32(path.encode()) for path in paths])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import jax
@@ -17,7 +17,7 @@ from gdjax.core.engine.transformation import (
     name_of,
     transformation,
 )
-from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized, mix
+from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized, words
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Role, map_fields, undeclared
@@ -112,10 +112,9 @@ def store(
         return StoreState(zero_count(), packed)
 
     def repack(after: Any, state: Any) -> Any:
-        seeds = _seeds(state.step)
-        one = lambda old, new: (
-            old.requantize(new, next(seeds)) if isinstance(old, Quantized) else new
-        )
+        kept = jax.tree.leaves(state.inner_state, is_leaf=is_quantized)
+        of_each = iter(words(state.step, sum(is_quantized(x) for x in kept)))
+        one = lambda old, new: old.requantize(new, next(of_each)) if is_quantized(old) else new
         packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_quantized)
         return StoreState(increment(state.step), packed)
 
@@ -191,14 +190,6 @@ def _unknown_zero(x: Any) -> jax.Array:
     That takes it minutes, entry by entry. A scalar, so nothing is held.
     """
     return jax.lax.optimization_barrier(jnp.zeros([], x.dtype))
-
-
-def _seeds(step: jax.Array) -> Iterator[jax.Array]:
-    """A number for each array, another at each step."""
-    number = 0
-    while True:
-        number += 1
-        yield mix(step.astype(jnp.uint32)) + np.uint32(number * 0x9E3779B9 & 0xFFFFFFFF)
 
 
 def _is_real(x: Any) -> bool:

@@ -26,8 +26,8 @@ def stored_as(x, format, square=False, block=256, seed=None):
 
 
 @jax.jit
-def stored_again(stored, seed=None):
-    return stored.requantize(stored.value(), seed)
+def stored_again(stored, word=None):
+    return stored.requantize(stored.value(), word)
 
 
 value_of = jax.jit(Quantized.value)

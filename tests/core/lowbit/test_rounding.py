@@ -59,7 +59,8 @@ def test_what_is_reached_is_told_where_it_is_not_what_was_wanted():
 def test_stochastic_roundings_are_the_two_neighbours_and_right_on_average(dtype):
     info, n = jnp.finfo(dtype), 1 << 16
     for x in (1.0 + 0.3 * float(info.eps), -2.7, 3e-4, 0.9999):
-        bits = rounding.random_bits(jnp.array([3, 5], jnp.uint32), 7, (n,))
+        (seed,) = rounding.seeds(jnp.array([3, 5], jnp.uint32), [7])
+        bits = rounding.random_bits(seed, (n,))
         drawn = np.asarray(
             rounding.stochastic(jnp.full(n, x, jnp.float32), dtype, bits), np.float64
         )
@@ -76,10 +77,10 @@ def test_stochastic_roundings_are_the_two_neighbours_and_right_on_average(dtype)
 
 
 def test_random_bits_are_even_and_not_alike():
-    draw = lambda *key, salt=1: np.asarray(
-        rounding.random_bits(jnp.array(key, jnp.uint32), salt, (64, 1024))
-    )
+    words = lambda *key, salt=1: rounding.seeds(jnp.array(key, jnp.uint32), [5, salt])[1]
+    draw = lambda *key, **salt: np.asarray(rounding.random_bits(words(*key, **salt), (64, 1024)))
     bits = draw(1, 2)
+    assert bits[63, [0, 1022, 1023]].tolist() == [971761413, 742251880, 2795888638]
     n = bits.size
     for k in range(8, 32):  # those that are used; 5 sigma of a coin
         assert abs(((bits >> k) & 1).mean() - 0.5) < 2.5 / np.sqrt(n)

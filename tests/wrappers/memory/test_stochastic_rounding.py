@@ -49,3 +49,27 @@ def test_a_network_in_16_bits_learns_as_in_32():
     sigma = full["train_loss"].std(ddof=1)
     assert abs(half["train_loss"].mean() - full["train_loss"].mean()) < sigma
     assert lost["train_loss"].mean() - full["train_loss"].mean() > sigma
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gd.stochastic_rounding(ADAM, 3),
+        gd.with_split_weights(ADAM, 3),
+        gd.store(ADAM, "bf16", min_size=1),
+    ],
+    ids=lambda tx: tx.name,
+)
+def test_what_is_random_begins_with_one_call_for_all_arrays(tx):
+    """Two barriers, whatever the number of arrays: their scalars are one kernel on a GPU."""
+
+    def barriers(number):
+        params = {str(i): jnp.ones((8, 8), jnp.bfloat16) for i in range(number)}
+        program = jax.make_jaxpr(tx.step)(params, tx.init(params), params)
+        return [len(e.outvars) for e in program.eqns if e.primitive.name == "optimization_barrier"]
+
+    a_word_each = 1 if tx.name == "store" else 2
+    for number in (2, 5):
+        # `store` rounds second moments alone at random, but counts all that it keeps
+        arrays = number * (2 if tx.name == "store" else 1)
+        assert barriers(number) == [1, arrays * a_word_each]
