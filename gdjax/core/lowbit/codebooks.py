@@ -8,12 +8,11 @@ is 0, and one for squares, whose code 0 is 0 and which gives no positive number 
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-from gdjax.core.mesh import distribute
 
 CODEBOOKS = ("8bit", "8bit-linear", "8bit-companded")
 
@@ -67,13 +66,49 @@ def _dynamic(first: int) -> np.ndarray:
     return np.concatenate([*sizes, np.ones(1, np.float32)])
 
 
-def decode(codes: jax.Array, name: str, square: bool, dtype: np.dtype) -> jax.Array:
-    """The numbers that codes stand for."""
-    numbers = jnp.asarray(codebook(name, square).astype(dtype))
-    where = distribute.spec_of(codes)
-    spec = None if where is None else distribute.placed(codes, where)
-    at = numbers.at[codes.astype(jnp.uint32)]
-    return at.get(mode="promise_in_bounds", out_sharding=spec)
+def decode(codes: jax.Array, name: str, square: bool, dtype: Any) -> jax.Array:
+    """The numbers that codes stand for, in arithmetic.
+
+    A table would be read entry by entry on a TPU. On a GPU XLA copies codes that are looked up in
+    one before it writes others over them, and keeps what they stand for.
+    """
+    k = codes.astype(jnp.int32) - (0 if square else _ZERO)
+    size = jnp.abs(k)
+    if name == "8bit" or (square and name == "8bit-linear"):
+        number = _dynamic_number(size.astype(jnp.uint32), 2 if square else 1)
+    elif name == "8bit-linear":
+        number = jnp.minimum(size, 127).astype(jnp.float32) / 127
+    elif square:
+        number = (size * size).astype(jnp.float32) / 255**2
+    else:
+        size = jnp.minimum(size, 127)
+        number = size.astype(jnp.float32) / (254 - size).astype(jnp.float32)
+    return (number if square else jnp.where(k < 0, -number, number)).astype(dtype)
+
+
+def _dynamic_number(size: jax.Array, first: int) -> jax.Array:
+    """The numbers of the dynamic codebook, of their places among its sizes, uint32; bit for bit.
+
+    Decade i has the places first·2ⁱ − first + 1 and up, so the leading zeros of a place tell i. The
+    ends of the cells are integers times 2⁻³¹, as those of `_dynamic` are before they are rounded.
+    """
+    place = size + np.uint32(first - 1)
+    zeros = jax.lax.clz(place)
+    reaches = lambda i: zeros <= np.uint32(32 - first - i)  # place ≥ first·2ⁱ
+    width = zeros - np.uint32(24)  # of a cell: log₂ of 128ths of the decade
+    begin = (place << width) - np.uint32(128)
+    step, low = np.uint32(np.float32(0.9) * 2**24), np.uint32(np.float32(0.1) * 2**31)
+    high = np.uint32(2**31 - 128 * int(step))
+
+    def end(at: jax.Array) -> jax.Array:  # each from its nearer end of the decade
+        return (at * step + jnp.where(at < 64, low, high)).astype(jnp.float32)
+
+    ends = end(begin) + end(begin + (np.uint32(1) << width))
+    unit = jnp.full_like(ends, np.float32(1e-6) * np.float32(2**-32))
+    for i in range(1, _DECADES):
+        unit = jnp.where(reaches(i), np.float32(10.0 ** (i - 6)) * np.float32(2**-32), unit)
+    number = jnp.where(reaches(_DECADES), 1, ends * unit)
+    return jnp.where(reaches(0), number, 0)
 
 
 def encode(x: jax.Array, name: str, square: bool) -> jax.Array:

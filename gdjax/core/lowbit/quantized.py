@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.lowbit.codebooks import CODEBOOKS, decode, encode
+from gdjax.core.lowbit.words import mix
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 
@@ -126,14 +127,15 @@ class Quantized:
             value = jnp.where(self.codes > 0, jnp.maximum(value, tiny), value)
         return value.astype(kind.dtype)
 
-    def requantize(self, array: Any, word: Any = None) -> Quantized:
+    def requantize(self, array: Any, word: Any = None, twin: Any = None) -> Quantized:
         """Quantizes another array in the same format.
 
         Args:
             array: The array.
             word: One of `words` where it may be rounded at random; None rounds to nearest.
+            twin: The array formed again, as by `with_twins`: scales are taken of it on a GPU.
         """
-        return _encode(jnp.asarray(array).astype(self.dtype), self.kind, word)
+        return _encode(jnp.asarray(array).astype(self.dtype), self.kind, word, twin)
 
     def tree_flatten_with_keys(self) -> tuple[Any, Format]:
         """Codes and scale, and the format."""
@@ -203,12 +205,15 @@ def block_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
     return tuple(reversed(sides))
 
 
-def _encode(x: jax.Array, kind: Format, word: Any) -> Quantized:
+def _encode(x: jax.Array, kind: Format, word: Any, twin: Any = None) -> Quantized:
     wide = numerics.wide(x)
     if kind.format == "bf16":
         rounds = kind.square and word is not None
         return Quantized(_rounded(wide, word) if rounds else x.astype(jnp.bfloat16), None, kind)
     scale = _scales(wide, kind)
+    if twin is not None:
+        of_twin = lambda: _scales(numerics.wide(twin.astype(x.dtype)), kind, _largest)
+        scale = jax.lax.platform_dependent(cuda=of_twin, rocm=of_twin, default=lambda: scale)
     spread = _spread(scale, kind.block, x.shape)
     usable = (spread != 0) & (spread == spread)
     ratio = jnp.where(usable, wide / jnp.where(usable, spread, 1), 0)
@@ -218,7 +223,7 @@ def _encode(x: jax.Array, kind: Format, word: Any) -> Quantized:
     return Quantized(codes, scale, kind)
 
 
-def _scales(x: jax.Array, kind: Format) -> jax.Array:
+def _scales(x: jax.Array, kind: Format, largest: Any = None) -> jax.Array:
     """The largest size in each block, NaN where an entry is not finite.
 
     The dynamic map has a code for 1 and none for −1: there it takes the sign of its entry.
@@ -236,13 +241,35 @@ def _scales(x: jax.Array, kind: Format) -> jax.Array:
     parts = [m for n, side in zip(x.shape, sides) for m in (n // side, side)]
     boxes = _reshaped(x, parts, where and [names for one in where for names in (one, ())])
     inside = tuple(range(1, 2 * x.ndim, 2))
-    high = jnp.max(boxes, axis=inside, initial=0)
     if kind.square:
-        return jnp.where(jnp.isfinite(high), high, jnp.nan)
-    low = jnp.min(boxes, axis=inside, initial=0)
-    finite = jnp.isfinite(high) & jnp.isfinite(low)
-    other = low if kind.format == "8bit" else -low
-    return jnp.where(finite, jnp.where(-low > high, other, high), jnp.nan)
+        top = jnp.max(boxes, axis=inside, initial=0)
+    else:
+        top = (largest or _high_or_low)(boxes, inside)
+    top = top if kind.square or kind.format == "8bit" else jnp.abs(top)
+    return jnp.where(jnp.isfinite(top), top, jnp.nan)
+
+
+def _high_or_low(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """The entry of largest size, of two of one size the positive; NaN where there is one."""
+    high, low = jnp.max(x, axis=axes, initial=0), jnp.min(x, axis=axes, initial=0)
+    return jnp.where(-low > high, low, high)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _largest(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """The same by one reduction: XLA on a GPU keeps what two of them read."""
+    return jax.lax.reduce(x, np.zeros([], x.dtype), _larger, axes)
+
+
+@_largest.defjvp
+def _largest_jvp(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
+    _, tangent = jax.jvp(lambda x: _high_or_low(x, axes), primals, tangents)
+    return _largest(*primals, axes), tangent
+
+
+def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
+    """That of larger size; of two of one size the positive, of two of which one is NaN, NaN."""
+    return jnp.where(abs(a) > abs(b), a, jnp.where(abs(b) > abs(a), b, jax.lax.max(a, b)))
 
 
 def _spread(scale: jax.Array, block: tuple[int, ...], shape: tuple[int, ...]) -> jax.Array:
@@ -286,30 +313,3 @@ def _rounded(x: jax.Array, word: jax.Array) -> jax.Array:
     least, most = (float(b) for b in (jnp.finfo(jnp.bfloat16).tiny, jnp.finfo(jnp.bfloat16).max))
     kept = jnp.where(x > 0, jnp.clip(kept, least, most), 0)
     return jnp.where(jnp.isfinite(x) & (x >= 0), kept, x).astype(jnp.bfloat16)
-
-
-def words(step: jax.Array, number: int) -> list[jax.Array]:
-    """A word, [] uint32, for each of a number of arrays, others at each step; see `once`."""
-    counted = lambda step, i: mix(mix(step) + np.uint32(i * 0x9E3779B9 & 0xFFFFFFFF))
-    return once(lambda x: [counted(x[0], i + 1) for i in range(number)], jnp.stack([step, step]))
-
-
-def once(make: Callable[[jax.Array], Any], of: jax.Array) -> Any:
-    """Scalars for the arrays of a step, `make` of one array, which are made once.
-
-    Without barriers XLA makes them in each entry of an array, or by a kernel for each. On a GPU it
-    makes them all by one kernel if they read the same array of two numbers or more.
-    """
-    of = of.astype(jnp.uint32)
-    return jax.lax.optimization_barrier(make(jax.lax.optimization_barrier(of)))
-
-
-def mix(x: jax.Array) -> jax.Array:
-    """Makes of each integer, uint32, another that looks like chance; one to one.
-
-    Reference: Wellons, Prospecting for hash functions, 2018,
-        https://nullprogram.com/blog/2018/07/31/
-    """
-    x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
-    return x ^ (x >> 16)

@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.lowbit.quantized import mix, once
+from gdjax.core.lowbit.words import mix, once
 from gdjax.core.rule import tree
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, NamedTuple, NoReturn
 
 import jax
@@ -17,7 +18,9 @@ from gdjax.core.engine.transformation import (
     name_of,
     transformation,
 )
-from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized, words
+from gdjax.core.lowbit.quantized import Quantized, check_format, is_quantized
+from gdjax.core.lowbit.twins import with_twins
+from gdjax.core.lowbit.words import words
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Role, map_fields, undeclared
@@ -111,21 +114,32 @@ def store(
             _fail_with_nothing(name_of(inner), found, undeclared(state))
         return StoreState(zero_count(), packed)
 
-    def repack(after: Any, state: Any) -> Any:
-        kept = jax.tree.leaves(state.inner_state, is_leaf=is_quantized)
-        of_each = iter(words(state.step, sum(is_quantized(x) for x in kept)))
-        one = lambda old, new: old.requantize(new, next(of_each)) if is_quantized(old) else new
-        packed = jax.tree.map(one, state.inner_state, after, is_leaf=is_quantized)
-        return StoreState(increment(state.step), packed)
+    def carry(call: Any, updates: Any, state: Any, params: Any, extra: Any) -> tuple[Any, Any]:
+        held, treedef = jax.tree.flatten(state.inner_state, is_leaf=is_quantized)
+        blocks = [is_quantized(x) and x.scale is not None for x in held]
+
+        def inside():
+            out, after = call(inner, updates, _unpack(state.inner_state), params, extra)
+            return out, treedef.flatten_up_to(after)
+
+        if any(blocks):
+            (out, after), twins = with_twins(inside, lambda made: [*compress(made[1], blocks)])
+        else:
+            (out, after), twins = inside(), []
+        others, of_each = iter(twins), iter(words(state.step, sum(map(is_quantized, held))))
+        packed = [
+            old.requantize(new, next(of_each), next(others) if twin else None)
+            if is_quantized(old)
+            else new
+            for old, new, twin in zip(held, after, blocks)
+        ]
+        return out, StoreState(increment(state.step), treedef.unflatten(packed))
 
     def update(updates, state, params=None, **extra):
-        wide = _unpack(state.inner_state)
-        updates, after = call_update(inner, updates, wide, params, extra)
-        return updates, repack(after, state)
+        return carry(call_update, updates, state, params, extra)
 
     def step(updates, state, params, **extra):
-        params, after = call_step(inner, updates, _unpack(state.inner_state), params, extra)
-        return params, repack(after, state)
+        return carry(call_step, updates, state, params, extra)
 
     def evaluate(state, params):
         return call_evaluate(inner, _unpack(state.inner_state), params)

@@ -1,10 +1,11 @@
 """Codebooks of 8 bits: numbers, codes, and those of other packages."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax.core.lowbit.codebooks import CODEBOOKS, codebook, encode
+from gdjax.core.lowbit.codebooks import CODEBOOKS, codebook, decode, encode
 from tests.core.lowbit.stored import BOTH, PACKAGES, RECORDED, stored_as
 
 
@@ -23,6 +24,17 @@ def test_every_number_of_a_book_has_its_code(name, square):
     np.testing.assert_array_equal(numbers[codes], numbers)
     assert numbers[0 if square else 127] == 0 and numbers.max() == 1
     assert len(np.unique(numbers)) >= 255 and np.all(np.diff(numbers) >= 0)
+
+
+@BOTH
+@pytest.mark.parametrize("name", CODEBOOKS)
+def test_codes_stand_for_the_numbers_of_the_book(name, square):
+    """Bit for bit in the dynamic map; XLA may divide by a constant as it likes."""
+    codes, numbers = jnp.arange(256, dtype=jnp.uint8), codebook(name, square)
+    decoded = np.asarray(jax.jit(decode, static_argnums=(1, 2, 3))(codes, name, square, "float32"))
+    exact = name == "8bit" or (square and name == "8bit-linear")
+    np.testing.assert_allclose(decoded, numbers, rtol=0 if exact else 2**-23, strict=True)
+    assert decoded[-1] == 1 and decoded[0 if square else 127] == 0
 
 
 @BOTH

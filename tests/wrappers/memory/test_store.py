@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from gdjax.core.lowbit import quantized
 from gdjax.core.lowbit.codebooks import CODEBOOKS
 from gdjax.core.lowbit.quantized import FORMATS, Quantized
 from gdjax.core.rule.roles import map_fields
@@ -216,6 +217,41 @@ def test_squares_are_real_and_never_negative(make):
 
     map_fields(field, after)
     assert seen
+
+
+@pytest.mark.parametrize(
+    "make, barriers",
+    [
+        (gd.adamw, 3),  # gradient, codes of two moments; scales are few
+        (gd.lion, 2),
+        (lambda rate: gd.chain(gd.clip_by_global_norm(1.0), gd.adamw(rate)), 3),
+    ],
+    ids=("adamw", "lion", "clip"),
+)
+def test_scales_are_of_twins_on_a_gpu(make, barriers, monkeypatch):
+    """One kernel that reduces, and one for all else, which keep no moment between them."""
+    tx, params = gd.store(make(1e-3), "8bit"), normal((64, 128))
+    state, grads = tx.init(params), normal((64, 128), 1)
+    _, on_cpu = jax.jit(tx.step)(grads, state, params)
+    program = jax.make_jaxpr(tx.step)(grads, state, params)
+    apart = [e.invars[0].aval for e in program.eqns if e.primitive.name == "optimization_barrier"]
+    large = sorted((str(x.dtype), x.shape) for x in apart if x.ndim)
+    assert len([shape for _, shape in large if shape != (2,)]) == barriers, large
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *, default, cuda, **_: cuda())
+    _, on_gpu = jax.jit(gd.store(make(1e-3), "8bit").step)(grads, state, params)
+    chex.assert_trees_all_equal(on_gpu, on_cpu)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
+@pytest.mark.parametrize("axes", [(1,), (1, 2)], ids=str)
+def test_the_largest_by_one_reduction_is_that_by_two(axes, bad):
+    x = normal((4, 6, 8)).at[2].set(0).at[3, 0, :2].set(jnp.asarray([9.0, -9.0]))
+    broken = x.at[1, 2, 3].set(bad)
+    one, two = quantized._largest(broken, axes), quantized._high_or_low(broken, axes)
+    finite = lambda top: np.where(np.isfinite(top), top, np.nan)
+    np.testing.assert_array_equal(finite(one), finite(two))
+    slope = lambda largest: jax.grad(lambda y: jnp.sum(largest(y, axes)))(x)
+    np.testing.assert_array_equal(slope(quantized._largest), slope(quantized._high_or_low))
 
 
 @pytest.mark.slow
