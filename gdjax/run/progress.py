@@ -8,8 +8,6 @@ import jax
 
 from gdjax.core.rule import errors
 
-__all__ = ["Bar", "add_cpu", "need_cpu", "progress_bar"]
-
 
 def add_cpu() -> None:
     """Adds the CPU to the platforms that JAX_PLATFORMS names; before JAX looks for its devices."""
