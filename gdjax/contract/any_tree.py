@@ -171,9 +171,11 @@ def is_placed_like_parameters(subject: Subject) -> None:
     params = jax.device_put({k: jnp.ones(shape) for k, shape in shapes.items()}, places)
     state = subject.tx.init(params)
     grads = jax.device_put(example_grads(params), places)
-    _, after = jax.jit(subject.update)(grads, state, params)
+    made, (_, after) = jax.jit(lambda *given: (subject.tx.init(given[2]), subject.update(*given)))(
+        grads, state, params
+    )
     expected = {shapes[name]: place for name, place in places.items()}
-    for where in (state, after):
+    for where in (state, made, after):
         for path, leaf in jax.tree.leaves_with_path(where):
             if place := expected.get(leaf.shape):
                 place = place.with_memory_kind(leaf.sharding.memory_kind)  # any, see `offload`

@@ -192,7 +192,7 @@ def _check(where: str, measure: Any) -> None:
 def _blank(measure: Callable[[Any], Any], params: Any) -> Any:
     """Zeros like what is measured of updates, which may be wider than the parameters."""
     wide = lambda x: numerics.wide(x) if tree.differentiable(x) else x
-    zeros = lambda x: jnp.zeros_like(x, dtype=jnp.asarray(x).dtype)  # placed like the parameters
+    zeros = lambda x: tree.filled_like(jnp.asarray(x), 0)
     return jax.tree.map(zeros, measure(jax.tree.map(wide, params)))
 
 

@@ -194,7 +194,7 @@ def moment_like(params: Any, dtype: Any = None) -> Any:
         to = numerics.wide_dtype(p.dtype) if dtype is None else jnp.dtype(dtype)
         if jnp.issubdtype(p.dtype, jnp.complexfloating):
             to = np.promote_types(numerics.wide_dtype(to), np.complex64)
-        return jnp.zeros_like(p, dtype=to)
+        return filled_like(p, 0, to)
 
     return jax.tree.map(zeros, params)
 
@@ -206,9 +206,23 @@ def square_like(params: Any, fill: Any = 0.0) -> Any:
         if not differentiable(p):
             return None
         p = p if hasattr(p, "dtype") else jnp.asarray(p)
-        return jnp.full_like(p, fill, dtype=numerics.wide_dtype(jnp.finfo(p.dtype).dtype))
+        return filled_like(p, fill, numerics.wide_dtype(jnp.finfo(p.dtype).dtype))
 
     return jax.tree.map(full, params)
+
+
+def filled_like(p: Any, fill: Any, dtype: Any = None) -> jax.Array:
+    """A number in the shape of an array and placed as it is, under `jit` on Auto axes too.
+
+    There the compiler places what is made of an array as that is, and a constant on one device. It
+    knows what is selected here, and reads nothing of p.
+    """
+    dtype = p.dtype if dtype is None else jnp.dtype(dtype)
+    if not isinstance(p, jax.core.Tracer):
+        return jnp.full_like(p, fill, dtype=dtype)
+    real = not jnp.issubdtype(dtype, jnp.complexfloating)
+    p = jnp.real(p) if real and jnp.iscomplexobj(p) else p
+    return jnp.where(False, p.astype(dtype), jnp.asarray(fill, dtype))
 
 
 def scalar_like(params: Any, fill: float = 0.0) -> jax.Array:

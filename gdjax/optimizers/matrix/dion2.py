@@ -97,8 +97,9 @@ def scale_by_dion2(
         return u.T, m.T
 
     def init(params):
+        zeros = lambda p: tree.filled_like(p, 0)
         return ScaleByDion2State(
-            matrices.per_matrix(jnp.zeros_like, params, axes=matrix_axes, where=where)
+            matrices.per_matrix(zeros, params, axes=matrix_axes, where=where)
         )
 
     def update(updates, state, params=None, **extra):

@@ -132,7 +132,7 @@ def scale_by_soap(
         return both
 
     def init(params):
-        mean_square = lambda p: jnp.zeros_like(p, dtype=jnp.finfo(p.dtype).dtype)
+        mean_square = lambda p: tree.filled_like(p, 0, jnp.finfo(p.dtype).dtype)
         nu = matrices.per_matrix(mean_square, params, **about)
         none = lambda n, dtype: jnp.zeros((n, n), dtype)
         statistics = matrices.per_matrix(squares(none), params, **about)

@@ -78,7 +78,7 @@ def compensated(inner: Any):
     """
 
     def init(params):
-        own = lambda p: jnp.zeros_like(p, jnp.bfloat16) if is_narrow(p) else None
+        own = lambda p: tree.filled_like(p, 0, jnp.bfloat16) if is_narrow(p) else None
         lost = jax.tree.map(own, trained(inner, params))
         return CompensatedState(lost, inner.init(_weights(_sum, lost, params)))
 
@@ -139,7 +139,7 @@ def with_split_weights(inner: Any, key: Any = None):
         judge_key("with_split_weights", key)
 
     def init(params):
-        own = lambda p: jnp.zeros_like(p, jnp.int8) if is_narrow(p) else None
+        own = lambda p: tree.filled_like(p, 0, jnp.int8) if is_narrow(p) else None
         lost = jax.tree.map(own, trained(inner, params))
         data = None if key is None else key_data(key)
         return SplitWeightsState(
