@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-# What costs less to form again than to keep: arithmetic on entries, and what moves none of them.
+# What costs less to form again than to keep: arithmetic on entries, and what puts none elsewhere.
 _ARITHMETIC = frozenset(
     """abs add and bitcast_convert_type broadcast_in_dim cbrt clamp clz convert_element_type copy
     div eq exp exp2 expand_dims expm1 floor ceil ge gt integer_pow iota is_finite le log log1p
     logistic lt max min mul ne neg not optimization_barrier or pow reshape round rsqrt select_n
-    shift_left shift_right_arithmetic shift_right_logical sign sqrt square squeeze stop_gradient
-    sub tanh xor""".split()
+    shift_left shift_right_arithmetic shift_right_logical sign slice sqrt square squeeze
+    stop_gradient sub tanh xor""".split()
 )
 _LARGE = 1024  # numbers: smaller arrays are kept
 
