@@ -96,7 +96,8 @@ class Quantized:
             if (got.shape, got.dtype) != (want.shape, want.dtype):
                 must = f"{name} must be {want.dtype} {want.shape}"
                 errors.fail("Quantized", must, f"{got.dtype} {got.shape}")
-        return cls(*parts, *[None] * (2 - len(parts)), kind)
+        codes, scale = (*parts, None) if len(parts) == 1 else parts
+        return cls(codes, scale, kind)
 
     @property
     def form(self) -> dict[str, Any]:
