@@ -56,21 +56,28 @@ def llama(dtype: Any = jnp.bfloat16, *, layers: int = 24, width: int = 2048) -> 
     return _arrays(shapes, dtype)
 
 
-def resnet50(dtype: Any = jnp.float32) -> Any:
-    """ResNet-50's convolutions, norms and head: 25,557,032 numbers in 161 arrays."""
+def resnet50(dtype: Any = jnp.float32, *, width: int = 64) -> Any:
+    """ResNet-50's convolutions, norms and head: 25,557,032 numbers in 161 arrays.
+
+    >>> import jax, math
+    >>> sizes = [math.prod(x.shape) for x in jax.tree.leaves(resnet50(width=32))]
+    >>> len(sizes), sum(sizes)
+    (161, 6917640)
+    """
     conv = lambda k, m, n: {"kernel": (k, k, m, n), "scale": (n,), "bias": (n,)}
     shapes: dict[str, Any] = {
-        "stem": conv(7, 3, 64),
-        "head": {"kernel": (2048, 1000), "bias": (1000,)},
+        "stem": conv(7, 3, width),
+        "head": {"kernel": (32 * width, 1000), "bias": (1000,)},
     }
-    came = 64
-    for stage, (blocks, width) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512))):
+    came = width
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        inner = width << stage
         for block in range(blocks):
-            held = {"one": conv(1, came, width), "two": conv(3, width, width)}
-            held["three"] = conv(1, width, 4 * width)
+            held = {"one": conv(1, came, inner), "two": conv(3, inner, inner)}
+            held["three"] = conv(1, inner, 4 * inner)
             if block == 0:
-                held["shortcut"] = conv(1, came, 4 * width)
-            shapes[f"stage{stage}_{block}"], came = held, 4 * width
+                held["shortcut"] = conv(1, came, 4 * inner)
+            shapes[f"stage{stage}_{block}"], came = held, 4 * inner
     return _arrays(shapes, dtype)
 
 
