@@ -31,7 +31,7 @@ def always_run(program):
 CALLS = "syevd|geqrf|gesdd|trsm"  # of LAPACK and BLAS, in programs for a CPU
 EVERY_FEW_STEPS = {
     "soap": gd.scale_by_soap(every=10),
-    "shampoo": gd.scale_by_shampoo(every=10),
+    "shampoo": gd.scale_by_shampoo(eps=1e-2, every=10),
     "kl_shampoo": gd.scale_by_kl_shampoo(every=10),
     "kron": gd.scale_by_kron(preconditioner_update_probability=0.1),
     "galore": gd.scale_by_galore(rank=2, every=10),
