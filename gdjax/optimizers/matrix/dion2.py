@@ -13,7 +13,7 @@ from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices, polar
 from gdjax.core.matrix.polar_coefficients import polar_steps
-from gdjax.core.rule import errors
+from gdjax.core.rule import errors, tree
 from gdjax.core.rule.roles import MatrixMean
 from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
 from gdjax.optimizers.matrix.muon import scale_by_shape
