@@ -98,9 +98,7 @@ def scale_by_dion2(
 
     def init(params):
         zeros = lambda p: tree.filled_like(p, 0)
-        return ScaleByDion2State(
-            matrices.per_matrix(zeros, params, axes=matrix_axes, where=where)
-        )
+        return ScaleByDion2State(matrices.per_matrix(zeros, params, axes=matrix_axes, where=where))
 
     def update(updates, state, params=None, **extra):
         trees = (updates, state.mu)
