@@ -20,6 +20,7 @@ def orthogonalize(
     eps: NonNegative = 1e-8,
     *,
     gram: bool = False,
+    dtype: Any = None,
     matrix_axes: Any = None,
 ):
     """Puts the nearest orthogonal matrix in the place of each: about U·Vᵀ of G = U·S·Vᵀ.
@@ -44,19 +45,24 @@ def orthogonalize(
         gram: Whether to form the polynomials of XXᵀ alone, for matrices at least twice as long as
             wide. That is about half the work for four times as long; singular values below about
             10⁻³ of the largest come out less exactly.
+        dtype: Dtype of X and of its products, as `jnp.bfloat16`: twice as fast on a GPU, singular
+            values within about 1 % where they are not small. Norms and the sums of products are
+            float32, and so is u. None for that of the gradient, float32 or wider.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: No such backend; an array of more than two axes without axes.
+        ValueError: No such backend; an array of more than two axes without axes; a dtype with an
+            exact backend, or a real one for complex matrices.
+        TypeError: The dtype is not one of floating-point numbers.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/; Amsel et al., The Polar Express, 2025,
         https://arxiv.org/abs/2505.16932
     """
-    how = polar_steps("orthogonalize", "backend", backend, steps)
+    how = polar_steps("orthogonalize", "backend", backend, steps, dtype)
 
     def leaf(g):
-        return polar.polar_factor(g, how, eps, gram=gram)
+        return polar.polar_factor(g, how, eps, gram=gram, dtype=dtype)
 
     def update(updates, state, params=None, **extra):
         return matrices.map(leaf, updates, axes=matrix_axes, where="orthogonalize"), state

@@ -146,8 +146,8 @@ def _each(one: Callable[..., Any], count: int) -> Callable[..., Any]:
     def every(*stacks: Any) -> Any:
         if len(stacks[0]) == 1:
             return single(*stacks)
-        if jax.default_backend() == "cpu":
-            return jax.lax.map(lambda row: one(*row), stacks)
-        return jax.vmap(one)(*stacks)
+        traced = jax.jit(one)  # once for both
+        loop = lambda *stacks: jax.lax.map(lambda row: traced(*row), stacks)
+        return jax.lax.platform_dependent(*stacks, cpu=loop, default=jax.vmap(traced))
 
     return every

@@ -9,25 +9,40 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.rule import numerics
+from gdjax.core.rule import errors, numerics
 
 
 def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
     """Applies odd polynomials a·σ + b·σ³ + c·σ⁵ to the singular values, one after another.
 
+        x ← (a·I + b·R + c·R²)·x,    R = x·xᴴ
+
     Args:
-        x: [..., m, n], best with m ≤ n; singular values at most about 1.
+        x: [..., m, n], best with m ≤ n; singular values at most about 1. Products are in its dtype.
         coefficients: A triple (a, b, c) for each step.
     """
 
-    def step(x: jax.Array, triple: jax.Array) -> tuple[jax.Array, None]:
-        a, b, c = triple
-        gram = x @ x.mT.conj()
-        return a * x + (b * gram + c * gram @ gram) @ x, None
+    def step(x: jax.Array, triple: Any) -> tuple[jax.Array, None]:
+        return _polynomial(x @ x.mT.conj(), triple) @ x, None
 
-    # Rolled on CPU, where it compiles in less time and is as fast; elsewhere a loop costs.
-    unroll = 1 if jax.default_backend() == "cpu" else len(coefficients)
-    return jax.lax.scan(step, x, jnp.asarray(coefficients, x.dtype), unroll=unroll)[0]
+    def unrolled(x: jax.Array) -> jax.Array:
+        for triple in coefficients:
+            x, _ = step(x, triple)
+        return x
+
+    # A loop costs time, but on CPU, where it is as fast and compiles in less.
+    triples = jnp.asarray(coefficients, jnp.finfo(numerics.wide_dtype(x.dtype)).dtype)
+    rolled = lambda x: jax.lax.scan(step, x, triples)[0]
+    return jax.lax.platform_dependent(x, cpu=rolled, default=unrolled)
+
+
+def _polynomial(gram: jax.Array, triple: Any, precision: Any = None) -> jax.Array:
+    """a·I + b·R + c·R², added up in float32 or wider, in the dtype of R."""
+    a, b, c = triple
+    square = jnp.matmul(gram, gram, precision=precision)
+    r, square = numerics.wide(gram), numerics.wide(square)
+    one = jnp.broadcast_to(jnp.eye(r.shape[-1], dtype=r.dtype), r.shape)
+    return (a * one + b * r + c * square).astype(gram.dtype)
 
 
 def _by_frobenius(x: jax.Array) -> jax.Array:
@@ -59,7 +74,12 @@ SCALINGS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def polar_factor(
-    x: jax.Array, how: Any, eps: float = 0.0, scaling: str = "frobenius", gram: bool = False
+    x: jax.Array,
+    how: Any,
+    eps: float = 0.0,
+    scaling: str = "frobenius",
+    gram: bool = False,
+    dtype: Any = None,
 ) -> jax.Array:
     """U·Vᵀ of x = U·S·Vᵀ, the nearest matrix with orthonormal rows or columns; 0 of 0.
 
@@ -69,34 +89,46 @@ def polar_factor(
         eps: Added to the Frobenius norm that x is first divided by; not for exact ones.
         scaling: One of `SCALINGS`; all but the first take a product of matrices more.
         gram: Whether the polynomials are formed of x·xᵀ alone where that is less work.
+        dtype: What x is held in and multiplied in while polynomials are applied; None for its own.
+
+    Raises:
+        ValueError: x is complex and the dtype is not.
     """
     m, n = x.shape[-2:]
     if m > n:
-        return polar_factor(x.mT.conj(), how, eps, scaling, gram).mT.conj()
+        return polar_factor(x.mT.conj(), how, eps, scaling, gram, dtype).mT.conj()
+    if dtype is not None and jnp.iscomplexobj(x) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        must = f"dtype must be None or complex for a matrix of {x.dtype}"
+        errors.fail("polar_factor", must, jnp.dtype(dtype).name)
     size = numerics.norm(x, (-2, -1), keepdims=True)
     if isinstance(how, str):  # of a matrix of norm 1, which cannot overflow
         return _exact(numerics.safe_divide(x, size.astype(x.dtype)), how)
     x = numerics.safe_divide(x, (size + eps).astype(x.dtype))
     run = gram_newton_schulz if gram and n >= 2 * m else newton_schulz
-    return run(SCALINGS[scaling](x), how)
+    scaled = SCALINGS[scaling](x)
+    return run(scaled if dtype is None else scaled.astype(dtype), how).astype(x.dtype)
 
 
 def gram_newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
-    """`newton_schulz` with steps on the small matrix R = x·xᵀ: x ← q(R)·x, R ← p(R)²·R.
+    """`newton_schulz` with steps on the small matrix R = x·xᴴ: x ← p(R)·x, R ← p(R)·R·p(R).
 
-    Three steps go together and then R is formed anew: its rounding errors grow as x does.
+    Three steps go together and then R is formed anew: its rounding errors grow as x does. In 16
+    bits they would grow without bound, so R is float32 or wider whatever x is, and its products
+    are those of TF32 at least, unless JAX is configured to a precision.
     """
+    wide = numerics.wide_dtype(x.dtype)
+    precision = jax.config.jax_default_matmul_precision or "high"
+    times = functools.partial(jnp.matmul, precision=precision)
     for start in range(0, len(coefficients), 3):
         steps = coefficients[start : start + 3]
-        gram = x @ x.mT.conj()
-        product = jnp.eye(gram.shape[-1], dtype=gram.dtype)
-        for k, (a, b, c) in enumerate(steps):
-            p = b * gram + c * gram @ gram  # and a on the diagonal
-            product = a * product + (p @ product if k else p)
-            if k + 1 < len(steps):
-                half = a * gram + p @ gram
-                gram = a * half + half @ p
-        x = product @ x
+        gram = jnp.matmul(x, x.mT.conj(), preferred_element_type=wide)
+        product = _polynomial(gram, steps[0], precision)
+        p = product
+        for triple in steps[1:]:
+            gram = times(times(p, gram), p)
+            p = _polynomial(gram, triple, precision)
+            product = times(p, product)
+        x = product.astype(x.dtype) @ x
     return x
 
 

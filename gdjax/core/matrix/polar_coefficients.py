@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.rule import errors
@@ -56,7 +57,7 @@ def polynomials(name: str, steps: int) -> tuple[Triple, ...]:
     errors.fail("polynomials", "the name must be one of the polynomials", name, instead=hint)
 
 
-def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
+def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None) -> Any:
     """What `linalg.polar_factor` takes: the name of an exact way, or triples.
 
     Args:
@@ -64,15 +65,28 @@ def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
         name: Its argument.
         given: A triple for all steps, a triple for each, or a name.
         steps: How many, if the triples do not say it.
+        dtype: In which products are to be formed, or None.
+
+    Raises:
+        TypeError: The dtype is not one of floating-point numbers.
+        ValueError: There is no such way; an exact one with a dtype.
     """
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
+        must = "dtype must be one of floating-point numbers"
+        errors.fail(where, must, dtype, kind=TypeError)
     given = given.tolist() if hasattr(given, "tolist") else given
     if isinstance(given, str):
         if given in EXACT:
+            if dtype is not None:
+                must = f"dtype must be None with the exact {name} {given!r}"
+                errors.fail(where, must, jnp.dtype(dtype).name, instead="It is for polynomials.")
             return given
         if given not in POLYNOMIALS:
             must = f"{name} must be numbers or one of {', '.join(POLYNOMIALS + EXACT)}"
             errors.fail(where, must, given)
-        given = polynomials(given, steps)
+        narrow = dtype is not None and jnp.finfo(dtype).bits < 32
+        safe = given == "polar_express" and narrow
+        given = polar_express(steps, safety=1.01) if safe else polynomials(given, steps)
     if not given or steps < 1:
         errors.fail(where, "there must be a step of the iteration", f"{steps} steps of {given}")
     triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
@@ -83,7 +97,7 @@ def polar_steps(where: str, name: str, given: Any, steps: int) -> Any:
 
 @functools.cache
 def polar_express(
-    steps: int, lower: float = 1e-3, cushion: float = 0.02407327424182761
+    steps: int, lower: float = 1e-3, cushion: float = 0.02407327424182761, safety: float = 1.0
 ) -> tuple[Triple, ...]:
     """Polynomials whose composition differs little from 1 on [lower, 1]; made in float64.
 
@@ -99,6 +113,8 @@ def polar_express(
         steps: How many.
         lower: The least singular value, of the largest, in (0, 1).
         cushion: In [0, 1).
+        safety: At least 1: all but the last are for singular values up to as much. In 16 bits
+            rounding carries some above 1, where the polynomials grow without bound; 1.01 suffices.
 
     Reference: Amsel, Persson, Musco and Gower, The Polar Express: optimal matrix sign methods and
         their application to the Muon algorithm, 2025, https://arxiv.org/abs/2505.16932
@@ -112,7 +128,9 @@ def polar_express(
         best *= 2 / ends.sum()  # with a cushion the middle is not at 1
         found.append(tuple(map(float, best)))
         low, high = apply([best], np.array([low, high]))
-    return tuple(found)
+    powers = (safety, safety**3, safety**5)
+    safe = [tuple(a / s for a, s in zip(triple, powers)) for triple in found[:-1]]
+    return (*safe, *found[-1:])
 
 
 def _best(low: float, high: float) -> Triple:

@@ -37,6 +37,7 @@ def scale_by_dion2(
     *,
     backend: Any = "standard",
     steps: int = 5,
+    dtype: Any = None,
     matrix_axes: Any = None,
 ):
     """Orthogonalises those rows of a momentum that are largest, and takes them off it.
@@ -67,6 +68,7 @@ def scale_by_dion2(
         eps: In the units of the gradient.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
@@ -80,13 +82,14 @@ def scale_by_dion2(
     where = "scale_by_dion2"
     if not 0 < fraction <= 1:
         errors.fail(where, "fraction must lie in (0, 1]", fraction)
-    how = polar_steps(where, "backend", backend, steps)
+    how = polar_steps(where, "backend", backend, steps, dtype)
 
     def by_rows(m):
         count = math.ceil(fraction * m.shape[0])
         _, chosen = jax.lax.top_k(jnp.sum(jnp.abs(m), 1), count)
         part = m[chosen]
-        u = jnp.zeros_like(m).at[chosen].set(polar.polar_factor(part, how, eps))
+        u = polar.polar_factor(part, how, eps, dtype=dtype)
+        u = jnp.zeros_like(m).at[chosen].set(u)
         return u, m.at[chosen].set(b1 * part)
 
     def leaf(g, m):
@@ -119,6 +122,7 @@ def dion2(
     *,
     backend: Any = "standard",
     steps: int = 5,
+    dtype: Any = None,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_weight_decay: WeightDecay = 0.0,
@@ -147,6 +151,7 @@ def dion2(
         mask: Which parameters decay; see `add_decayed_weights`.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: Decay of the other weights.
@@ -160,8 +165,9 @@ def dion2(
     Reference: Ahn, Amsel and Langford, Dion2: a simple method to shrink matrix in Muon, 2025,
         https://arxiv.org/abs/2512.16928
     """
+    how = {"backend": backend, "steps": steps, "dtype": dtype}
     hidden = chain(
-        scale_by_dion2(fraction, b1, eps, backend=backend, steps=steps, matrix_axes=matrix_axes),
+        scale_by_dion2(fraction, b1, eps, **how, matrix_axes=matrix_axes),
         scale_by_shape(matrix_axes, shape_factor="spectral"),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),

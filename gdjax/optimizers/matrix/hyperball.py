@@ -75,6 +75,7 @@ def muon_hyperball(
     mu_dtype: Any = None,
     *,
     nesterov: bool = True,
+    dtype: Any = None,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_weight_decay: WeightDecay = 0.0,
@@ -102,6 +103,7 @@ def muon_hyperball(
         eps: In the units of the gradient; AdamW's too.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         nesterov: Looks one step of momentum ahead.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: Decay of the other weights.
@@ -122,6 +124,7 @@ def muon_hyperball(
         eps,
         mu_dtype,
         nesterov=nesterov,
+        dtype=dtype,
         matrix_axes=matrix_axes,
     )
     hidden = chain(direction, hyperball(learning_rate, matrix_axes=matrix_axes))

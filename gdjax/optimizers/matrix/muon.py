@@ -41,6 +41,7 @@ def scale_by_muon(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: str = "frobenius",
+    dtype: Any = None,
     matrix_axes: Any = None,
 ):
     """Puts an orthogonal matrix in the place of each: nearly U·Vᵀ of its mean, U·S·Vᵀ.
@@ -65,23 +66,24 @@ def scale_by_muon(
         adaptive: Scales u by the nuclear norm of m̂, so that it is as long as gradients are.
         preconditioning: How X₀ is scaled: by its "frobenius", "spectral" or "schatten" (4) norm,
             or its rows by "aol".
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
         ValueError: No such coefficients or preconditioning; an array of more than two axes
-            without `matrix_axes`.
+            without `matrix_axes`; a dtype with exact ones, or a real one for complex matrices.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
     """
-    how = polar_steps("scale_by_muon", "backend", backend, steps)
+    how = polar_steps("scale_by_muon", "backend", backend, steps, dtype)
     if preconditioning not in polar.SCALINGS:
         must = f"preconditioning must be one of {', '.join(polar.SCALINGS)}"
         errors.fail("scale_by_muon", must, preconditioning)
 
     def orthogonal(m):
-        u = polar.polar_factor(m, how, eps, preconditioning)
+        u = polar.polar_factor(m, how, eps, preconditioning, dtype=dtype)
         return u * jnp.sum(jnp.real(jnp.conj(m) * u)).astype(u.dtype) if adaptive else u
 
     def init(params):
@@ -165,6 +167,7 @@ def muon(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: str = "frobenius",
+    dtype: Any = None,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_eps_root: NonNegative = 0.0,
@@ -199,6 +202,7 @@ def muon(
         nesterov: Looks one step of momentum ahead.
         adaptive: Scales the step by the nuclear norm of the mean gradient.
         preconditioning: See `scale_by_muon`.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_eps_root: Added under AdamW's root.
@@ -224,6 +228,7 @@ def muon(
             nesterov=nesterov,
             adaptive=adaptive,
             preconditioning=preconditioning,
+            dtype=dtype,
             matrix_axes=matrix_axes,
         ),
         scale_by_shape(matrix_axes, consistent_rms),

@@ -136,6 +136,7 @@ def muon_clip(
     *,
     backend: Any = "standard",
     steps: int = 5,
+    dtype: Any = None,
     consistent_rms: NonNegative = 0.2,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
@@ -174,6 +175,7 @@ def muon_clip(
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
@@ -199,6 +201,7 @@ def muon_clip(
         mask,
         mu_dtype,
         nesterov=False,
+        dtype=dtype,
         adam_b1=adam_b1,
         adam_b2=adam_b2,
         adam_weight_decay=adam_weight_decay,

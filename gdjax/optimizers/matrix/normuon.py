@@ -99,6 +99,7 @@ def normuon(
     *,
     backend: Any = "standard",
     steps: int = 5,
+    dtype: Any = None,
     rms: NonNegative | None = 0.2,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
@@ -130,6 +131,7 @@ def normuon(
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         rms: r; None keeps the length of O. See `scale_by_neurons`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
@@ -146,7 +148,7 @@ def normuon(
     """
     hidden = chain(
         momentum.ema(b1, mu_dtype=mu_dtype),
-        orthogonalize(backend, steps, eps, matrix_axes=matrix_axes),
+        orthogonalize(backend, steps, eps, dtype=dtype, matrix_axes=matrix_axes),
         scale_by_neurons(b2, eps, rms, matrix_axes=matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),

@@ -29,11 +29,12 @@ NORMS = ("spectral", "sign", "rows", "columns", "rms")
 EMBEDDINGS = r"(?i).*embed.*|emb|wte|wpe|vocab.*"
 
 
-def _rule(norm: str, how: Any, eps: Any) -> Any:
+def _rule(norm: str, how: Any, eps: Any, dtype: Any) -> Any:
     """The oracle for a stack [..., in, out]."""
     side = lambda x, axis: max(x.shape[axis], 1) ** 0.5
+    orthogonal = lambda x: polar.polar_factor(x, how, eps, dtype=dtype)
     return {
-        "spectral": lambda x: side(x, -1) / side(x, -2) * polar.polar_factor(x, how, eps),
+        "spectral": lambda x: side(x, -1) / side(x, -2) * orthogonal(x),
         "sign": lambda x: safe_divide(x, jnp.abs(x).astype(x.dtype)) / side(x, -2) ** 2,
         "rows": lambda x: side(x, -1) * unit(x, length(x, -1)),
         "columns": lambda x: unit(x, length(x, -2)) / side(x, -2),
@@ -48,6 +49,7 @@ def scale_by_lmo(
     steps: int = 5,
     eps: NonNegative = 1e-8,
     *,
+    dtype: Any = None,
     matrix_axes: Any = None,
 ):
     """Puts in the place of each matrix [in, out] what changes the loss most, of all as long as 1.
@@ -70,6 +72,7 @@ def scale_by_lmo(
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the updates; for "spectral".
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
@@ -82,7 +85,7 @@ def scale_by_lmo(
     where = "scale_by_lmo"
     if norm not in NORMS:
         errors.fail(where, f"norm must be one of {', '.join(NORMS)}", norm)
-    leaf = _rule(norm, polar_steps(where, "backend", backend, steps), eps)
+    leaf = _rule(norm, polar_steps(where, "backend", backend, steps, dtype), eps, dtype)
 
     def update(updates, state, params=None, **extra):
         evolve = matrices.evolve if norm == "spectral" else in_place
@@ -103,6 +106,7 @@ def scion(
     backend: Any = "standard",
     steps: int = 5,
     eps: NonNegative = 1e-8,
+    dtype: Any = None,
     matrix_axes: Any = None,
 ):
     """Moves each layer a part of the way to the farthest point of a ball, which it never leaves.
@@ -134,6 +138,7 @@ def scion(
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -143,7 +148,7 @@ def scion(
         https://arxiv.org/abs/2502.07529
     """
     mean = momentum.ema(decay, False, mu_dtype)
-    oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), matrix_axes)
+    oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), dtype, matrix_axes)
     return chain(mean, oracles, add_decayed_weights(1.0), scale_by_learning_rate(learning_rate))
 
 
@@ -159,6 +164,7 @@ def unconstrained_scion(
     backend: Any = "standard",
     steps: int = 5,
     eps: NonNegative = 1e-8,
+    dtype: Any = None,
     matrix_axes: Any = None,
 ):
     """Moves each layer as far as is safe in a norm that fits it: Scion without a ball to stay in.
@@ -183,6 +189,7 @@ def unconstrained_scion(
         backend: How matrices become orthogonal, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -192,18 +199,20 @@ def unconstrained_scion(
         https://arxiv.org/abs/2502.07529
     """
     mean = momentum.ema(decay, False, mu_dtype)
-    oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), matrix_axes)
+    oracles = _oracles(radius, head_radius, norms, (backend, steps, eps), dtype, matrix_axes)
     return chain(mean, oracles, scale_by_learning_rate(learning_rate))
 
 
-def _oracles(radius: Any, head_radius: Any, norms: Any, how: tuple, matrix_axes: Any) -> Any:
+def _oracles(
+    radius: Any, head_radius: Any, norms: Any, how: tuple, dtype: Any, matrix_axes: Any
+) -> Any:
     """For each parameter the oracle of its norm."""
 
     def chosen(params):
         return _by_name(params, matrix_axes) if norms is None else label(params, norms, "scion")
 
     radii = {norm: head_radius if norm in ("sign", "columns") else radius for norm in NORMS}
-    lmo = lambda norm: scale_by_lmo(norm, *how, matrix_axes=matrix_axes)
+    lmo = lambda norm: scale_by_lmo(norm, *how, dtype=dtype, matrix_axes=matrix_axes)
     parts: dict[str, Any] = {norm: chain(lmo(norm), scale(rho)) for norm, rho in radii.items()}
     return partition(chosen, **parts)
 

@@ -33,6 +33,7 @@ def soap_muon(
     backend: Any = "standard",
     steps: int = 5,
     gram: bool = False,
+    dtype: Any = None,
     skip_first: bool = True,
     consistent_rms: NonNegative | None = None,
     shape_factor: str = "wide",
@@ -72,6 +73,7 @@ def soap_muon(
         backend: How U·Vᵀ is formed; see `orthogonalize`.
         steps: Of its iteration.
         gram: Whether it forms polynomials of N·Nᵀ alone.
+        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         skip_first: Whether the first step moves no matrix; see `scale_by_soap`.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
         shape_factor: What else it is scaled by, "wide" or "spectral".
@@ -102,7 +104,7 @@ def soap_muon(
             skip_first=skip_first,
             matrix_axes=matrix_axes,
         ),
-        orthogonalize(backend, steps, gram=gram, matrix_axes=matrix_axes),
+        orthogonalize(backend, steps, gram=gram, dtype=dtype, matrix_axes=matrix_axes),
         scale_by_shape(matrix_axes, consistent_rms, shape_factor=shape_factor),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
