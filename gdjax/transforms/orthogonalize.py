@@ -45,9 +45,9 @@ def orthogonalize(
         gram: Whether to form the polynomials of XXᵀ alone, for matrices at least twice as long as
             wide. That is about half the work for four times as long; singular values below about
             10⁻³ of the largest come out less exactly.
-        dtype: Dtype of X and of its products, as `jnp.bfloat16`: twice as fast on a GPU, singular
-            values within about 1 % where they are not small. Norms and the sums of products are
-            float32, and so is u. None for that of the gradient, float32 or wider.
+        dtype: Dtype of X and of its products, as `jnp.bfloat16`; norms, sums and u stay float32.
+            The polynomials of "polar_express" are then for singular values up to 1.01, not 1.
+            None for the dtype of the gradient, float32 or wider. Not for exact backends.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
