@@ -21,7 +21,6 @@ ROWS = [
     Row(gd.orthogonalize("svd"), label="orthogonalize-svd"),
     Row(gd.orthogonalize("qdwh"), label="orthogonalize-qdwh"),
     Row(gd.orthogonalize("polar_express", 6, gram=True), label="orthogonalize-gram"),
-    Row(gd.orthogonalize(dtype=jnp.bfloat16), label="orthogonalize-bfloat16"),
 ]
 
 
