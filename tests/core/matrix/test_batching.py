@@ -24,9 +24,15 @@ IN_BATCHES = [
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """What other platforms than a CPU run, run here."""
+    """What other platforms than a CPU run, run here; what was traced before is forgotten."""
     chosen = lambda *args, default, **others: default(*args)
-    return lambda: monkeypatch.setattr(jax.lax, "platform_dependent", chosen)
+
+    def choose():
+        monkeypatch.setattr(jax.lax, "platform_dependent", chosen)
+        jax.clear_caches()
+
+    yield choose
+    jax.clear_caches()
 
 
 @pytest.mark.parametrize("tx", IN_BATCHES, ids=lambda tx: tx.name)

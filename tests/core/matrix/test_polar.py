@@ -28,8 +28,8 @@ def test_the_gram_form_is_the_same(name, steps, shape):
     np.testing.assert_allclose(gram, polar.polar_factor(x, how), atol=1e-4)
 
 
-# Relative distance to float64's result, as measured on gaussian matrices [64, 160] of seeds 0 to 4,
-# and 1.5 times that.
+# Relative distance to float64's result. The greatest of gaussian matrices [64, 160] of seeds 0 to 4
+# was 0.026, 0.0076 and 0.0063.
 NEAR = {("standard", 5): 3.3e-2, ("polar_express", 8): 1.1e-2, ("deepseek", 10): 1e-2}
 
 
