@@ -8,6 +8,8 @@ import jax
 
 from gdjax.core.rule import errors
 
+__all__: list[str] = []  # of `minimize` and the lab
+
 
 def add_cpu() -> None:
     """Adds the CPU to the platforms that JAX_PLATFORMS names; before JAX looks for its devices."""
