@@ -1,0 +1,114 @@
+"""What was compiled once for chips that are not here, too long for CI; the tables of docs/chips.md:
+
+    python -m tests.programs.by_hand colab found.jsonl    # with jax[tpu]==0.7.2, numpy<2.3
+    python -m tests.programs.by_hand pods found.jsonl     # with jax[tpu]==0.10.2
+    python -m tests.programs.by_hand table found.jsonl    # the rows of a run as Markdown
+
+A row is written as soon as it is known.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+import gdjax as gd
+from gdjax import programs
+from gdjax.programs import tables
+from tests import cases
+
+
+def _shape(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def colab():
+    """A step of every transformation of the catalogue on one v5e: two matrices, two vectors."""
+    layers = {"up": _shape(256, 512), "down": _shape(512, 256)}
+    params = {"layers": layers, "norm": _shape(256), "bias": _shape(512)}
+    for name, row in cases.first().items():
+        if name in cases.factories() and not row.extra and not row.batch:
+            yield {"step": name}, lambda row=row: programs.report(row.tx, params, "v5e:1")
+
+
+def dense(width=2048, layers=2):
+    """Layers of a language model, each matrix an array of its own."""
+    one = {
+        "q": _shape(width, width),
+        "up": _shape(width, 4 * width),
+        "down": _shape(4 * width, width),
+        "norm": _shape(width),
+    }
+    return {"embed": _shape(32768, width), **{f"layer{i}": one for i in range(layers)}}
+
+
+def experts():
+    """Matrices of experts stacked as [layers, experts, in, out]."""
+    up, down = _shape(4, 64, 1024, 2048), _shape(4, 64, 2048, 1024)
+    return {"experts": {"up": up, "down": down}, "norm": _shape(4, 1024)}
+
+
+def pods():
+    """Four optimizers on 64 and 256 chips: split by one axis of the mesh (FSDP) and by two."""
+    stacked = {"matrix_axes": gd.matrix_axes({r".*/(up|down)": "n n in out"})}
+    for chip, n, two in (("v5p:4x4x4", 64, (16, 4)), ("v6e:16x16", 256, (16, 16))):
+        one, two = {"data": n}, dict(zip(("data", "model"), two))
+        by = PartitionSpec
+        rows = by(None, "data") if n == 64 else by(None, None, "data")
+        for model, params, spec, mesh in (
+            ("dense, FSDP", dense(), by("data"), one),
+            ("dense, 2-D", dense(), by("data", "model"), two),
+            ("experts, FSDP", experts(), rows, one),
+            ("experts, 2-D", experts(), by(None, "data", None, "model"), two),
+        ):
+            for explicit in (False, True):
+                for name in ("adamw", "adafactor", "muon", "soap"):
+                    more = stacked if "experts" in model and name in ("muon", "soap") else {}
+                    tx = getattr(gd, name)(1e-3, **more)
+                    about = {"chip": chip, "model": model, "axes": ["Auto", "Explicit"][explicit]}
+                    how = {"shardings": spec, "mesh": mesh, "explicit": explicit}
+                    report = lambda tx=tx, params=params, how=how, chip=chip: programs.report(
+                        tx, params, chip, **how
+                    )
+                    yield {**about, "step": name}, report
+
+
+def _costs(found):
+    """Bytes for each parameter of one device's share."""
+    share = found.parameters / int((found.chip.split(" × ") + ["1"])[1])
+    kinds = {
+        kind: [one.count, round(one.bytes / 1e6, 2)] for kind, one in found.collectives.items()
+    }
+    return {
+        "bytes": round(found.bytes / share, 2),
+        "temporary": round(found.temporary / share, 2),
+        "kernels": found.kernels,
+        "copies": found.copies,
+        "collectives": "; ".join(f"{n} {kind}, {mb} MB" for kind, (n, mb) in kinds.items()) or "–",
+    }
+
+
+def main(what, path):
+    file = pathlib.Path(path)
+    if what == "table":
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        head = [*rows[0]]
+        print(tables.markdown(head, [[str(row.get(key, "–")) for key in head] for row in rows]))
+        return
+    for about, report in {"colab": colab, "pods": pods}[what]():
+        try:
+            row = {**about, **_costs(report())}
+        except Exception as error:
+            row = {**about, "bytes": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
+        print(row, flush=True)
+        with file.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
