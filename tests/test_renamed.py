@@ -70,8 +70,8 @@ def test_optax_names_are_kept_in_compat(name):
     made, own = getattr(space, name), getattr(gd, name)
     theirs = SPELLINGS[name]
     renamed = [theirs.get(a, a) for a in inspect.signature(own).parameters]
-    shards = {"axis_name"} - set(inspect.signature(made).parameters)  # optax has no such thing
-    assert list(inspect.signature(made).parameters) == [a for a in renamed if a not in shards]
+    ours = {"axis_name", "dtype"} - set(inspect.signature(made).parameters)  # not of optax
+    assert list(inspect.signature(made).parameters) == [a for a in renamed if a not in ours]
     assert pickle.loads(pickle.dumps(made)) is made is getattr(space, name)
     new, old = next(iter(theirs.items()))
     with pytest.raises(TypeError, match=rf"^optax\.(contrib\.)?{name}: .*'{new}'"):

@@ -98,7 +98,10 @@ def read_again(x: Any) -> Any:
     form several results in one reading, which this would keep them from.
     """
     barrier = jax.lax.optimization_barrier
-    return jax.lax.platform_dependent(x, cpu=barrier, default=lambda x: x)
+    one = lambda x: jax.lax.platform_dependent(x, cpu=barrier, default=lambda x: x)
+    return jax.tree.map(
+        one, x
+    )  # each by itself: in `shard_map` they differ along axes of their own
 
 
 def after(x: jax.Array, *earlier: jax.Array) -> jax.Array:
@@ -138,33 +141,25 @@ def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
     if axis is not None:
         axes = tuple(k % x.ndim for k in axes)
-    length = _norm(x, axes)
+    by_three_sums = functools.partial(_norm, axes, False)
+    if jnp.finfo(x.dtype).bits != 32:
+        length = by_three_sums(x)
+    else:  # a TPU makes float64 of pairs of float32, with their range
+        have_double = dict.fromkeys(("cpu", "cuda", "rocm"), functools.partial(_norm, axes, True))
+        length = jax.lax.platform_dependent(x, **have_double, default=by_three_sums)
     return length if keepdims else jnp.squeeze(length, axes)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _norm(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    in_double = functools.partial(_norm_in_double, axes=axes)
-    by_three_sums = functools.partial(_norm_by_three_sums, axes=axes)
-    if jnp.finfo(x.dtype).bits != 32:
-        return by_three_sums(x)
-    # A TPU has no float64: it is made of pairs of float32, with their range.
-    at_hand = dict.fromkeys(("cpu", "cuda", "rocm"), in_double)
-    return jax.lax.platform_dependent(x, **at_hand, default=by_three_sums)
-
-
-def _norm_by_three_sums(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """As `norm`: Σ|x|² where it neither overflows nor loses what counts, else of x scaled."""
-    unit = int(jnp.finfo(x.dtype).maxexp) // 128  # 1 of float32, 8 of float64
-    down, up, least = (2.0 ** (power * unit) for power in (-70, 100, -80))
-    squares = lambda scale: jnp.sum(abs_sq(x * scale), axis=axes, keepdims=True)
-    plain, of_large, of_small = squares(1), squares(down), squares(up)
-    length = jnp.where(plain < least, jnp.sqrt(of_small) / up, jnp.sqrt(plain))
-    return jnp.where(plain == jnp.inf, jnp.sqrt(of_large) / down, length)
-
-
-def _norm_in_double(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """As `norm`, of float32 and complex64: their squares cannot leave the range of float64."""
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _norm(axes: tuple[int, ...], in_double: bool, x: jax.Array) -> jax.Array:
+    """As `norm`: by one sum in float64, or by three, of which one is in range."""
+    if not in_double:
+        unit = int(jnp.finfo(x.dtype).maxexp) // 128  # 1 of float32, 8 of float64
+        down, up, least = 2.0 ** (-70 * unit), 2.0 ** (100 * unit), 2.0 ** (-80 * unit)
+        total = functools.partial(jnp.sum, axis=axes, keepdims=True)
+        plain, of_large, of_small = map(total, map(abs_sq, (x, x * down, x * up)))
+        length = jnp.where(plain < least, jnp.sqrt(of_small) / up, jnp.sqrt(plain))
+        return jnp.where(plain == jnp.inf, jnp.sqrt(of_large) / down, length)
     with enable_x64(True):
         if jnp.iscomplexobj(x):
             a, b = jax.lax.real(x), jax.lax.imag(x)
@@ -179,9 +174,9 @@ def _norm_in_double(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
 
 
 @_norm.defjvp
-def _norm_jvp(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
+def _norm_jvp(axes: tuple[int, ...], in_double: bool, primals: tuple, tangents: tuple) -> tuple:
     (x,), (dx,) = primals, tangents
-    length = _norm(x, axes)
+    length = _norm(axes, in_double, x)
     root = safe_sqrt(length).astype(x.dtype)  # divided by twice: 1 / length may leave the range
     unit = safe_divide(safe_divide(x, root), root)
     return length, jnp.sum(jnp.real(jnp.conj(unit) * dx), axis=axes, keepdims=True)
