@@ -51,7 +51,7 @@ def _any_of_batch(size: int, batched: list[bool], flags: jax.Array) -> tuple[jax
 @jax.custom_batching.custom_vmap
 def _own(flag: jax.Array) -> jax.Array:
     """The flag of each element, where it holds for any of them; without a batch that is True."""
-    return jnp.ones_like(flag)
+    return flag | True  # not an array of its own, which would be placed on a mesh
 
 
 @_own.def_vmap
