@@ -15,6 +15,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 import gdjax as gd
 from gdjax.core.rule import errors
 from gdjax.lab.charlm import charlm, warmup_cosine
@@ -54,10 +56,14 @@ def _setting(rate: float, steps: int) -> Any:
     return _clipped(gd.adamw(rate, b2=0.99, weight_decay=0.1, mask="matrices"))
 
 
-def _muon(rate: float, steps: int) -> Any:
+def _muon(rate: float, steps: int, **more: Any) -> Any:
     axes, rest = gd.matrix_axes(_HIDDEN), _rest(3e-3, steps)
     matrices: Any = {"matrix_axes": axes, "weight_decay": 0.01}
-    return gd.muon(_line(rate, steps), "polar_express", **matrices, **rest)
+    return gd.muon(_line(rate, steps), "polar_express", **matrices, **rest, **more)
+
+
+def _muon_bfloat16(rate: float, steps: int) -> Any:
+    return _muon(rate, steps, dtype=jnp.bfloat16)
 
 
 def _normuon(rate: float, steps: int) -> Any:
@@ -86,6 +92,7 @@ def _schedule_free_adamw(rate: float, steps: int) -> Any:
 CHARLM: Mapping[str, tuple[int, float, Callable[[float, int], Any]]] = {
     "adamw": (2000, 4e-3, _adamw),
     "muon": (1000, 0.02, _muon),
+    "muon_bfloat16": (1000, 0.02, _muon_bfloat16),
     "normuon": (1000, 5e-3, _normuon),
     "soap_muon": (800, 0.02, _soap_muon),
     "soap": (1600, 3e-3, _soap),

@@ -83,4 +83,4 @@ def moved(text: str) -> float:
                 elif m[3] in _MOVERS:
                     operands = re.findall(r"%?([\w.\-]+)", m[4].split("), ")[0])
                     total += sizes[m[1]] + sum(sizes.get(name, 0) for name in operands)
-    return total
+    return float(total)
