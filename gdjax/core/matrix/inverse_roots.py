@@ -45,7 +45,8 @@ def _by_eigenvalues(a: jax.Array, eps: jax.Array, root: int) -> tuple[jax.Array,
 
 @in_turn
 def _eigh(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return tuple(jnp.linalg.eigh(a))
+    values, vectors = jnp.linalg.eigh(a)
+    return values, vectors
 
 
 def _with_values(vectors: jax.Array, values: jax.Array) -> jax.Array:

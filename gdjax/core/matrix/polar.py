@@ -117,7 +117,7 @@ def gram_newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) ->
     are those of TF32 at least, unless JAX is configured to a precision.
     """
     wide = numerics.wide_dtype(x.dtype)
-    precision = jax.config.jax_default_matmul_precision or "high"
+    precision = getattr(jax.config, "jax_default_matmul_precision", None) or "high"
     times = functools.partial(jnp.matmul, precision=precision)
     for start in range(0, len(coefficients), 3):
         steps = coefficients[start : start + 3]
