@@ -47,7 +47,9 @@ STEPS = {
     "prodigy": lambda o: (o if o is gd else o.contrib).prodigy(1.0),
     "schedule_free_adamw": lambda o: (o if o is gd else o.contrib).schedule_free_adamw(RATE),
     "accumulate(adamw, 4)": lambda o: (
-        gd.accumulate(gd.adamw(RATE), 4) if o is gd else o.MultiSteps(o.adamw(RATE), 4)
+        gd.accumulate(gd.adamw(RATE), 4)
+        if o is gd  # which leaves out what is not finite
+        else o.MultiSteps(o.adamw(RATE), 4, should_skip_update_fn=o.skip_not_finite)
     ),
     "apply_if_finite(adamw)": lambda o: (
         gd.apply_if_finite(gd.adamw(RATE)) if o is gd else o.apply_if_finite(o.adamw(RATE), 5)
