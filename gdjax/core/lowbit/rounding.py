@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.lowbit.words import mix, once
+from gdjax.core.lowbit.words import mix
 from gdjax.core.rule import tree
 
 
@@ -130,16 +130,17 @@ def land(p: jax.Array, wanted: jax.Array, q: jax.Array, dtype: Any) -> tuple[Any
 def seeds(key: jax.Array, salts: Sequence[int]) -> list[tuple[jax.Array, jax.Array]]:
     """What `random_bits` takes for each array of a step: two words, [] uint32, of key and salt.
 
+    As with `words`, they are entries of one array.
+
     Args:
         key: Data of a key that is new at each step, [2] uint32 or more.
         salts: Tell the arrays of one step apart.
     """
-
-    def make(key: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
-        firsts = [mix(key[0] ^ np.uint32(salt)) for salt in salts]
-        return [(first, mix(key[-1] + first)) for first in firsts]
-
-    return once(make, key)
+    first = mix(key[0].astype(jnp.uint32) ^ np.asarray(salts, np.uint32))
+    pairs = jax.lax.optimization_barrier(
+        jnp.stack([first, mix(key[-1].astype(jnp.uint32) + first)])
+    )
+    return [(pairs[0, i], pairs[1, i]) for i in range(len(salts))]
 
 
 def random_bits(seed: tuple[jax.Array, jax.Array], shape: tuple[int, ...]) -> jax.Array:

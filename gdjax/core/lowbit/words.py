@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
 def words(step: jax.Array, number: int) -> list[jax.Array]:
-    """A word, [] uint32, for each of a number of arrays, others at each step; see `once`."""
-    counted = lambda step, i: mix(mix(step) + np.uint32(i * 0x9E3779B9 & 0xFFFFFFFF))
-    return once(lambda x: [counted(x[0], i + 1) for i in range(number)], jnp.stack([step, step]))
+    """A word, [] uint32, for each of a number of arrays, others at each step.
 
-
-def once(make: Callable[[jax.Array], Any], of: jax.Array) -> Any:
-    """Scalars for the arrays of a step, `make` of one array, which are made once.
-
-    Without barriers XLA makes them in each entry of an array, or by a kernel for each. On a GPU it
-    makes them all by one kernel if they read the same array of two numbers or more.
+    They are entries of one array behind a barrier, which one kernel makes: else XLA makes them in
+    each entry of the arrays, or by a kernel for each.
     """
-    of = of.astype(jnp.uint32)
-    return jax.lax.optimization_barrier(make(jax.lax.optimization_barrier(of)))
+    places = np.asarray([i * 0x9E3779B9 & 0xFFFFFFFF for i in range(1, number + 1)], np.uint32)
+    found = jax.lax.optimization_barrier(mix(mix(step.astype(jnp.uint32)) + places))
+    return [found[i] for i in range(number)]
 
 
 def mix(x: jax.Array) -> jax.Array:

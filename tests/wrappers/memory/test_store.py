@@ -235,8 +235,8 @@ def test_scales_are_of_twins_on_a_gpu(make, barriers, monkeypatch):
     _, on_cpu = jax.jit(tx.step)(grads, state, params)
     program = jax.make_jaxpr(tx.step)(grads, state, params)
     apart = [e.invars[0].aval for e in program.eqns if e.primitive.name == "optimization_barrier"]
-    large = sorted((str(x.dtype), x.shape) for x in apart if x.ndim)
-    assert len([shape for _, shape in large if shape != (2,)]) == barriers, large
+    large = sorted((str(x.dtype), x.shape) for x in apart if x.ndim > 1)  # words are a vector
+    assert len(large) == barriers, large
     monkeypatch.setattr(jax.lax, "platform_dependent", lambda *, default, cuda, **_: cuda())
     _, on_gpu = jax.jit(gd.store(make(1e-3), "8bit").step)(grads, state, params)
     chex.assert_trees_all_equal(on_gpu, on_cpu)
