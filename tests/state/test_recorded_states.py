@@ -9,6 +9,9 @@ import gdjax as gd
 from tests.state import record_states
 
 RECORDED = record_states.recorded()
+# The fixed basis of a null space is that of eigenvectors, which rounding turns by eps over the gap
+# between their values: 3e-6 were seen between two ways to compile it. Another basis is off by 0.4.
+CLOSE = {"soap": 1e-4}
 
 
 def test_every_optimizer_is_recorded():
@@ -37,7 +40,7 @@ def test_the_same_steps_end_there(name):
     for key, value in saved.items():
         now = np.asarray(found[key])
         assert (now.dtype, now.shape) == (value.dtype, value.shape), key
-        close = 1e-6 if np.issubdtype(value.dtype, np.floating) else 0
+        close = CLOSE.get(name, 1e-6) if np.issubdtype(value.dtype, np.floating) else 0
         np.testing.assert_allclose(now, value, rtol=close, atol=0.1 * close, err_msg=key)
 
 

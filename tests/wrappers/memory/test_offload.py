@@ -32,6 +32,9 @@ def apart(monkeypatch):
         pytest.skip(f"needs a jax that keeps arrays in the host's memory, got {there}")
     away = importlib.import_module("gdjax.wrappers.memory.offload")
     monkeypatch.setattr(away, "_is_apart", lambda: True)
+    jax.clear_caches()  # of what was traced where it is not
+    yield
+    jax.clear_caches()
 
 
 def kinds(state):
