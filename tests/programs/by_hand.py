@@ -1,4 +1,4 @@
-"""What was compiled once for chips that are not here, too long for CI; the tables of docs/chips.md:
+"""What is compiled by hand for chips that are not here, too long for CI:
 
     python -m tests.programs.by_hand colab found.jsonl    # with jax[tpu]==0.7.2, numpy<2.3
     python -m tests.programs.by_hand pods found.jsonl     # with jax[tpu]==0.10.2
