@@ -133,8 +133,7 @@ def _described(name: str, platform: str, **more: Any) -> list[Any]:
         held = "lock" in str(error) or "in use" in str(error)
         what = "is held by another process" if held else 'is missing: pip install "gdjax[chips]"'
         said = errors.shorten(str(error).splitlines()[0] if str(error) else repr(error), 200)
-        if (
-            not held and getattr(jax.config, "jax_platforms", None) != "cpu"
-        ):  # JAX asks for a device, and finds none
+        # Else JAX asks for a device, and finds none.
+        if not held and getattr(jax.config, "jax_platforms", None) != "cpu":
             what += ", or JAX_PLATFORMS=cpu is not set"
         raise RuntimeError(f"programs: the compiler for {name} {what}. JAX says: {said}") from error

@@ -28,12 +28,13 @@ EXACT = ("svd", "qdwh")
 POLYNOMIALS = ("standard", "dion", "classical", "polar_express", "deepseek")
 
 
-def polynomials(name: str, steps: int) -> tuple[Triple, ...]:
+def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...]:
     """The triples (a, b, c) of σ ← a·σ + b·σ³ + c·σ⁵, one for each step.
 
     `"standard"` leaves singular values between 0.7 and 1.2; `"dion"` has five steps of its own;
     `"classical"` ends at 1 if there are enough steps; `"polar_express"` is nearly the best there is
-    for so many steps, from 10⁻³ on; `"deepseek"` has the standard ones, and two that lead to 1.
+    for so many steps, from 10⁻³ on, and up to `safety`; `"deepseek"` has the standard ones, and two
+    that lead to 1.
 
     >>> polynomials("deepseek", 10)[-1]
     (2.0, -1.5, 0.5)
@@ -48,7 +49,7 @@ def polynomials(name: str, steps: int) -> tuple[Triple, ...]:
     if name == "classical":
         return (CLASSICAL,) * steps
     if name == "polar_express":
-        return polar_express(steps)
+        return polar_express(steps, safety=safety)
     if name == "deepseek":
         if steps < 3:
             errors.fail("polynomials", "the deepseek steps must be 3 or more", steps)
@@ -85,8 +86,7 @@ def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None
             must = f"{name} must be numbers or one of {', '.join(POLYNOMIALS + EXACT)}"
             errors.fail(where, must, given)
         narrow = dtype is not None and jnp.finfo(dtype).bits < 32
-        safe = given == "polar_express" and narrow
-        given = polar_express(steps, safety=1.01) if safe else polynomials(given, steps)
+        given = polynomials(given, steps, 1.01 if narrow else 1.0)
     if not given or steps < 1:
         errors.fail(where, "there must be a step of the iteration", f"{steps} steps of {given}")
     triples = list(given) if isinstance(given[0], Sequence) else [given] * steps

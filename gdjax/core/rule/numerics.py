@@ -99,9 +99,8 @@ def read_again(x: Any) -> Any:
     """
     barrier = jax.lax.optimization_barrier
     one = lambda x: jax.lax.platform_dependent(x, cpu=barrier, default=lambda x: x)
-    return jax.tree.map(
-        one, x
-    )  # each by itself: in `shard_map` they differ along axes of their own
+    # Each by itself: in `shard_map` they differ along axes of their own.
+    return jax.tree.map(one, x)
 
 
 def after(x: jax.Array, *earlier: jax.Array) -> jax.Array:
