@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.lowbit.codebooks import CODEBOOKS, decode, encode
-from gdjax.core.lowbit.words import mix
+from gdjax.core.lowbit.words import mix, positions
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 
@@ -303,12 +303,7 @@ def _rounded(x: jax.Array, word: jax.Array) -> jax.Array:
     is divided among devices. Numbers of bfloat16 stay as they are, and finite ones stay finite.
     """
     x = x.astype(jnp.float32)
-    place = jnp.zeros(x.shape, jnp.uint32)
-    for axis, n in enumerate(x.shape):
-        place = place * np.uint32(n & 0xFFFFFFFF) + jax.lax.broadcasted_iota(
-            jnp.uint32, x.shape, axis
-        )
-    noise = mix(place ^ word) >> 16
+    noise = mix(positions(x.shape) ^ word) >> 16
     bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x), jnp.uint32) + noise
     kept = jax.lax.bitcast_convert_type(bits & np.uint32(0xFFFF0000), jnp.float32)
     least, most = (float(b) for b in (jnp.finfo(jnp.bfloat16).tiny, jnp.finfo(jnp.bfloat16).max))

@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.lowbit.words import mix
+from gdjax.core.lowbit.words import mix, positions
 from gdjax.core.rule import tree
 
 
@@ -153,10 +153,5 @@ def random_bits(seed: tuple[jax.Array, jax.Array], shape: tuple[int, ...]) -> ja
         seed: One of `seeds`.
         shape: Of the bits.
     """
-    position, stride = jnp.zeros(shape, jnp.uint32), 1
-    for axis in reversed(range(len(shape))):
-        index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
-        position = position + index * np.uint32(stride % 2**32)
-        stride *= shape[axis]
     first, second = seed
-    return mix(mix(position + first) ^ second)
+    return mix(mix(positions(shape) + first) ^ second)

@@ -18,6 +18,15 @@ def words(step: jax.Array, number: int) -> list[jax.Array]:
     return [found[i] for i in range(number)]
 
 
+def positions(shape: tuple[int, ...]) -> jax.Array:
+    """The number of each entry, row by row, uint32: the same however an array is divided."""
+    place = jnp.zeros(shape, jnp.uint32)
+    for axis, n in enumerate(shape):
+        index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        place = place * np.uint32(n & 0xFFFFFFFF) + index
+    return place
+
+
 def mix(x: jax.Array) -> jax.Array:
     """Makes of each integer, uint32, another that looks like chance; one to one.
 
