@@ -15,7 +15,7 @@ def options(command: argparse.ArgumentParser) -> None:
     add("optimizers", nargs="+", metavar="OPTIMIZER", help="names, or quoted calls")
     words = "cpu, h200, or a TPU with its grid as v5e:1, v5e:2x4, v5p:4x4x4; default: cpu"
     add("--chip", default="cpu", help=words)
-    words = "gpt2, llama, resnet50 or small; default: gpt2"
+    words = "gpt2, llama, stacked_llama, resnet50 or small; default: gpt2"
     add("--model", default="gpt2", metavar="MODEL", help=words)
     words = "axes of the mesh by which parameters are split; default: data"
     add("--split", default="data", metavar="AXES", help=words)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["MODELS", "gpt2", "llama", "resnet50", "small"]
+__all__ = ["MODELS", "gpt2", "llama", "resnet50", "small", "stacked_llama"]
 
 
 def _arrays(shapes: Any, dtype: Any) -> Any:
@@ -56,6 +56,20 @@ def llama(dtype: Any = jnp.bfloat16, *, layers: int = 24, width: int = 2048) -> 
     return _arrays(shapes, dtype)
 
 
+def stacked_llama(dtype: Any = jnp.bfloat16, *, layers: int = 24, width: int = 2048) -> Any:
+    """The same model for `jax.lax.scan` over its layers: each array has a leading axis for them.
+
+    >>> import jax
+    >>> apart, stacked = llama(), stacked_llama()
+    >>> len(jax.tree.leaves(apart)), len(jax.tree.leaves(stacked)), stacked["layers"]["q"].shape
+    (219, 12, (24, 2048, 2048))
+    """
+    apart = llama(dtype, layers=layers, width=width)
+    layer = apart["layer00"]
+    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((layers, *x.shape), x.dtype), layer)
+    return {**{k: apart[k] for k in ("embed", "head", "norm")}, "layers": stacked}
+
+
 def resnet50(dtype: Any = jnp.float32, *, width: int = 64) -> Any:
     """ResNet-50's convolutions, norms and head: 25,557,032 numbers in 161 arrays.
 
@@ -91,4 +105,5 @@ MODELS: dict[str, Callable[..., Any]] = {
     "llama": llama,
     "resnet50": resnet50,
     "small": small,
+    "stacked_llama": stacked_llama,
 }

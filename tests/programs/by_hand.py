@@ -4,7 +4,7 @@
     python -m tests.programs.by_hand pods found.jsonl     # with jax[tpu]==0.10.2
     python -m tests.programs.by_hand table found.jsonl    # the rows of a run as Markdown
 
-A row is written as soon as it is known.
+A row is written as soon as it is known; a run that is started again goes on after the last one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def pods():
 
 
 def _costs(found):
-    """Bytes for each parameter of one device's share."""
+    """Bytes for each parameter of one device's share; all temporaries of a device."""
     share = found.parameters / int((found.chip.split(" × ") + ["1"])[1])
     kinds = {
         kind: [one.count, round(one.bytes / 1e6, 2)] for kind, one in found.collectives.items()
@@ -87,6 +87,7 @@ def _costs(found):
     return {
         "bytes": round(found.bytes / share, 2),
         "temporary": round(found.temporary / share, 2),
+        "temporary, MB": round(found.temporary / 1e6, 2),
         "kernels": found.kernels,
         "copies": found.copies,
         "collectives": "; ".join(f"{n} {kind}, {mb} MB" for kind, (n, mb) in kinds.items()) or "–",
@@ -95,12 +96,14 @@ def _costs(found):
 
 def main(what, path):
     file = pathlib.Path(path)
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     if what == "table":
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
         head = [*rows[0]]
         print(tables.markdown(head, [[str(row.get(key, "–")) for key in head] for row in rows]))
         return
     for about, report in {"colab": colab, "pods": pods}[what]():
+        if any(about.items() <= row.items() for row in rows):
+            continue
         try:
             row = {**about, **_costs(report())}
         except Exception as error:

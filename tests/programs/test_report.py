@@ -116,7 +116,12 @@ def test_a_mesh_has_no_more_devices_than_the_chip():
 
 @pytest.mark.parametrize(
     "name, count, arrays",
-    [("gpt2", 124_475_904, 148), ("llama", 1_345_423_360, 219), ("resnet50", 25_557_032, 161)],
+    [
+        ("gpt2", 124_475_904, 148),
+        ("llama", 1_345_423_360, 219),
+        ("stacked_llama", 1_345_423_360, 12),
+        ("resnet50", 25_557_032, 161),
+    ],
 )
 def test_models_have_the_sizes_of_their_papers(name, count, arrays):
     leaves = jax.tree.leaves(programs.models.MODELS[name]())

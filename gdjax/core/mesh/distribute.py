@@ -3,7 +3,8 @@
 The mesh is the one that `jax.set_mesh` sets, or else the one that Explicit arrays are on. Where JAX
 knows the sharding of an array (Explicit axes), a stack goes to its owners by one all-to-all, and
 returns by one. Where the compiler alone knows it (Auto axes), a stack is replicated, each device
-takes its share of it, and the results are replicated too; with `gdjax.sharding.placed` JAX knows
+takes its share of it, and the results are replicated too (of fewer matrices than devices nothing is
+padded: the owners' results are summed with the others' zeros); with `gdjax.sharding.placed` JAX knows
 the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule to
 the matrices that it has.
 """
@@ -103,6 +104,8 @@ def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[
     if owners == 1 or count == 1:  # nothing to share: all do it
         results = [replicate(x) for x in rule(*map(replicate, stacks))]
         return [reshard_like(y, x) for x, y in zip(stacks, results)]
+    if not explicit and count < owners:
+        return _by_few(rule, stacks, count, names, mesh)
     missing = -count % owners
     stacks = [_at_home(x, () if missing else names) for x in stacks]
     if missing:
@@ -141,6 +144,26 @@ def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: 
     )
     # On all devices before and after: else the compiler moves parts of matrices about one by one.
     return [replicate(x) for x in shares(*map(replicate, stacks))]
+
+
+def _by_few(
+    rule: Callable[..., Any], stacks: list[Any], count: int, names: Any, mesh: Any
+) -> list[Any]:
+    """Fewer matrices than devices: a stack that is padded would be many times as large."""
+
+    def share(*stacks: Any) -> list[Any]:
+        owner = jax.lax.axis_index(names)
+        at = jnp.minimum(owner, count - 1)  # the devices that are left over repeat the last one
+        results = rule(*(jax.lax.dynamic_slice_in_dim(x, at, 1) for x in stacks))
+        mine = jnp.arange(count) == owner
+        spread = (jnp.where(mine.reshape(-1, *[1] * (x.ndim - 1)), x, 0) for x in results)
+        return [jax.lax.psum(x, names) for x in spread]
+
+    whole = PartitionSpec()
+    run = jax.shard_map(
+        share, mesh=mesh, in_specs=whole, out_specs=whole, axis_names={*names}, check_vma=False
+    )
+    return run(*map(replicate, stacks))
 
 
 def _by_place(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any) -> list[Any]:

@@ -67,6 +67,18 @@ def test_where_the_compiler_alone_knows(spec, alone):
     assert set(sent) == {"all-gather"} and sent["all-gather"] <= 3
 
 
+@pytest.mark.parametrize("count", first(1, [3, 2]))
+def test_fewer_matrices_than_devices_are_not_padded(count):
+    """Without `placed` neither: what is sent and kept is what the matrices are, not the devices."""
+    few = {name: PARAMS[name] for name in [*PARAMS][:count]}
+    alone = jax.jit(TX.step)(few, TX.init(few), few)[0]
+    spec = P("data", "model")
+    params, _, text = compiled(TX, spec, "Auto", few)
+    for name, want in alone.items():
+        np.testing.assert_allclose(params[name], want, atol=1e-6)
+    assert collectives(text)[0] == {"all-gather": 2, "all-reduce": 1}
+    assert "[8,16,16]" not in text.replace(" ", "")
+
 LAYERS = {"up": jax.random.normal(jax.random.key(1), (8, 16, 24))}
 WITH_BASES = {
     "soap": gd.soap(0.1, skip_first=False, matrix_axes="n in out"),
@@ -115,8 +127,10 @@ def test_stacks_and_vectors_and_a_single_matrix():
 
 
 @pytest.mark.slow
-def test_goes_through_derivatives_and_sweeps():
-    mesh = grid("Explicit")
+@pytest.mark.parametrize("kind, count", [("Explicit", 11), ("Auto", 11), ("Auto", 3)])
+def test_goes_through_derivatives_and_sweeps(kind, count):
+    mesh = grid(kind)
+    some = {name: PARAMS[name] for name in [*PARAMS][:count]}
 
     def length(rate, params):
         tx = gd.muon(rate)
@@ -124,14 +138,14 @@ def test_goes_through_derivatives_and_sweeps():
         return sum(jnp.sum(u**2) for u in jax.tree.leaves(updates))
 
     slope = jax.grad(length, argnums=(0, 1))
-    want = slope(0.1, PARAMS)
+    want = slope(0.1, some)
     with jax.set_mesh(mesh):
-        params = jax.device_put(PARAMS, NamedSharding(mesh, P("data", "model")))
+        params = jax.device_put(some, NamedSharding(mesh, P("data", "model")))
         found = jax.jit(slope)(0.1, params)
         rates = jnp.array([0.1, 0.2])
         several = jax.jit(jax.vmap(length, (0, None)))(rates, params)
     np.testing.assert_allclose(found[0], want[0], rtol=1e-5)
-    for name in PARAMS:
+    for name in some:
         np.testing.assert_allclose(found[1][name], want[1][name], atol=1e-5)
     np.testing.assert_allclose(several[1] / several[0], 4, rtol=1e-5)
 
