@@ -94,6 +94,14 @@ def budgets(page: str) -> str:
     return between(page, "budgets", markdown())
 
 
+@derived("README.md")
+def speeds(page: str) -> str:
+    """Steps beside optax's on three chips, from the page of benchmarks and the budgets."""
+    from tests.programs.budgets import speeds as table
+
+    return between(page, "speeds", table((ROOT / "docs" / "benchmarks.md").read_text("utf-8")))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Rewrites the files given, all by default, and prints those that changed."""
     paths = sorted({path for path, _ in DERIVED.values()})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import sys
 
 from jax.sharding import PartitionSpec
@@ -60,6 +61,16 @@ STEPS = {
 }
 OURS_ALONE = {"with_ema(adamw)", "with_master_weights(adamw)", "store(adamw, bf16)"}
 
+# README's rows, and what `gdjax bench` calls them.
+IN_README = {
+    "adamw": "adamw",
+    "lion": "lion",
+    "adafactor": "adafactor",
+    "clip + adamw + schedule": "clip + adamw + schedule + mask",
+    "accumulate(adamw, 4)": "accumulate(adam, 4)",
+    "apply_if_finite(adamw)": "apply_if_finite(adam)",
+}
+
 
 def measured(place, name, library=gd):
     """The costs of one step: bytes and temporaries a parameter, kernels, copies, collectives."""
@@ -98,6 +109,22 @@ def markdown():
                     else f"{costs['gdjax'][figure]}"
                 )
         rows.append(row)
+    return tables.markdown(head, rows)
+
+
+def speeds(benchmarks):
+    """README's table: clocks on a CPU from the page of benchmarks, bytes on chips from the budgets."""
+    head = ["step", "CPU: time, optax = 1", "H200: bytes a parameter", "TPU v5e: bytes a parameter"]
+    clocks = benchmarks.split("| Compiled step, 8 million parameters")[1]
+    rows = []
+    for name, clocked in IN_README.items():
+        row = re.search(rf"^\| {re.escape(clocked)} \|(.*)\|$", clocks, re.M)
+        ours, theirs = (float(cell) for cell in row[1].split("|")[:2])
+        cells = [f"{ours / theirs:.2f}"]
+        for place in ("h200", "v5e:1"):
+            costs = recorded()[place][name]
+            cells.append(f"{costs['gdjax']['bytes']:.1f} ({costs['optax']['bytes']:.1f})")
+        rows.append([f"`{name}`", *cells])
     return tables.markdown(head, rows)
 
 
