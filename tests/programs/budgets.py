@@ -113,7 +113,7 @@ def markdown():
 
 
 def speeds(benchmarks):
-    """README's table: clocks on a CPU from the page of benchmarks, bytes on chips from the budgets."""
+    """README's table: clocks from the page of benchmarks, bytes on chips from the budgets."""
     head = ["step", "CPU: time, optax = 1", "H200: bytes a parameter", "TPU v5e: bytes a parameter"]
     clocks = benchmarks.split("| Compiled step, 8 million parameters")[1]
     rows = []

@@ -79,6 +79,7 @@ def test_fewer_matrices_than_devices_are_not_padded(count):
     assert collectives(text)[0] == {"all-gather": 2, "all-reduce": 1}
     assert "[8,16,16]" not in text.replace(" ", "")
 
+
 LAYERS = {"up": jax.random.normal(jax.random.key(1), (8, 16, 24))}
 WITH_BASES = {
     "soap": gd.soap(0.1, skip_first=False, matrix_axes="n in out"),
