@@ -39,7 +39,7 @@ def colab():
             yield {"step": name}, lambda row=row: programs.report(row.tx, params, "v5e:1")
 
 
-def dense(width=2048, layers=2):
+def dense(width=512, layers=4):
     """Layers of a language model, each matrix an array of its own."""
     one = {
         "q": _shape(width, width),
@@ -52,16 +52,32 @@ def dense(width=2048, layers=2):
 
 def experts():
     """Matrices of experts stacked as [layers, experts, in, out]."""
-    up, down = _shape(4, 64, 1024, 2048), _shape(4, 64, 2048, 1024)
-    return {"experts": {"up": up, "down": down}, "norm": _shape(4, 1024)}
+    up, down = _shape(4, 64, 512, 1024), _shape(4, 64, 1024, 512)
+    return {"experts": {"up": up, "down": down}, "norm": _shape(4, 512)}
 
 
 def pods():
-    """Four optimizers on 64 and 256 chips: split by one axis of the mesh (FSDP) and by two."""
+    """Four optimizers on 64 and 256 chips: split by one axis of the mesh (FSDP) and by two.
+
+    SOAP comes last: its decompositions take minutes to compile.
+    """
     stacked = {"matrix_axes": gd.matrix_axes({r".*/(up|down)": "n n in out"})}
+    for names in (("adamw", "adafactor", "muon"), ("soap",)):
+        for about, params, how in _placed():
+            for name in names:
+                is_stacked = "experts" in about["model"] and name in ("muon", "soap")
+                tx = getattr(gd, name)(1e-3, **(stacked if is_stacked else {}))
+                report = lambda tx=tx, about=about, params=params, how=how: programs.report(
+                    tx, params, about["chip"], **how
+                )
+                yield {**about, "step": name}, report
+
+
+def _placed():
+    """Chips, models and axes: how they are called, the parameters, and how they are split."""
+    by = PartitionSpec
     for chip, n, two in (("v5p:4x4x4", 64, (16, 4)), ("v6e:16x16", 256, (16, 16))):
         one, two = {"data": n}, dict(zip(("data", "model"), two))
-        by = PartitionSpec
         rows = by(None, "data") if n == 64 else by(None, None, "data")
         for model, params, spec, mesh in (
             ("dense, FSDP", dense(), by("data"), one),
@@ -70,15 +86,8 @@ def pods():
             ("experts, 2-D", experts(), by(None, "data", None, "model"), two),
         ):
             for explicit in (False, True):
-                for name in ("adamw", "adafactor", "muon", "soap"):
-                    more = stacked if "experts" in model and name in ("muon", "soap") else {}
-                    tx = getattr(gd, name)(1e-3, **more)
-                    about = {"chip": chip, "model": model, "axes": ["Auto", "Explicit"][explicit]}
-                    how = {"shardings": spec, "mesh": mesh, "explicit": explicit}
-                    report = lambda tx=tx, params=params, how=how, chip=chip: programs.report(
-                        tx, params, chip, **how
-                    )
-                    yield {**about, "step": name}, report
+                about = {"chip": chip, "model": model, "axes": ["Auto", "Explicit"][explicit]}
+                yield about, params, {"shardings": spec, "mesh": mesh, "explicit": explicit}
 
 
 def _costs(found):
