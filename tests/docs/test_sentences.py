@@ -21,7 +21,7 @@ SENTENCES = {
     "mask": ["Which parameters decay; see `add_decayed_weights`"],
     "matrix_axes": ["Which axes are the sides of matrices; see `gdjax.matrix_axes`"],
     "mu_dtype": ["Dtype in which … is kept; float32 or wider by default"],
-    "nesterov": ["Looks one step of momentum ahead"],
+    "nesterov": ["Uses Nesterov momentum"],
     "steps": ["Steps of the iteration"],
 }
 

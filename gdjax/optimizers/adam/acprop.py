@@ -1,4 +1,4 @@
-"""ACProp: the gradient over the deviations before it."""
+"""ACProp: gradients over the root of the centered second moment of the steps before."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def scale_by_acprop(
     eps: NonNegative = 1e-16,
     eps_root: NonNegative = 1e-16,
 ):
-    """Divides the gradient by the root of the mean squared deviation of those before it.
+    """ACProp scaling: gradient over the root of the centered second moment of the step before.
 
         u = g / (√(s / (1 − b2ᵗ⁻¹)) + eps),    in the first step g / (1 + eps)
         m ← b1·m + (1 − b1)·g
         s ← b2·s + (1 − b2)·|g − m|² + eps_root
 
-    The gradient and its denominator are independent, which is what the proofs need. Before the
-    first step nothing is known of the deviation: it is taken for 1.
+    The gradient and its denominator are independent, which the proof of convergence needs. In the
+    first step there is no estimate of the deviation yet, and 1 is used.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_acprop(b2=0.99), gd.scale_by_learning_rate(0.01))
@@ -76,12 +76,12 @@ def acprop(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by the gradient over the deviation that the gradients before it had.
+    """ACProp: gradients over the previous centered second moment, with decoupled weight decay.
 
         θ ← θ − η·(g / (√ŝ + eps) + λθ),    ŝ = s / (1 − b2ᵗ⁻¹)
         m ← b1·m + (1 − b1)·g,    s ← b2·s + (1 − b2)·(g − m)² + eps_root
 
-    The first step, before which nothing is known of s, takes ŝ = 1.
+    In the first step there is no estimate of s yet, and ŝ = 1 is used.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.acprop(0.1, b1=0.5), jnp.zeros(1)

@@ -1,4 +1,4 @@
-"""AdaBelief: Adam under the deviation of the gradient from its mean."""
+"""AdaBelief: Adam with the mean squared deviation of the gradient as second moment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ScaleByBeliefState(NamedTuple):
 
     count: Count
     mu: Mean  # of the gradients
-    nu: MeanSquare  # of what the gradients differ from their mean by
+    nu: MeanSquare  # of the deviations of the gradients from their mean
 
 
 @transformation
@@ -41,14 +41,14 @@ def scale_by_belief(
     *,
     nesterov: bool = False,
 ):
-    """Divides the mean gradient by the root of its mean squared deviation.
+    """AdaBelief scaling: first moment over the root of the gradient's mean squared deviation.
 
         m ← b1·m + (1 − b1)·g
         s ← b2·s + (1 − b2)·|g − m|² + eps_root
         u = m̂ / (√(s / (1 − b2ᵗ)) + eps),    m̂ = m / (1 − b1ᵗ)
         with nesterov:            m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
 
-    Each step adds eps_root to s, so that s holds up to eps_root / (1 − b2) of it.
+    eps_root is added to s in every step, so that it contributes up to eps_root / (1 − b2).
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_belief(b2=0.99), gd.scale_by_learning_rate(0.01))
@@ -59,7 +59,7 @@ def scale_by_belief(
         b2: In [0, 1).
         eps: In the units of the gradient, ≥ 0.
         eps_root: In the units of the squared gradient, ≥ 0.
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
 
     Reference: Zhuang et al., AdaBelief optimizer: adapting stepsizes by the belief in observed
         gradients, 2020, https://arxiv.org/abs/2010.07468
@@ -95,7 +95,7 @@ def adabelief(
     *,
     nesterov: bool = False,
 ):
-    """Takes long steps where the gradient is near its mean, and short ones where it is not.
+    """AdaBelief: Adam with the gradient's mean squared deviation from its mean as second moment.
 
         m ← b1·m + (1 − b1)·g,    s ← b2·s + (1 − b2)·(g − m)² + eps_root
         θ ← θ − η·m̂ / (√ŝ + eps),    m̂ = m / (1 − b1ᵗ),  ŝ = s / (1 − b2ᵗ)
@@ -111,7 +111,7 @@ def adabelief(
         b2: Decay of the mean squared deviation, in [0, 1).
         eps: In the units of the gradient.
         eps_root: Added to s in each step, in the units of the squared gradient.
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
 
     Reference: Zhuang et al., AdaBelief optimizer: adapting stepsizes by the belief in observed
         gradients, 2020, https://arxiv.org/abs/2010.07468

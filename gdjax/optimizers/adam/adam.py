@@ -25,7 +25,7 @@ class ScaleByAdamState(NamedTuple):
 
 
 def one_ahead(m: Any, g: Any, b1: Any, of_g: Any, of_m: Any) -> Any:
-    """Nesterov's m̂: the mean one step ahead with the same g, each part over its weights' sum."""
+    """Nesterov's m̂: the mean after one more step with the same g, both terms bias-corrected."""
     return b1 * m / of_m + (1 - b1) * g / of_g
 
 
@@ -39,7 +39,7 @@ def scale_by_adam(
     *,
     nesterov: bool = False,
 ):
-    """Divides the mean gradient by the root of the mean squared gradient.
+    """Adam scaling: bias-corrected first moment over the root of the bias-corrected second.
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
@@ -52,7 +52,7 @@ def scale_by_adam(
         eps: In the units of the gradient, ≥ 0. With eps = 0, u is 0 where v̂ is.
         eps_root: In the units of the squared gradient, ≥ 0.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead; see `nadam`.
+        nesterov: Uses Nesterov momentum; see `nadam`.
 
     Reference: Kingma and Ba, Adam: a method for stochastic optimization, 2014,
         https://arxiv.org/abs/1412.6980
@@ -91,12 +91,12 @@ def adam(
     *,
     nesterov: bool = False,
 ):
-    """Descends by the mean gradient over the root of the mean squared gradient.
+    """Adam: bias-corrected first moment divided by the root of the bias-corrected second moment.
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²
         θ ← θ − η · m̂ / (√v̂ + eps),    m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ)
 
-    A step moves no coordinate by much more than η, and the first one each by η·sign(g).
+    No coordinate moves by much more than η in a step; the first step is −η·sign(g).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adam(0.1)
@@ -110,7 +110,7 @@ def adam(
         eps: In the units of the gradient.
         eps_root: Added under the root.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead; see `nadam`.
+        nesterov: Uses Nesterov momentum; see `nadam`.
 
     Reference: Kingma and Ba, Adam: a method for stochastic optimization, 2014,
         https://arxiv.org/abs/1412.6980
@@ -134,12 +134,12 @@ def adamw(
     *,
     nesterov: bool = False,
 ):
-    """Adds to Adam a decay of the weights, decoupled from the gradient, scaled by the rate.
+    """AdamW: Adam with decoupled weight decay, scaled by the learning rate.
 
         θ ← θ − η·(m̂ / (√v̂ + eps) + λθ)
 
-    At zero gradients the weights shrink by exactly (1 − ηλ) a step. Other kinds of decay, and L2
-    regularisation, are compositions: see `gdjax.transforms.decay`.
+    At zero gradients the weights are multiplied by exactly 1 − ηλ in each step. Other kinds of
+    weight decay, and L2 regularization, are compositions: see `gdjax.transforms.decay`.
 
     >>> import gdjax as gd
     >>> gd.adamw(gd.cosine_decay_schedule(1e-3, 1000), weight_decay=0.1)
@@ -154,7 +154,7 @@ def adamw(
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
-        nesterov: Looks one step of momentum ahead; see `nadamw`.
+        nesterov: Uses Nesterov momentum; see `nadamw`.
 
     Raises:
         ValueError: `update` was called without params.

@@ -1,4 +1,4 @@
-"""Adam-mini: Adam with one second moment for a block of parameters."""
+"""Adam-mini: Adam with one second moment for each block of parameters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scale_by_adam_mini(
     *,
     block_axis: int | None = -1,
 ):
-    """Divides the mean gradient by the root of the mean squared gradient of its block.
+    """Adam-mini scaling: first moment over the root of its block's mean squared gradient.
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← b2·v + (1 − b2)·mean(|g|²)      v̂ = v / (1 − b2ᵗ),    the mean over a block
@@ -75,7 +75,7 @@ def scale_by_adam_mini(
         if block_axis is None or x.ndim < 2:
             return None
         if not -x.ndim <= block_axis < x.ndim:
-            must = f"block_axis must be an axis of every array, and one has {x.ndim}"
+            must = f"block_axis must be an axis of every array, and one has {x.ndim} axes"
             errors.fail("scale_by_adam_mini", must, block_axis)
         return block_axis % x.ndim
 
@@ -122,13 +122,14 @@ def adam_mini(
     *,
     block_axis: int | None = -1,
 ):
-    """Descends by AdamW with one rate for a block of parameters, in half of its memory.
+    """Adam-mini: AdamW with one second moment for each block of parameters, in half the memory.
 
         θ ← θ − η·(m̂ / (√v̂ + eps) + λθ),    one v for the g² of a block
 
-    A block is what leads to one output of a layer: kernels in JAX have outputs last, so each index
-    of the last axis is a block. The paper takes a block for a token in embeddings (`block_axis=0`)
-    and for a head in queries and keys; give such parameters an `adam_mini` of their own.
+    A block is the weights of one output of a layer: kernels in JAX have outputs last, so each index
+    of the last axis is a block. The paper has one block for each token of an embedding
+    (`block_axis=0`) and for each head of queries and keys; give such parameters an `adam_mini` of
+    their own.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.adam_mini(0.1), {"kernel": jnp.zeros((512, 10)), "bias": jnp.zeros(10)}

@@ -1,4 +1,4 @@
-"""Adamax: Adam under the largest gradient in place of the root of the mean square."""
+"""Adamax: Adam with the exponentially weighted infinity norm of the gradients."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["adamax", "adamaxw", "scale_by_adamax"]
 
 @transformation
 def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: NonNegative = 1e-8):
-    """Divides the mean gradient by the largest one so far, which fades.
+    """Adamax scaling: first moment over the exponentially weighted infinity norm of gradients.
 
         m ← b1·m + (1 − b1)·g               v ← max(b2·v, |g| + eps)
         u = m / ((1 − b1ᵗ)·v)
 
-    The paper has no eps. With eps = 0, u is 0 where all gradients were.
+    The paper has no eps. With eps = 0, u is 0 where all gradients were 0.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_adamax(b2=0.99), gd.scale_by_learning_rate(0.01))
@@ -63,7 +63,7 @@ def adamax(
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
 ):
-    """Descends by the mean gradient over the largest one so far, which fades.
+    """Adamax: Adam with an exponentially weighted infinity norm in place of the second moment.
 
         m ← b1·m + (1 − b1)·g,    v ← max(b2·v, |g| + eps)
         θ ← θ − η·m / ((1 − b1ᵗ)·v)
@@ -96,7 +96,7 @@ def adamaxw(
     weight_decay: WeightDecay = 1e-4,
     mask: Mask = None,
 ):
-    """Adds to Adamax a decay of the weights, decoupled from the gradient.
+    """AdamaxW: Adamax with decoupled weight decay, scaled by the learning rate.
 
         θ ← θ − η·(m / ((1 − b1ᵗ)·v) + λθ),   m and v of `adamax`
 

@@ -1,4 +1,4 @@
-"""AdamC: AdamW whose weight decay is corrected for the schedule of the rate."""
+"""AdamC: AdamW with weight decay corrected for the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def adamc(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by AdamW with a decay proportional to the square of the rate.
+    """AdamC: AdamW with corrected weight decay, proportional to the square of the learning rate.
 
         θ ← θ − η·m̂ / (√v̂ + eps) − η²/η_max·λθ
 
-    In layers that a normalisation follows, decay holds the ratio of gradient to weight at a value
-    that rises as the rate falls, so that gradients grow towards the end of a run. Corrected decay
-    holds it where it is. Other layers want common decay; for both at once, build
+    In layers followed by a normalization, weight decay drives the ratio of the norms of gradient
+    and weights to a value that rises as the rate falls, so gradients grow towards the end of a run.
+    Corrected decay keeps that ratio constant. Other layers want the usual decay; for both, build
 
         chain(scale_by_adam(), add_decayed_weights(lambda t: λ·η(t)/η_max, normalized),
               add_decayed_weights(λ, others), scale_by_learning_rate(η))

@@ -1,4 +1,4 @@
-"""Adan: Nesterov's momentum from the differences of gradients, under a decay by proximity."""
+"""Adan: adaptive Nesterov momentum from gradient differences; and proximal weight decay."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scale_by_adan(
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 1e-8,
 ):
-    """Divides a mean gradient, moved one step ahead, by the root of such a mean square.
+    """Adan scaling: Nesterov momentum from gradient differences over the root of its square.
 
         d = g − g₋,    in the first step 0
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
@@ -53,8 +53,8 @@ def scale_by_adan(
         n ← b3·n + (1 − b3)·|g + b2·d|²     n̂ = n / (1 − b3ᵗ)
         u = (m̂ + b2·v̂) / (√(n̂ + eps_root) + eps)
 
-    The paper's β are 1 − b. It begins with m = g and n = g²; its authors' code, and this, divide
-    averages from 0 by what their weights add up to.
+    The paper's β are 1 − b. The paper starts with m = g and n = g²; its authors' code, and this,
+    start at 0 and correct the bias.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_adan(b1=0.9), gd.scale_by_learning_rate(0.01))
@@ -100,19 +100,19 @@ def scale_by_adan(
 
 @transformation
 def proximal_decay(weight_decay: WeightDecay = 0.0, mask: Mask = None):
-    """Shrinks the weights at the end of a step, not at its start: θ + u = (θ + g) / (1 + λ).
+    """Proximal weight decay: shrinks the weights after the step, θ + u = (θ + g) / (1 + λ).
 
         u = (g − λθ) / (1 + λ)
 
-    It stands after the learning rate, and is the step that minimises λ/2·‖θ‖² as well: it cannot
-    turn the sign of a weight, however large λ.
+    It belongs after the learning rate, and is the proximal step of λ/2·‖θ‖²: it does not change
+    the sign of θ + g, however large λ is.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.proximal_decay(1.0).update(jnp.array([2.0]), gd.EmptyState(), jnp.array([8.0]))[0]
     Array([-3.], dtype=float32)
 
     Args:
-        weight_decay: λ ≥ 0, times the learning rate where the paper has a product of them.
+        weight_decay: λ ≥ 0; the product ηλ where a paper multiplies the decay by the rate.
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
@@ -144,13 +144,13 @@ def adan(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by a mean gradient moved one step ahead, over the root of such a mean square.
+    """Adan: adaptive Nesterov momentum from gradient differences, with proximal weight decay.
 
         d = g − g₋,    in the first step 0
         m ← b1·m + (1 − b1)·g,  v ← b2·v + (1 − b2)·d,  n ← b3·n + (1 − b3)·(g + b2·d)²
         θ ← (θ − η·(m̂ + b2·v̂) / (√(n̂ + eps_root) + eps)) / (1 + ηλ)
 
-    m̂, v̂ and n̂ are m, v and n over what their weights add up to. The paper's β are 1 − b.
+    m̂, v̂ and n̂ are m, v and n with bias correction. The paper's β are 1 − b.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.adan(0.5), jnp.zeros(2)
@@ -160,7 +160,7 @@ def adan(
     Args:
         learning_rate: η ≥ 0, in the units of the parameters.
         b1: Decay of the mean gradient, in [0, 1).
-        b2: Decay of the mean difference, in [0, 1), and how far ahead to look.
+        b2: Decay of the mean difference, in [0, 1), and the weight of the difference.
         b3: Decay of the mean square, in [0, 1).
         eps: In the units of the gradient.
         eps_root: In the units of the squared gradient, ≥ 0.

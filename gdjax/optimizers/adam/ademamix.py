@@ -1,4 +1,4 @@
-"""AdEMAMix: Adam along a fast and a very slow mean of the gradient; and its simplified form."""
+"""AdEMAMix: Adam with a fast and a slow moving average of the gradient; its simplified form."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ScaleByAdemamixState(NamedTuple):
     """State of `scale_by_ademamix`."""
 
     count: Count
-    count_m2: Count  # steps that m2 has seen, as many
+    count_m2: Count  # steps of m2, equal to count
     m1: Mean  # of the gradients
     m2: SlowMean  # of the gradients
     nu: MeanSquare  # of the gradients
@@ -43,14 +43,14 @@ def scale_by_ademamix(
     eps_root: NonNegative = 0.0,
     mu_dtype: Any = None,
 ):
-    """Divides a fast and a slow mean gradient by the root of the mean squared gradient.
+    """AdEMAMix scaling: fast plus slow average of the gradient over the root of the second moment.
 
         m₁ ← b1·m₁ + (1 − b1)·g             m̂₁ = m₁ / (1 − b1ᵗ)
         m₂ ← b3·m₂ + (1 − b3)·g
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
         u = (m̂₁ + α·m₂) / (√(v̂ + eps_root) + eps)
 
-    The slow mean is left as it is: biased towards zero, it comes in by and by.
+    The slow mean is not bias-corrected: it starts at zero and comes in gradually.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_ademamix()
@@ -64,8 +64,8 @@ def scale_by_ademamix(
         alpha: α ≥ 0, the weight of the slow mean. The paper lets it rise from 0.
         eps: In the units of the gradient, ≥ 0.
         eps_root: In the units of the squared gradient, ≥ 0.
-        mu_dtype: Dtype in which m₁ is kept; float32 or wider by default. m₂, of which a step
-            changes one part in ten thousand, would stand still in 16 bits and stays wide.
+        mu_dtype: Dtype in which m₁ is kept; float32 or wider by default. m₂ stays wide: a
+            step changes it by one part in ten thousand, which would be lost in 16 bits.
 
     Reference: Pagliardini, Ablin and Grangier, The AdEMAMix optimizer: better, faster, older, 2024,
         https://arxiv.org/abs/2409.03137
@@ -109,7 +109,7 @@ def ademamix(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by AdamW with a second mean of the gradients that remembers ten thousand steps.
+    """AdEMAMix: AdamW with a second, slow average of the gradient, over some ten thousand steps.
 
         θ ← θ − η·((m̂₁ + α·m₂) / (√v̂ + eps) + λθ)
 
@@ -162,7 +162,7 @@ def scale_by_simplified_ademamix(
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
 ):
-    """Divides a decayed sum of gradients, and the present one, by the root of the mean square.
+    """Simplified AdEMAMix scaling: α·g plus a momentum sum over the root of the second moment.
 
         m ← b1·m + g
         n ← b2·n + (1 − b2)·|g|²            n̂ = n / (1 − b2ᵗ)
@@ -217,7 +217,7 @@ def simplified_ademamix(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by AdEMAMix with one sum of past gradients in the place of its two means.
+    """Simplified AdEMAMix: AdamW with α·g plus one momentum sum in place of the two averages.
 
         m ← b1·m + g
         θ ← θ − η·((α·g + m) / (√n̂ + eps) + λθ)

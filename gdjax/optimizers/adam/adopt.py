@@ -1,4 +1,4 @@
-"""ADOPT: Adam that divides a gradient by what came before it."""
+"""ADOPT: Adam that divides each gradient by the second moment of the steps before."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scale_by_adopt(
     use_clipping: bool = True,
     clip_value_fn: Callable[[Any], Any] = fourth_root,
 ):
-    """Averages gradients, each over the root of the mean square of those before it.
+    """ADOPT scaling: momentum of gradients over the root of the previous second moment.
 
         step 0:    v ← |g|²,  u = 0
         step t:    ĝ = clip(g / max(√v, eps), ±t^¼)
@@ -53,7 +53,8 @@ def scale_by_adopt(
                    v ← b2·v + (1 − b2)·|g|²
         with nesterov:    u = b1·m + (1 − b1)·ĝ
 
-    The first gradient only makes v. Since g and v are independent it converges with any b2.
+    The first gradient only initializes v. Since g and v are independent, the method converges with
+    any b2.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_adopt(b2=0.99), gd.scale_by_learning_rate(0.01))
@@ -64,8 +65,8 @@ def scale_by_adopt(
         b2: In [0, 1).
         eps: Least denominator, in the units of the gradient, ≥ 0.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead, as optax does; not in the paper.
-        use_clipping: Bounds ĝ: the paper's second algorithm, and not its first.
+        nesterov: Uses Nesterov momentum, as optax does; not in the paper.
+        use_clipping: Clips ĝ, as the paper's second algorithm does; its first does not.
         clip_value_fn: The bound as a function of t, [] floating-point.
 
     Reference: Taniguchi et al., ADOPT: modified Adam can converge with any β2 with the optimal
@@ -83,7 +84,7 @@ def scale_by_adopt(
 
         def leaf(g, m, v):
             h = safe_divide(g, like(jnp.maximum(safe_sqrt(v), eps), g))
-            if bound is not None:  # by length, for complex ones
+            if bound is not None:  # of the absolute value, also for complex gradients
                 h = h * like(safe_divide(bound, jnp.maximum(jnp.abs(h), bound)), h)
             m = jnp.where(first, m, ema(m, h, b1))
             u = jnp.where(first, 0, ema(m, h, b1)) if nesterov else m
@@ -107,14 +108,14 @@ def adopt(
     use_clipping: bool = True,
     clip_value_fn: Callable[[Any], Any] = fourth_root,
 ):
-    """Descends by a mean of gradients that are each divided by the root of the square before.
+    """ADOPT: Adam that divides by the previous second moment, and converges with any b2.
 
         step 0:    v ← g²
         step t:    ĝ = clip(g / max(√v, eps), ±t^¼)
                    m ← b1·m + (1 − b1)·ĝ,  θ ← θ − η·m
                    v ← b2·v + (1 − b2)·g²
 
-    It converges with any b2, where Adam need not. The first step does not move.
+    It converges with any b2, where Adam need not. The first update is zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adopt(0.1)
@@ -128,8 +129,8 @@ def adopt(
         b2: Decay of the mean squared gradient, in [0, 1).
         eps: Least denominator, in the units of the gradient.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead.
-        use_clipping: Bounds ĝ.
+        nesterov: Uses Nesterov momentum.
+        use_clipping: Clips ĝ.
         clip_value_fn: The bound as a function of t, [] floating-point.
 
     Reference: Taniguchi et al., ADOPT: modified Adam can converge with any β2 with the optimal

@@ -1,4 +1,4 @@
-"""AMSGrad: Adam whose denominators never shrink."""
+"""AMSGrad: Adam with the largest second moment so far as denominator."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def scale_by_amsgrad(
     *,
     bias_correction_max: bool = False,
 ):
-    """Divides the mean gradient by the root of the largest mean square so far.
+    """AMSGrad scaling: first moment over the root of the largest second moment so far.
 
         m ← b1·m + (1 − b1)·g               v ← b2·v + (1 − b2)·|g|²
         x ← max(x, v / (1 − b2ᵗ))
         u = m / (1 − b1ᵗ) / (√(x + eps_root) + eps)
 
-    Three forms are in use. They differ in what is divided by what its weights add up to:
+    Three forms are in use. They differ in what is bias-corrected:
 
         m and v             the default, as optax has it
         neither             the paper: bias_correction_mu=False, bias_correction_nu=False
         m and x             torch: bias_correction_nu=False, bias_correction_max=True
 
-    The paper's proof of convergence is of a denominator that never shrinks; torch's does, while
-    the correction lasts.
+    The paper's proof of convergence needs a denominator that never shrinks; torch's shrinks while
+    the bias correction lasts.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_amsgrad(b2=0.99), gd.scale_by_learning_rate(0.01))
@@ -107,13 +107,13 @@ def amsgrad(
     *,
     bias_correction_max: bool = False,
 ):
-    """Descends as Adam does, by steps whose denominators never shrink.
+    """AMSGrad: Adam with the largest second moment so far as denominator, which never shrinks.
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²,    x ← max(x, v / (1 − b2ᵗ))
         θ ← θ − η·m̂ / (√x + eps),    m̂ = m / (1 − b1ᵗ)
 
-    A rare large gradient is not forgotten. `scale_by_amsgrad` tells of the paper's form, which is
-    without bias correction, and of torch's.
+    A rare large gradient is never forgotten. `scale_by_amsgrad` explains the paper's form, without
+    bias correction, and torch's.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.amsgrad(0.1, b1=0.0, b2=0.5, bias_correction_nu=False)

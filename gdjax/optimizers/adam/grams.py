@@ -1,4 +1,4 @@
-"""Grams: the size of Adam's step in the direction of the gradient's sign."""
+"""Grams: Adam's step size in the direction of the sign of the gradient."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def grams(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Grams: Adam's step size in the direction of the sign of the gradient, with decoupled decay.
+    """Grams: Adam's step size with the sign of the gradient, and decoupled weight decay.
 
         θ ← θ − η·(sign(g)·|m̂| / (√v̂ + eps) + λθ)
 

@@ -1,4 +1,4 @@
-"""LaProp: momentum of gradients that were divided before."""
+"""LaProp: momentum of gradients that are normalized first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["laprop", "scale_by_laprop"]
 
 @transformation
 def scale_by_laprop(b1: Decay = 0.9, b2: Decay = 0.999, eps: NonNegative = 1e-15):
-    """Averages gradients, each over the root of the mean square at its time.
+    """LaProp scaling: momentum of gradients, each divided by the root of the second moment.
 
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
         m ← b1·m + (1 − b1)·g / (√v̂ + eps)
@@ -59,14 +59,14 @@ def laprop(
     b2: Decay = 0.999,
     eps: NonNegative = 1e-15,
 ):
-    """Descends by the mean of gradients that are each divided by their own root mean square.
+    """LaProp: momentum of gradients that are first divided by the root of the second moment.
 
         v ← b2·v + (1 − b2)·g²
         m ← b1·m + (1 − b1)·g / (√v̂ + eps),    v̂ = v / (1 − b2ᵗ)
         θ ← θ − η·m / (1 − b1ᵗ)
 
     Adam divides old gradients by a new v; here each term of m is at most 1 / √(1 − b2), so b1
-    and b2 may be chosen freely. With b2 = 0 it is the momentum of signs.
+    and b2 may be chosen freely. With b2 = 0 it is momentum of the signs of the gradients.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.laprop(0.1, b1=0.5, b2=0.0)

@@ -1,4 +1,4 @@
-"""Adam with Nesterov's momentum: with a constant momentum, and with Dozat's schedule of it."""
+"""NAdam: Adam with Nesterov momentum, constant or by Dozat's schedule."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ def scale_by_nadam(
     eps: NonNegative = 1e-8,
     momentum_decay: NonNegative = 4e-3,
 ):
-    """Looks one step of momentum ahead in Adam, under a momentum that rises to b1.
+    """NAdam scaling with Dozat's momentum schedule: Adam with a Nesterov momentum that rises to b1.
 
         m ← b1·m + (1 − b1)·g               v ← b2·v + (1 − b2)·|g|²
         μₜ = b1·(1 − ½·0.96^(ψt))           Pₜ = μ₁·…·μₜ
         m̂ = μₜ₊₁·m / (1 − Pₜ₊₁) + (1 − μₜ)·g / (1 − Pₜ)
         u = m̂ / (√(v / (1 − b2ᵗ)) + eps)
 
-    This is what torch and Keras call NAdam. The paper averages m by μₜ as well; they and this
-    average it by b1. With a constant μ = b1 it is `scale_by_adam(nesterov=True)`, which is `nadam`.
+    This is what torch and Keras call NAdam. The paper averages m with μₜ as well; torch, Keras and
+    this rule average it with b1. With a constant μ = b1 it is `scale_by_adam(nesterov=True)`, the
+    rule of `nadam`.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_nadam(), gd.scale_by_learning_rate(2e-3))
@@ -103,14 +104,14 @@ def nadam(
     eps_root: NonNegative = 0.0,
     mu_dtype: Any = None,
 ):
-    """Looks one step of momentum ahead in Adam.
+    """NAdam: Adam with Nesterov momentum.
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²
         m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
         θ ← θ − η · m̂ / (√(v / (1 − b2ᵗ)) + eps)
 
-    It is `adam` with nesterov: the paper's rule under a constant momentum. torch and Keras raise
-    the momentum along the way: that is `scale_by_nadam`.
+    It is `adam(nesterov=True)`: the paper's rule with a constant momentum. torch and Keras let the
+    momentum rise by a schedule; for that, use `scale_by_nadam`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.nadam(0.1, b1=0.5)  # the first step is (1 + b1 / (1 + b1))·η
@@ -145,7 +146,7 @@ def nadamw(
     weight_decay: WeightDecay = 1e-4,
     mask: Mask = None,
 ):
-    """Adds to Nesterov's Adam a decay of the weights, decoupled from the gradient.
+    """NAdamW: Adam with Nesterov momentum and decoupled weight decay.
 
         θ ← θ − η·(m̂ / (√v̂ + eps) + λθ),   m̂ and v̂ of `nadam`
 

@@ -1,4 +1,4 @@
-"""RAdam: Adam that waits until the variance of its denominators is finite."""
+"""RAdam: Adam with a rectified adaptive rate, which warms up as its variance shrinks."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["radam", "scale_by_radam"]
 
 
 def _langevin(y: jax.Array) -> jax.Array:
-    """Forms coth y − 1/y for 0 ≤ y ≤ ¼, where both are large, by its series."""
+    """The series of coth y − 1/y for 0 ≤ y ≤ ¼, where both terms are large."""
     return y / 3 - y**3 / 45 + 2 * y**5 / 945 - y**7 / 4725 + 2 * y**9 / 93555
 
 
 def _length(b2: Any, t: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The length of the average after t steps, ρ, and in the long run, ρ∞, both like t.
+    """The length of the moving average after t steps, ρ, and its limit, ρ∞; dtypes as t.
 
-    The paper's ρ∞ = 2 / (1 − b2) − 1 and ρ = ρ∞ − 2t·b2ᵗ / (1 − b2ᵗ) are at first a difference of
+    In the first steps ρ = ρ∞ − 2t·b2ᵗ / (1 − b2ᵗ), with ρ∞ = 2 / (1 − b2) − 1, is a difference of
     large numbers, of which float32 leaves four digits. With y = −½·log b2 they are coth y and
     coth y − t·coth(ty) + t, whose large parts 1/y cancel: ρ = t + L(y) − t·L(ty).
     """
@@ -60,7 +60,7 @@ def scale_by_radam(
     *,
     nesterov: bool = False,
 ):
-    """Rectifies the variance of Adam's first steps, the very first of which are plain momentum.
+    """RAdam scaling: Adam with a variance-rectified rate, and plain momentum in the first steps.
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
@@ -81,8 +81,8 @@ def scale_by_radam(
         eps: In the units of the gradient, ≥ 0.
         eps_root: In the units of the squared gradient, ≥ 0.
         threshold: The least length of the average under which v̂ is used. The variance is finite
-            from 4 on; the paper writes ρ > 4, its authors' code 5.
-        nesterov: Looks one step of momentum ahead.
+            from 4 on; the paper writes ρ > 4, its authors' code ρ ≥ 5.
+        nesterov: Uses Nesterov momentum.
 
     Reference: Liu et al., On the variance of the adaptive learning rate and beyond, 2019,
         https://arxiv.org/abs/1908.03265
@@ -123,12 +123,12 @@ def radam(
     *,
     nesterov: bool = False,
 ):
-    """Descends by momentum at first, and then as Adam does, by steps that grow to its own.
+    """RAdam: rectified Adam, with an automatic warmup by the variance of the adaptive rate.
 
         θ ← θ − η·r·m̂ / (√v̂ + eps) if ρ ≥ threshold, else θ − η·m̂
 
-    m̂ and v̂ are Adam's, r grows from 0 to 1 as the average of v comes to its full length ρ∞: a
-    warmup that follows from b2, in the place of one that is tuned. See `scale_by_radam`.
+    m̂ and v̂ are Adam's; r grows from 0 to 1 as the length ρ of the average of v approaches ρ∞: a
+    warmup that follows from b2 and needs no tuning. See `scale_by_radam`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.radam(0.1)
@@ -142,7 +142,7 @@ def radam(
         eps: In the units of the gradient.
         eps_root: Added under the root.
         threshold: The least length of the average under which v̂ is used.
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
 
     Reference: Liu et al., On the variance of the adaptive learning rate and beyond, 2019,
         https://arxiv.org/abs/1908.03265

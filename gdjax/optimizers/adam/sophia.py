@@ -1,4 +1,4 @@
-"""Sophia: the mean gradient over a mean diagonal of the Hessian, clipped."""
+"""Sophia: momentum divided by an estimate of the Hessian's diagonal, and clipped."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def scale_by_sophia(
     hessian_diagonal_fn: Any = None,
     mu_dtype: Any = None,
 ):
-    """Divides the mean gradient by a mean diagonal of the Hessian, and clips each entry.
+    """Sophia scaling: first moment over a moving average of the Hessian diagonal, clipped.
 
         m ← b1·m + (1 − b1)·g
         h ← b2·h + (1 − b2)·ĥ    in the first of every k steps
         u = clip(m / max(γ·h, eps), ρ)
 
-    Where the curvature is negative or small, u is ±ρ: the sign of m. None of the two means is
-    corrected for its start at zero.
+    Where the curvature is negative or small, u is ρ times the sign of m. Neither of the two means
+    is bias-corrected.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.scale_by_sophia(every=1), jnp.ones(2)
@@ -92,7 +92,7 @@ def scale_by_sophia(
         d = jnp.maximum(gamma * h, eps)
         if clipping_threshold is None:
             return safe_divide(m, d), m
-        # The division is done where it is not clipped, so m / d does not overflow.
+        # Divided only where the quotient is not clipped, so that m / d does not overflow.
         inside = jnp.abs(m) < clipping_threshold * d
         return jnp.where(inside, m / jnp.where(inside, d, 1), clipping_threshold * jnp.sign(m)), m
 
@@ -124,7 +124,7 @@ def sophia(
     hessian_diagonal_fn: Any = None,
     mu_dtype: Any = None,
 ):
-    """Descends by the mean gradient over the curvature, no entry by more than the rate.
+    """Sophia: momentum over the diagonal of the Hessian, clipped, with decoupled weight decay.
 
         θ ← θ − η·(clip(m / max(γ·h, eps), ρ) + λθ)
 

@@ -1,4 +1,4 @@
-"""StableAdamW: AdamW whose rate falls where the gradients surprise the mean of their squares."""
+"""StableAdamW: AdamW with update clipping, as Adafactor has it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def scale_by_stable_adam(
     weight_decay: WeightDecay | None = None,
     mask: Mask = None,
 ):
-    """Divides Adam's updates by how far the squared gradients exceed their mean.
+    """StableAdamW scaling: Adam with update clipping by the RMS of g / √v̂ of each array.
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
         r = √mean(|g|² / max(v̂, eps²))      over one array
         u = (m̂ / (√v̂ + eps) + λθ) / max(1, r)
 
-    The decay is inside, since it too is divided.
+    Weight decay is part of the rule, since it is divided by max(1, r) as well.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_stable_adam()
@@ -103,12 +103,12 @@ def stable_adamw(
     weight_decay: WeightDecay = 0.01,
     mask: Mask = None,
 ):
-    """Descends by AdamW with the rate of each array divided where its gradients are unusually long.
+    """StableAdamW: AdamW with update clipping, in place of gradient clipping.
 
         θ ← θ − η/max(1, r)·(m̂ / (√v̂ + eps) + λθ),    r = √mean(g² / max(v̂, eps²))
 
-    After a calm time √v̂ is small, and the first long gradient makes Adam jump; here it is divided
-    by its own surprise r. It takes the place of clipping gradients.
+    After many small gradients √v̂ is small, and the first large one makes Adam take a very large
+    step; here the rate of that array is divided by r.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.stable_adamw(0.5, b1=0.0, weight_decay=0.0), jnp.zeros(2)
@@ -124,7 +124,7 @@ def stable_adamw(
         b2: Decay of the mean squared gradient, in [0, 1).
         eps: In the units of the gradient.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        weight_decay: λ ≥ 0, scaled by the divided rate.
+        weight_decay: λ ≥ 0, scaled by the rate η/max(1, r).
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:

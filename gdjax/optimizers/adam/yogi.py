@@ -1,4 +1,4 @@
-"""Yogi: Adam whose mean square moves by steps of the gradient's size alone."""
+"""Yogi: Adam with additive updates of the second moment."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def scale_by_yogi(
     eps_root: NonNegative = 0.0,
     initial_accumulator_value: NonNegative = 1e-6,
 ):
-    """Divides the mean gradient by the root of a square that goes towards the gradient's.
+    """Yogi scaling: first moment over the root of an additively updated second moment.
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← v − (1 − b2)·sign(v − |g|²)·|g|²    v̂ = v / (1 − b2ᵗ)
         u = m̂ / (√(v̂ + eps_root) + eps)
 
-    The mean m starts at 0, as in the paper: a start at the value of v, as optax has it, would move
-    the parameters at zero gradients.
+    The mean m starts at 0, as in the paper. In optax it starts at the value of v, which moves the
+    parameters at zero gradients.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_yogi(b2=0.99), gd.scale_by_learning_rate(0.01))
@@ -73,12 +73,13 @@ def yogi(
     b2: Decay = 0.999,
     eps: NonNegative = 1e-3,
 ):
-    """Descends as Adam does, under a mean square that falls slowly after large gradients.
+    """Yogi: Adam with an additively updated second moment, which falls slowly.
 
         m ← b1·m + (1 − b1)·g,    v ← v − (1 − b2)·sign(v − g²)·g²,    v₀ = 10⁻⁶
         θ ← θ − η·m̂ / (√v̂ + eps),    m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ)
 
-    Where Adam forgets a large v at the rate b2, Yogi takes from it what the gradients now weigh.
+    Adam forgets a large v at the rate b2, however small the gradients; Yogi changes v by no more
+    than (1 − b2)·g² in a step.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.yogi(0.5, eps=0.0)

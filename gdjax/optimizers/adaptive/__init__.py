@@ -1,1 +1,1 @@
-"""Adaptive rates without momentum: AdaGrad, RMSProp, AdaDelta, Rprop, MADGRAD."""
+"""Adaptive learning rates: AdaGrad, RMSProp, AdaDelta, Rprop, MADGRAD."""

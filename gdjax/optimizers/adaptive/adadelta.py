@@ -1,4 +1,4 @@
-"""AdaDelta: steps in the units of the parameters, without a rate."""
+"""AdaDelta: adaptive steps in the units of the parameters, without a learning rate."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class ScaleByAdaDeltaState(NamedTuple):
 
 @transformation
 def scale_by_adadelta(decay: Decay = 0.9, eps: NonNegative = 1e-6):
-    """Scales the gradient by the ratio of the root mean squares of past steps and gradients.
+    """AdaDelta scaling: gradient times the RMS of past updates over the RMS of past gradients.
 
         G ← ρ·G + (1 − ρ)·|g|²
         u = √(X + ε) / √(G + ε) · g
         X ← ρ·X + (1 − ρ)·|u|²
 
-    Where ε is 0 so is X, for ever: it is ε that sets the first step in motion.
+    With ε = 0 all updates are 0: X starts at 0, so ε determines the size of the first ones.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_adadelta(decay=0.95), gd.scale_by_learning_rate(0.01))
@@ -61,7 +61,7 @@ def scale_by_adadelta(decay: Decay = 0.9, eps: NonNegative = 1e-6):
         def leaf(g, G, X):
             G = ema(G, abs_sq(g), decay)
             X = after(ema(X, (X + eps) * safe_divide(abs_sq(g), G + eps), decay), G)
-            # The X + eps that was, of the X that is: so the old X may be overwritten by the new.
+            # √(X + eps) of the old X, from the new X: so the new may overwrite the old in memory.
             ratio = safe_divide(abs_sq(read_again(g)), G + eps)
             before = safe_divide(X + decay * eps, decay + (1 - decay) * ratio)
             return divide_by_root(g, G, eps, eps_in_sqrt=True) * like(safe_sqrt(before), g), G, X
@@ -80,7 +80,7 @@ def adadelta(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by steps as long as its past ones were, whatever the scale of the gradient.
+    """AdaDelta: gradients scaled by the RMS of past updates over the RMS of past gradients.
 
         g ← g + λθ
         G ← ρ·G + (1 − ρ)·g²
@@ -98,7 +98,7 @@ def adadelta(
         learning_rate: η ≥ 0; None is the paper's 1.
         decay: ρ in [0, 1).
         eps: ε ≥ 0, in the units of the squared gradient and of the squared step.
-        weight_decay: λ ≥ 0: L2 regularisation, added to the gradient, as torch and optax have it.
+        weight_decay: λ ≥ 0: L2 regularization, added to the gradient, as in torch and optax.
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""AdaGrad: every coordinate divided by the root of the sum of its squared gradients."""
+"""AdaGrad: gradients divided by the root of the sum of all squared gradients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scale_by_rss(
     *,
     eps_in_sqrt: bool = False,
 ):
-    """Divides the gradient by the root of the sum of all squared gradients.
+    """AdaGrad scaling: gradient over the root of the sum of all squared gradients.
 
         G ← G + |g|²              u = g / (√G + ε)
         with eps_in_sqrt:         u = g / √(G + ε)
@@ -42,7 +42,7 @@ def scale_by_rss(
     Args:
         initial_accumulator_value: G before the first step; 0 in the paper, 0.1 in optax.
         eps: ε, in the units of the gradient, or of its square under the root.
-        eps_in_sqrt: Where ε stands.
+        eps_in_sqrt: Puts ε under the root.
 
     Reference: Duchi, Hazan and Singer, Adaptive subgradient methods for online learning and
         stochastic optimization, 2011, https://jmlr.org/papers/v12/duchi11a.html
@@ -70,12 +70,12 @@ def adagrad(
     *,
     eps_in_sqrt: bool = False,
 ):
-    """Divides each coordinate's step by the root of its summed squared gradients.
+    """AdaGrad: gradient divided by the root of the sum of all squared gradients, entry by entry.
 
         G ← G + g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
 
-    The step shrinks like 1/√t, whatever the rate: good for convex losses and sparse gradients,
-    slow for long runs.
+    Steps shrink like 1/√t, whatever the rate: good for convex losses and sparse gradients, slow
+    in long runs.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adagrad(0.5)

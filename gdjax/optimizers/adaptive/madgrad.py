@@ -1,4 +1,4 @@
-"""MADGRAD: AdaGrad with a cube root, as dual averaging from the start, with momentum."""
+"""MADGRAD: momentumized, adaptive, dual averaged gradients: AdaGrad with a cube root."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class MadgradState(NamedTuple):
     count: Count
     grad_sum_sq: SumOfSquares  # of the gradients, weighted
     s: SlowMean  # weighted sum of the gradients
-    x0: PerParam  # the first parameters
+    x0: PerParam  # the initial parameters
 
 
 @transformation
 def scale_by_madgrad(learning_rate: LearningRate, momentum: Decay = 0.9, eps: NonNegative = 1e-6):
-    """Moves to a mean of where it is and where all past gradients point to from the start.
+    """MADGRAD steps, learning rate included: dual averaging with a cube root and momentum.
 
         λ = η·√t
         s ← s + λ·g,    v ← v + λ·|g|²
         z = x₀ − s / (∛v + eps)
         x ← c·z + (1 − c)·x,    c = 1 − momentum
 
-    The rate is inside: what comes out is added to the parameters as it is.
+    The learning rate is part of the rule: its updates are added to the parameters unscaled.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, x = gd.scale_by_madgrad(1.0, momentum=0.5), jnp.zeros(2)
@@ -46,7 +46,7 @@ def scale_by_madgrad(learning_rate: LearningRate, momentum: Decay = 0.9, eps: No
     Args:
         learning_rate: η ≥ 0.
         momentum: In [0, 1).
-        eps: In the units of ∛v, ≥ 0. The authors' program adds it to η as well.
+        eps: In the units of ∛v, ≥ 0. The authors' code adds it to η as well.
 
     Raises:
         ValueError: `update` was called without params.
@@ -80,7 +80,7 @@ def scale_by_madgrad(learning_rate: LearningRate, momentum: Decay = 0.9, eps: No
 
 
 def _cube_root(v: jax.Array) -> jax.Array:
-    """∛v for v ≥ 0, whose derivative at 0 is 0 and not infinite."""
+    """∛v for v ≥ 0, with derivative 0 at 0 instead of infinity."""
     zero = v == 0
     return jnp.where(zero, 0, jnp.cbrt(jnp.where(zero, 1, v)))
 
@@ -94,13 +94,13 @@ def madgrad(
     *,
     mask: Mask = None,
 ):
-    """Descends by momentumized, adaptive, dual averaged gradients.
+    """MADGRAD: momentumized, adaptive, dual averaged gradients, with a cube root.
 
         s ← s + η√t·g,    v ← v + η√t·g²
         x ← c·(x₀ − s / (∛v + eps)) + (1 − c)·x,    c = 1 − momentum
 
-    All gradients count, the later ones more. The rate has units of its own: sweep it, from 1e-4
-    up. It needs less decay than other methods do, often none.
+    All gradients count, later ones more. The scale of the rate differs from other optimizers':
+    sweep it from 1e-4 upwards. It needs less weight decay than other methods, often none.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> tx, x = gd.madgrad(0.1), jnp.array([1.0, -2.0])
@@ -113,7 +113,7 @@ def madgrad(
     Args:
         learning_rate: η ≥ 0.
         momentum: In [0, 1).
-        weight_decay: λ ≥ 0 of L2 regularisation: λθ is added to the gradient.
+        weight_decay: λ ≥ 0: L2 regularization, λθ is added to the gradient.
         eps: In the units of ∛v, ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
 

@@ -1,4 +1,4 @@
-"""RMSProp: every coordinate divided by the root of the mean of its squared gradients."""
+"""RMSProp: gradients divided by the root of their mean square; plain and centered."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def scale_by_rms(
     eps_in_sqrt: bool = False,
     bias_correction: bool = False,
 ):
-    """Divides the gradient by the root of its mean square.
+    """RMSProp scaling: gradient over the root of the mean squared gradient.
 
         G ← α·G + (1 − α)·|g|²    u = g / (√G + ε)
         with eps_in_sqrt:         u = g / √(G + ε)
-        with bias_correction:     G / (1 − αᵗ) in the place of G in u
+        with bias_correction:     G / (1 − αᵗ) in place of G in u
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([3.0, -0.5])
@@ -49,8 +49,8 @@ def scale_by_rms(
         decay: α in [0, 1).
         eps: ε ≥ 0, in the units of the gradient, or of its square under the root.
         initial_scale: G before the first step.
-        eps_in_sqrt: Where ε stands; optax puts it under the root.
-        bias_correction: Divides the average by what its weights add up to.
+        eps_in_sqrt: Puts ε under the root, as optax does.
+        bias_correction: Divides the average by 1 − αᵗ.
 
     Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012,
         https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
@@ -77,7 +77,7 @@ class ScaleByStdDevState(NamedTuple):
     """State of `scale_by_stddev`."""
 
     count: Count
-    mu: PerParam  # mean of the gradients, exact: |mu|² is taken off nu
+    mu: PerParam  # mean of the gradients, exact: |mu|² is subtracted from nu
     nu: PerParam  # mean of their squares
 
 
@@ -89,12 +89,12 @@ def scale_by_stddev(
     eps_in_sqrt: bool = False,
     bias_correction: bool = False,
 ):
-    """Divides the gradient by its running standard deviation: centred RMSProp.
+    """Centered RMSProp scaling: gradient over its running standard deviation.
 
         m ← α·m + (1 − α)·g       G ← α·G + (1 − α)·|g|²
         u = g / (√(G − |m|²) + ε)
 
-    The variance is held at 0 where rounding would make it negative.
+    The variance is 0 where rounding would make it negative.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([3.0, -0.5])
@@ -106,8 +106,8 @@ def scale_by_stddev(
         decay: α in [0, 1), for both averages.
         eps: ε ≥ 0, in the units of the gradient, or of its square under the root.
         initial_scale: G before the first step.
-        eps_in_sqrt: Where ε stands; optax puts it under the root.
-        bias_correction: Divides both averages by what their weights add up to.
+        eps_in_sqrt: Puts ε under the root, as optax does.
+        bias_correction: Divides both averages by 1 − αᵗ.
 
     Reference: Graves, Generating sequences with recurrent neural networks, 2013,
         https://arxiv.org/abs/1308.0850
@@ -145,10 +145,10 @@ def rmsprop(
     nesterov: bool = False,
     bias_correction: bool = False,
 ):
-    """Divides each coordinate's step by the root of its mean squared gradient.
+    """RMSProp: gradient divided by the root of its mean square, optionally with momentum.
 
         G ← α·G + (1 − α)·g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
-        centered:               √(G − m²) in the place of √G, m the mean gradient
+        centered:               √(G − m²) in place of √G, m the mean gradient
         momentum:               v ← μ·v + u of the scaled gradient u,   θ ← θ − η·v
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -163,9 +163,9 @@ def rmsprop(
         initial_scale: G₀ ≥ 0.
         eps_in_sqrt: Puts ε under the root, as optax does.
         centered: Divides by the standard deviation.
-        momentum: μ in [0, 1); None for none.
+        momentum: μ in [0, 1); None for no momentum.
         nesterov: Makes the momentum Nesterov's.
-        bias_correction: Divides averages by what their weights add up to.
+        bias_correction: Divides averages by 1 − αᵗ.
 
     Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012,
         https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf

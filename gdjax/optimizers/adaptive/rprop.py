@@ -1,4 +1,4 @@
-"""Rprop: a step size for each entry, from the signs of its gradients alone."""
+"""Rprop: resilient backpropagation, step sizes from the signs of the gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ScaleByRpropState(NamedTuple):
     """State of `scale_by_rprop`."""
 
     step_sizes: PerParam  # real
-    prev_updates: LastGradient  # 0 after a turn
+    prev_updates: LastGradient  # 0 where the sign has changed
 
 
 @transformation
@@ -32,14 +32,14 @@ def scale_by_rprop(
     min_step_size: NonNegative = 1e-6,
     max_step_size: NonNegative = 50.0,
 ):
-    """Lengthens an entry's step while its gradient keeps its sign, shortens it when that turns.
+    """Rprop scaling: per-entry step sizes, from the signs of successive gradients.
 
         g·g₋ > 0:   Δ ← min(η⁺·Δ, Δmax)
         g·g₋ < 0:   Δ ← max(η⁻·Δ, Δmin),  g ← 0
         u = Δ·sign(g)
 
-    An entry whose gradient turned rests for one step, and keeps its step size in the next: the
-    paper's iRprop−, which is also torch's.
+    Where the sign of a gradient changes, the entry is not updated in that step and keeps its step
+    size in the next: the paper's iRprop−, which is also torch's.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_rprop(learning_rate=0.1), gd.scale_by_learning_rate(1.0))
@@ -64,7 +64,7 @@ def scale_by_rprop(
 
     def update(updates, state, params=None, **extra):
         def leaf(g, size, before):
-            # Signs, for the product of two gradients may vanish; of complex ones it is the cosine.
+            # Of signs: the product of two gradients may underflow. For complex g, the cosine.
             agreement = jnp.real(jnp.sign(g) * jnp.conj(jnp.sign(before)))
             turned = agreement < 0
             factor = jnp.where(turned, eta_minus, jnp.where(agreement > 0, eta_plus, 1))
@@ -87,14 +87,14 @@ def rprop(
     min_step_size: NonNegative = 1e-6,
     max_step_size: NonNegative = 50.0,
 ):
-    """Descends by steps whose sizes follow from the signs of the gradients; for full batches.
+    """Rprop: resilient backpropagation, step sizes from gradient signs; for full batches.
 
         g·g₋ > 0:   Δ ← min(η⁺·Δ, Δmax)
         g·g₋ < 0:   Δ ← max(η⁻·Δ, Δmin),  g ← 0
         θ ← θ − Δ·sign(g)
 
-    The sizes of the gradients do not matter, so noise that turns signs does: with small batches
-    Δ shrinks without end.
+    Only the signs of the gradients matter, so noise that changes signs does harm: with small
+    batches Δ shrinks down to Δmin.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.rprop(0.1)

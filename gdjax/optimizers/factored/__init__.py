@@ -1,1 +1,1 @@
-"""Second moments in rows and columns."""
+"""Factored second moments: one number for each row and column of a matrix."""

@@ -1,4 +1,4 @@
-"""Adafactor: mean squares of a matrix kept as one number for each row and one for each column."""
+"""Adafactor: RMSProp with second moments factored into rows and columns."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["FactoredState", "adafactor", "power_decay_rate", "scale_by_factored_
 
 
 def _names(spec: Any, axis: int) -> tuple[str, ...]:
-    """The axes of `shard_map` over which an axis of an array is split; none outside of it."""
+    """The `shard_map` axes over which an axis of an array is split; none outside `shard_map`."""
     names = spec[axis] if spec is not None and axis < len(spec) else None
     names = () if names is None else (names,) if isinstance(names, str) else tuple(names)
     return tuple(name for name in names if name in get_abstract_mesh().manual_axes)
 
 
 def _whole(shape: tuple[int, ...], spec: Any) -> tuple[int, ...]:
-    """The shape of an array of which this is a device's."""
+    """The global shape of an array, from the shape of one device's shard."""
     mesh = get_abstract_mesh()
     split = [[mesh.shape[name] for name in _names(spec, axis)] for axis in range(len(shape))]
     return tuple(n * math.prod(devices) for n, devices in zip(shape, split))
@@ -54,7 +54,7 @@ def longest_axes(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
-    """The axes that are factored; None if there are not two as long as the least."""
+    """The axes that are factored; None if fewer than two are at least `least` long."""
     if len(shape) < 2:
         return None
     second, longest = longest_axes(shape)
@@ -62,7 +62,7 @@ def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
 
 
 def mean_over(x: jax.Array, axis: int, spec: Any = None) -> jax.Array:
-    """Mean over an axis, which stays with length 1."""
+    """Mean over an axis, which is kept with length 1."""
     total = _total(jnp.sum(x, axis, keepdims=True), _names(spec, axis))
     return total / _whole(x.shape, spec)[axis]
 
@@ -70,7 +70,7 @@ def mean_over(x: jax.Array, axis: int, spec: Any = None) -> jax.Array:
 def factors_like(
     params: Any, least: int, factored: bool = True, spec: Any = None
 ) -> tuple[Any, Any, Any]:
-    """Zeros for row means and column means of what is factored, and for squares of the others."""
+    """Zeros for the row and column means of factored arrays, and for the squares of others."""
     squares = tree.square_like(params)
 
     def axes_of(p: jax.Array) -> tuple[int, int] | None:
@@ -88,15 +88,15 @@ def factors_like(
 def update_means(
     g: jax.Array, r: Any, c: Any, v: Any, decay: Any, eps: Any, spec: Any = None
 ) -> tuple[Any, ...]:
-    """Takes |g|² + ε into its means: row and column means r and c of a matrix, or v.
+    """Updates the means with |g|² + ε: row and column means r and c of a matrix, or v.
 
-    Gives the factors of the root of the estimate, r·c / mean(r) or v, and the means. The product
+    Returns the factors of the root of the estimate, r·c / mean(r) or v, and the means. The product
     is not formed, since it underflows where its root does not.
     """
     if v is not None:
         v = ema(v, abs_sq(g) + eps, decay)
         return (safe_sqrt(v),), None, None, v
-    row, column = longest_axes(_whole(g.shape, spec))  # the rows lie along the first of them
+    row, column = longest_axes(_whole(g.shape, spec))  # rows are indexed by the first
     of_rows, of_columns = abs_sq(g), abs_sq(numerics.read_again(g))
     r = ema(jnp.expand_dims(r, column), mean_over(of_rows, column, spec) + eps, decay)
     c = ema(jnp.expand_dims(c, row), mean_over(of_columns, row, spec) + eps, decay)
@@ -105,7 +105,7 @@ def update_means(
 
 
 def divide(g: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
-    """Divides by a product of roots. Where one is 0, so is g, and the quotient is 0."""
+    """g divided by the product of roots. Where a root is 0, so is g, and the quotient is 0."""
     product = functools.reduce(operator.mul, (jnp.where(root == 0, 1, root) for root in roots))
     return g / product.astype(g.dtype)
 
@@ -113,8 +113,8 @@ def divide(g: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
 def divide_and_clip(
     g: jax.Array, roots: tuple[jax.Array, ...], threshold: Any, spec: Any = None
 ) -> jax.Array:
-    """As `divide`, with a root mean square of no more than a threshold."""
-    # To divide twice is less than to write the quotient, and to read it to measure and to clip.
+    """As `divide`, clipped to a root mean square (RMS) of at most `threshold`."""
+    # Dividing twice is cheaper than storing the quotient and reading it for the RMS and the clip.
     again = divide(*numerics.read_again((g, roots)))
     names = [name for axis in range(g.ndim) for name in _names(spec, axis)]
     square = _total(jnp.sum(abs_sq(again)), tuple(names))
@@ -123,7 +123,7 @@ def divide_and_clip(
 
 
 def power_decay_rate(step: Any, exponent: Any) -> Any:
-    """The decay that Adafactor's squares have in a step: 1 − (step + 1)^−exponent.
+    """Adafactor's decay of the second moment in a step: 1 − (step + 1)^−exponent.
 
     >>> import gdjax as gd
     >>> [round(gd.power_decay_rate(step, 0.8), 3) for step in (0, 1, 9)]
@@ -138,12 +138,12 @@ ColumnMeans = Annotated[Any, Factor(lambda shape: longest_axes(shape)[0])]
 
 
 class FactoredState(NamedTuple):
-    """State of `scale_by_factored_rms`; None for what is not kept of a leaf."""
+    """State of `scale_by_factored_rms`; None in the fields that a leaf does not use."""
 
     count: Count
     v_row: RowMeans
     v_col: ColumnMeans
-    v: MeanSquare  # of what is not factored
+    v: MeanSquare  # of arrays that are not factored
 
 
 @transformation
@@ -158,7 +158,7 @@ def scale_by_factored_rms(
     clipping_threshold: Positive | None = None,
     spec: Any = None,
 ):
-    """Divides by the root of mean squares, which for a matrix are a product of two vectors.
+    """Adafactor scaling: gradient over the root of a second moment factored into row and column.
 
         β = 1 − t^−0.8
         R ← β·R + (1 − β)·mean over columns (|g|² + ε)
@@ -175,15 +175,16 @@ def scale_by_factored_rms(
 
     Args:
         factored: False keeps the squares of every entry.
-        decay_rate: The exponent of t, or what else `decay_rate_fn` takes.
-        step_offset: Steps that were taken before; the powers of t begin after them.
-        min_dim_size_to_factor: Both axes must be at least as long.
+        decay_rate: The exponent of t, or another second argument of `decay_rate_fn`.
+        step_offset: Number of steps taken before; t counts from there.
+        min_dim_size_to_factor: Both axes must be at least this long.
         eps: ε ≥ 0, in the units of the squared gradient. With 0, u is 0 where V is.
-        decay_rate_fn: Gives β for a step, counted from 0, and `decay_rate`.
-        clipping_threshold: d > 0, the greatest root mean square of a block of updates; None for
-            no clipping. `clip_by_block_rms` after this one does the same with more memory moved.
-        spec: Inside of `shard_map`, the `PartitionSpec` by which arrays are split, as in its
-            `in_specs`; of arrays of fewer axes the first of it. Means are then of whole arrays.
+        decay_rate_fn: Function of the step, counted from 0, and `decay_rate` that returns β.
+        clipping_threshold: d > 0, the largest root mean square of the updates of an array; None
+            for no clipping. `clip_by_block_rms` after this rule does the same with more memory
+            traffic.
+        spec: Inside `shard_map`, the `PartitionSpec` by which arrays are split, as in its
+            `in_specs`; arrays of fewer axes use its first entries. Means are then of whole arrays.
 
     Reference: Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost,
         2018, https://arxiv.org/abs/1804.04235
@@ -228,14 +229,14 @@ def adafactor(
     *,
     spec: Any = None,
 ):
-    """Descends as RMSProp does, by relative steps, with a row and a column for each matrix.
+    """Adafactor: RMSProp with factored second moments and relative step sizes.
 
         û = u / max(1, RMS(u)/d),    u = g / √(R·Cᵀ / mean(R))
         m ← μ·m + (1 − μ)·η·max(10⁻³, RMS(θ))·û
         θ ← θ − m − ηλθ
 
-    The paper has no weight decay; here it follows the rate, as in AdamW: constant or scheduled,
-    at zero gradients the weights shrink by exactly (1 − ηλ). The rate is inside of the momentum.
+    The paper has no weight decay; here it is scaled by the rate, as in AdamW: at zero gradients the
+    weights are multiplied by exactly 1 − ηλ. The rate is applied before the momentum.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, w = gd.adafactor(0.1), jnp.array([3.0, -4.0])
@@ -245,9 +246,9 @@ def adafactor(
     Args:
         learning_rate: η ≥ 0, a fraction of the size of the weights; None for 1. The paper's is
             min(10⁻², 1/√t).
-        min_dim_size_to_factor: Both axes of a matrix must be at least as long.
-        decay_rate: The mean squares decay by 1 − t to the power of minus this.
-        decay_offset: Steps that were taken before; the powers of t begin after them.
+        min_dim_size_to_factor: Both axes of a matrix must be at least this long.
+        decay_rate: Exponent a of the decay 1 − t^−a of the second moment.
+        decay_offset: Number of steps taken before; t counts from there.
         multiply_by_parameter_scale: False makes η absolute, in the units of the parameters.
         clipping_threshold: d > 0; None does not clip.
         momentum: μ in [0, 1); None keeps no average.
@@ -256,7 +257,7 @@ def adafactor(
         eps: Added to the squared gradient.
         factored: False keeps the squares of every entry.
         mask: Which parameters decay; see `add_decayed_weights`.
-        spec: How arrays are split inside of `shard_map`; see `scale_by_factored_rms`.
+        spec: How arrays are split inside `shard_map`; see `scale_by_factored_rms`.
 
     Raises:
         ValueError: `update` was called without params.

@@ -1,4 +1,4 @@
-"""CAME: Adafactor with momentum, slowed where the updates do not agree with their mean."""
+"""CAME: Adafactor with momentum, divided by how much the updates vary about their mean."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = ["ScaleByCameState", "came", "scale_by_came"]
 
 
 class ScaleByCameState(NamedTuple):
-    """State of `scale_by_came`; None for what is not kept of a leaf."""
+    """State of `scale_by_came`; None in the fields that a leaf does not use."""
 
     mu: Mean  # of the clipped updates
     v_row: RowMeans  # of the squared gradients
     v_col: ColumnMeans
-    v: MeanSquare  # of what is not factored
-    res_row: RowMeans  # of the squares of what the updates differ from their mean by
+    v: MeanSquare  # of arrays that are not factored
+    res_row: RowMeans  # of the squared deviations of the updates from their mean
     res_col: ColumnMeans
 
 
@@ -53,24 +53,24 @@ def scale_by_came(
     min_dim_size_to_factor: int = 1,
     mu_dtype: Any = None,
 ):
-    """Divides a mean update by how far the updates were from it, factored as their squares are.
+    """CAME scaling: Adafactor's momentum over the factored RMS of the updates' deviation from it.
 
         R, C ← means over columns, over rows of |g|² + ε₁, with decay β₂
         u = g / √(R·Cᵀ / mean(R)),    û = u / max(1, RMS(u)/d)
         m ← β₁·m + (1 − β₁)·û
         R′, C′ ← means over columns, over rows of |û − m|² + ε₂, with decay β₃
-        step: m / √(R′·C′ᵀ / mean(R′))
+        update: m / √(R′·C′ᵀ / mean(R′))
 
-    Vectors and scalars have u = g / √v with v ← β₂·v + (1 − β₂)(|g|² + ε₁), and the step m.
+    Vectors and scalars have u = g / √v with v ← β₂·v + (1 − β₂)(|g|² + ε₁), and the update m.
 
     Args:
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         b3: β₃ in [0, 1).
         eps: ε₁ ≥ 0, in the units of the squared gradient.
-        eps_instability: ε₂ ≥ 0; with 0, the step is 0 where the updates never changed.
+        eps_instability: ε₂ ≥ 0; with 0, the update is 0 where û never changed.
         clipping_threshold: d > 0.
-        min_dim_size_to_factor: Both axes of a matrix must be at least as long.
+        min_dim_size_to_factor: Both axes of a matrix must be at least this long.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Reference: Luo et al., CAME: confidence-guided adaptive memory efficient optimization, 2023,
@@ -112,11 +112,11 @@ def came(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by Adafactor's updates, averaged, less where they are off their average.
+    """CAME: confidence-guided Adafactor with momentum, smaller steps where updates vary.
 
         θ ← θ − η·(m / √S + λθ)
 
-    with m the mean of Adafactor's updates and S the factored mean square of what they are off it.
+    with m the mean of Adafactor's updates and S their factored mean squared deviation from m.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> state = gd.came(1e-4).init(jnp.ones([20, 30]))[0]
@@ -127,11 +127,11 @@ def came(
         learning_rate: η ≥ 0; about half of what is right for AdamW.
         b1: Decay of the mean update, in [0, 1).
         b2: Decay of the mean squares of the gradient, in [0, 1).
-        b3: Decay of the mean squares of what the updates are off their mean, in [0, 1).
+        b3: Decay of the mean squared deviation of the updates, in [0, 1).
         eps: Added to the squared gradient.
-        eps_instability: Added to the squared distance from the mean.
-        clipping_threshold: Greatest root mean square of an update before it is averaged.
-        min_dim_size_to_factor: Both axes of a matrix must be at least as long.
+        eps_instability: Added to the squared deviation from the mean.
+        clipping_threshold: Largest root mean square of an update before it is averaged.
+        min_dim_size_to_factor: Both axes of a matrix must be at least this long.
         mu_dtype: Dtype in which the mean update is kept; float32 or wider by default.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.

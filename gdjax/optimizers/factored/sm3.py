@@ -1,4 +1,4 @@
-"""SM3: AdaGrad whose sums are kept as one number for each index of each axis."""
+"""SM3: memory-efficient AdaGrad, with one accumulator for each index of each axis."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _largest(v: jax.Array) -> tuple[jax.Array, ...]:
 
 @transformation
 def scale_by_sm3(b1: Decay = 0.9, b2: Hyperparam = 1.0, eps: NonNegative = 1e-8):
-    """Divides by the root of a bound on the sum of squared gradients, and averages.
+    """SM3 scaling: momentum of gradients over the root of a bound on AdaGrad's sums of squares.
 
         v_i = min over the axes of μ_r[i_r] + |g_i|²
         μ_r[k] ← max of v_i over all i with i_r = k
         m ← β₁·m + (1 − β₁)·g / √(v + eps)        u = m
 
-    This is SM3-II with the slices along every axis as cover. With b2 < 1 the sums forget:
-    v = b2·min μ + (1 − b2)·|g|².
+    This is SM3-II with the slices along every axis as cover. With b2 < 1 the sums become moving
+    averages: v = b2·min μ + (1 − b2)·|g|².
 
     Args:
         b1: β₁ in [0, 1).
@@ -83,7 +83,7 @@ def scale_by_sm3(b1: Decay = 0.9, b2: Hyperparam = 1.0, eps: NonNegative = 1e-8)
 
 @transformation(kind="optimizer")
 def sm3(learning_rate: LearningRate, momentum: Decay = 0.9):
-    """Descends as AdaGrad does, with m + n numbers kept for a matrix of m·n in the place of sums.
+    """SM3: memory-efficient AdaGrad with momentum, m + n accumulators for an m × n matrix.
 
         θ ← θ − η·m,    m ← β·m + (1 − β)·g / √v,    v_ij = min(row_i, column_j) + |g_ij|²
         row_i ← max_j v_ij,    column_j ← max_i v_ij

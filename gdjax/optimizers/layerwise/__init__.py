@@ -1,1 +1,1 @@
-"""Updates scaled by the norm of each layer."""
+"""Layer-wise scaling of updates by the norms of weights or gradients."""

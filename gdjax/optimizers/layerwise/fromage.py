@@ -1,4 +1,4 @@
-"""Fromage: steps of one relative size in every layer, which do not lengthen the weights."""
+"""Fromage: steps of a fixed size relative to the weights of each layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["fromage"]
 
 @transformation(kind="optimizer")
 def fromage(learning_rate: LearningRate, min_norm: NonNegative = 1e-6, *, axis_name: Any = None):
-    """Moves each layer by one fraction of its length, and takes back what that lengthens it.
+    """Fromage: steps of relative size η in each layer, corrected for the growth of the norm.
 
         w ← (w − η·‖w‖/‖g‖·g) / √(1 + η²)
 
@@ -27,7 +27,7 @@ def fromage(learning_rate: LearningRate, min_norm: NonNegative = 1e-6, *, axis_n
 
     Args:
         learning_rate: η ≥ 0, the fraction of its length that a layer moves.
-        min_norm: Both norms count as no smaller than this.
+        min_norm: Lower bound on both norms.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
             those of all shards together.
 

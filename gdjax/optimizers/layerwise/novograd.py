@@ -1,4 +1,4 @@
-"""NovoGrad: one second moment for each array of parameters."""
+"""NovoGrad: momentum of gradients normalized per layer, one second moment for each array."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def scale_by_novograd(
     *,
     mask: Mask = None,
 ):
-    """Adds up gradients, each over the running norm of its array, under decay.
+    """NovoGrad scaling: momentum of gradients divided by the running norm of their array.
 
         v ← b2·v + (1 − b2)·‖g‖²,    in the first step ‖g‖²
         m ← b1·m + g / (√(v + eps_root) + eps) + λθ
         u = m
 
-    A gradient of zeros over a norm of 0 adds nothing.
+    Where the norm is 0 the gradient is too, and nothing is added.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.scale_by_novograd(b1=0.95), gd.scale_by_learning_rate(0.01))
@@ -55,7 +55,7 @@ def scale_by_novograd(
         b2: In [0, 1).
         eps: In the units of the gradient's norm, ≥ 0.
         eps_root: In the units of its square, ≥ 0.
-        weight_decay: λ ≥ 0, which enters the sum.
+        weight_decay: λ ≥ 0, added inside the momentum.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
         mask: Which parameters decay; see `add_decayed_weights`.
 
@@ -100,7 +100,7 @@ def novograd(
     *,
     mask: Mask = None,
 ):
-    """Descends by momentum of gradients that are each divided by the norm of their array.
+    """NovoGrad: momentum of gradients normalized per layer, with weight decay inside.
 
         v ← b2·v + (1 − b2)·‖g‖²,    in the first step ‖g‖²
         m ← b1·m + g / (√v + eps) + λθ,    θ ← θ − η·m
@@ -118,7 +118,7 @@ def novograd(
         b2: Decay of the squared norm, in [0, 1).
         eps: In the units of the gradient's norm.
         eps_root: Added under the root.
-        weight_decay: λ ≥ 0, which enters the sum.
+        weight_decay: λ ≥ 0, added inside the momentum.
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""LARS and LAMB: steps in proportion to the size of the weights of a layer."""
+"""LARS and LAMB: layer-wise trust ratios for training with large batches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _need_params(name: str, params: Any) -> None:
 
 
 def _trust(weights: Any, updates: Any, coefficient: Any, eps: Any) -> jax.Array:
-    """The ratio of two norms, [], and 1 where either is zero: nothing is known of the layer."""
+    """The trust ratio of two norms, [], and 1 where either is zero."""
     known = (weights > 0) & (updates > 0)
     return jnp.where(known, coefficient * weights / jnp.where(known, updates + eps, 1), 1)
 
@@ -39,7 +39,7 @@ def scale_by_trust_ratio(
     *,
     axis_name: Any = None,
 ):
-    """Gives the updates of each block the length of its parameters.
+    """Trust ratio: scales each array's update by ‖θ‖ / ‖g‖, as LARS and LAMB do.
 
         u = g · c·‖θ‖ / (‖g‖ + eps),    u = g where ‖θ‖ or ‖g‖ is 0
 
@@ -49,7 +49,7 @@ def scale_by_trust_ratio(
     Array([0.6, 0.8], dtype=float32)
 
     Args:
-        min_norm: Both norms count as no smaller than this.
+        min_norm: Lower bound on both norms.
         trust_coefficient: c ≥ 0.
         eps: In the units of the updates.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
@@ -83,18 +83,18 @@ def scale_by_lars(
     *,
     axis_name: Any = None,
 ):
-    """Gives gradient and L2 term of each layer a length in proportion to its weights.
+    """LARS scaling: gradient plus L2 term times the layer's trust ratio ‖w‖ / (‖g‖ + β‖w‖).
 
         u = (g + βw) · c·‖w‖ / (‖g‖ + β‖w‖ + eps),    c·… = 1 where ‖w‖ or ‖g‖ + β‖w‖ is 0
 
-    The denominator has the two norms, as in the paper, not the norm of the sum.
+    The denominator is the sum of the two norms, as in the paper, not the norm of the sum.
 
     Args:
         weight_decay: β ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
         trust_coefficient: c ≥ 0.
         eps: In the units of the gradient.
-        trust_ratio_mask: Which parameters are scaled, in the same form; others get u = g + βw.
+        trust_ratio_mask: Which parameters are scaled, in the form of `mask`; others get u = g + βw.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
             those of all shards together.
 
@@ -135,12 +135,12 @@ def lars(
     *,
     axis_name: Any = None,
 ):
-    """Descends with momentum, at a rate for each layer that follows the size of its weights.
+    """LARS: momentum SGD with layer-wise learning rates by the trust ratio.
 
         λ = c·‖w‖ / (‖g‖ + β‖w‖)
         v ← μ·v + η·λ·(g + βw),    w ← w − v
 
-    The rate is inside of the momentum, so a change of η acts at once on new gradients only.
+    The rate is applied before the momentum, so a change of η affects new gradients only.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, w = gd.lars(1.0, trust_coefficient=0.1), jnp.array([0.0, 1.0])
@@ -149,14 +149,14 @@ def lars(
 
     Args:
         learning_rate: η ≥ 0.
-        weight_decay: β ≥ 0, of L2 regularisation.
+        weight_decay: β ≥ 0, of L2 regularization.
         mask: Which parameters decay; see `add_decayed_weights`.
         trust_coefficient: c ≥ 0.
         eps: Added to the denominator of λ, in the units of the gradient.
-        trust_ratio_mask: Which parameters have a rate of their own; in the same form. Leave out
-            biases and the scales of normalisation.
+        trust_ratio_mask: Which parameters are scaled by the trust ratio, in the form of
+            `mask`. Leave out biases and the scales of normalization layers.
         momentum: μ in [0, 1).
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
             those of all shards together.
 
@@ -192,7 +192,7 @@ def lamb(
     *,
     axis_name: Any = None,
 ):
-    """Gives the step of Adam in each layer the length of its weights, times the rate.
+    """LAMB: AdamW with layer-wise trust ratios, for training with large batches.
 
         r = m̂ / (√v̂ + eps) + λθ
         θ ← θ − η · ‖θ‖/‖r‖ · r

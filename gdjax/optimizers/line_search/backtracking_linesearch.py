@@ -1,4 +1,4 @@
-"""The line search that shortens the step until the loss has become small enough."""
+"""Backtracking line search: shortens the step until the loss has decreased enough (Armijo)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = [
 
 
 class BacktrackingLinesearchInfo(NamedTuple):
-    """What `scale_by_backtracking_linesearch` did in its last search."""
+    """Record of the last search of `scale_by_backtracking_linesearch`."""
 
-    num_linesearch_steps: Count  # values of the loss that were computed
-    decrease_error: Scalar  # what the loss was too large by, 0 if found
+    num_linesearch_steps: Count  # number of evaluations of the loss
+    decrease_error: Scalar  # by how much the loss is too large, 0 if the condition holds
 
 
 class ScaleByBacktrackingLinesearchState(NamedTuple):
@@ -35,7 +35,7 @@ class ScaleByBacktrackingLinesearchState(NamedTuple):
 
     learning_rate: Scalar  # the last length tried
     value: Scalar  # the loss after the step; infinite before the first
-    grad: PerParam | None  # gradient there, if it is stored
+    grad: PerParam | None  # the gradient after the step, if it is stored
     info: BacktrackingLinesearchInfo
 
 
@@ -44,7 +44,7 @@ class _Search(NamedTuple):
     eta: jax.Array  # the last length tried
     value: jax.Array  # φ(η)
     grad: Any
-    error: jax.Array  # what φ(η) is too large by; infinite before the first trial
+    error: jax.Array  # by how much φ(η) is too large; infinite before the first trial
 
 
 @transformation
@@ -59,13 +59,13 @@ def scale_by_backtracking_linesearch(
     store_grad: bool = False,
     verbose: bool = False,
 ):
-    """Scales the updates by the first length, of ever shorter ones, that decreases the loss enough.
+    """Backtracking line search: shortens the step until it satisfies Armijo's condition.
 
         f(θ + ηu) ≤ f(θ) + c·η·⟨∇f(θ), u⟩ + rtol·|f(θ)| + atol
 
-    The first length is that of the step before times `increase_factor`, at most
+    The search starts from the η of the step before times `increase_factor`, at most
     `max_learning_rate`; while the condition (Armijo's) does not hold, η ← `decrease_factor`·η.
-    If none of them does the updates are zero and the next step goes on from the last one.
+    If no η satisfies it, the updates are zero and the next search starts from the last η.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.sgd(1.0), gd.scale_by_backtracking_linesearch(30, decrease_factor=0.5))
@@ -76,16 +76,16 @@ def scale_by_backtracking_linesearch(
     (Array([0., 0.], dtype=float32), Array(0.0625, dtype=float32))
 
     Args:
-        max_backtracking_steps: How often η may be shortened; a Python integer.
+        max_backtracking_steps: How many times η may be reduced; a Python integer.
         slope_rtol: c in [0, 1).
         decrease_factor: In [0, 1).
         increase_factor: ≥ 1; infinite to start from `max_learning_rate` each time.
-        max_learning_rate: The greatest η.
+        max_learning_rate: Upper bound on η.
         atol: In the units of the loss.
         rtol: Relative to the loss.
-        store_grad: Computes the gradient with each value and keeps the last in the state, for
+        store_grad: Computes the gradient with each value and keeps the last one in the state, for
             `value_and_grad_from_state`.
-        verbose: Prints what each search did.
+        verbose: Prints a line about each search.
 
     Raises:
         ValueError: `update` was called without params.

@@ -1,4 +1,4 @@
-"""L-BFGS: the direction of Newton's method, made of the last few steps."""
+"""L-BFGS: quasi-Newton directions from the last few steps, with a line search."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class ScaleByLBFGSState(NamedTuple):
     count: Count
     params: PerParam  # those of the last update
     updates: PerParam  # the gradients of the last update, exact: differences are formed with them
-    diff_params_memory: Memory  # s, by which params have moved
-    diff_updates_memory: Memory  # y, by which gradients have
-    weights_memory: Scalars  # [memory_size] ρ = 1 / ⟨s, y⟩; 0 is not used
+    diff_params_memory: Memory  # s, differences of params
+    diff_updates_memory: Memory  # y, differences of gradients
+    weights_memory: Scalars  # [memory_size] ρ = 1 / ⟨s, y⟩; 0 for a pair that is not used
 
 
 @transformation
 def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True):
-    """Multiplies by an estimate of the inverse Hessian, made of the last steps: u = H·g.
+    """L-BFGS scaling: gradient times a limited-memory estimate of the inverse Hessian, u = H·g.
 
         s = θ − θ₋₁,   y = g − g₋₁,   ρ = 1 / ⟨s, y⟩
         H ← (I − ρ·s·yᵀ)·H·(I − ρ·y·sᵀ) + ρ·s·sᵀ      for each step in memory, oldest first
@@ -41,10 +41,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True):
 
     H is never formed; its product with g takes 4·memory_size products of vectors. A step along
     which the gradient did not grow (⟨s, y⟩ ≤ 0 up to rounding: the loss is not convex there, or
-    noisy) is passed over, so that H stays positive. If the parameters have not moved, the length
-    of the step could not be found and the memory is forgotten: u is the gradient, shortened.
+    noisy) is skipped, so that H stays positive definite. If the parameters have not changed, the
+    line search has failed and the memory is cleared: u is γg with γ = min(1, 1/‖g‖).
 
-    It gives a direction: the sign and the length are for what stands behind it, see `lbfgs`.
+    The result is a direction; sign and step size come from later stages of the chain, see `lbfgs`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, x = gd.scale_by_lbfgs(), jnp.array([1.0])
@@ -53,9 +53,9 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True):
     Array([0.5], dtype=float32)
 
     Args:
-        memory_size: How many steps are kept; a Python integer. State is 2·memory_size + 2 times
+        memory_size: Number of steps kept; a Python integer. The state is 2·memory_size + 2 times
             the size of the parameters.
-        scale_init_precond: False to begin from H = I.
+        scale_init_precond: False to start from H = I.
 
     Raises:
         ValueError: `update` was called without params.
@@ -105,7 +105,7 @@ def _at(memory: Any, i: jax.Array) -> Any:
 
 
 def _weigh(s: Any, y: Any, newest: jax.Array, weights: jax.Array) -> jax.Array:
-    """The weights ρ with that of the newest step; 0 for what is not to be used."""
+    """The weights ρ, with that of the newest step; 0 for a step that must not be used."""
     sy, length = tree.vdot(s, y), tree.norm(s)
     limits = jnp.finfo(weights.dtype)
     usable = (sy > limits.eps * length * tree.norm(y)) & (sy > limits.tiny) & jnp.isfinite(sy)
@@ -115,7 +115,7 @@ def _weigh(s: Any, y: Any, newest: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def _multiply(state: ScaleByLBFGSState, newest: jax.Array, scale_init: bool) -> Any:
-    """H·g by the two loops of the book: algorithm 7.4 of Nocedal and Wright."""
+    """H·g by the two-loop recursion, algorithm 7.4 of Nocedal and Wright."""
     g, s, y = state.updates, state.diff_params_memory, state.diff_updates_memory
     rho = jnp.asarray(state.weights_memory)
     size = rho.shape[0]
@@ -133,7 +133,7 @@ def _multiply(state: ScaleByLBFGSState, newest: jax.Array, scale_init: bool) -> 
     gamma = jnp.ones([], rho.dtype)
     if scale_init:
         length = tree.norm(g).astype(rho.dtype)
-        used = jnp.argmax(rho[order] > 0)  # the newest that may be used, if there is one
+        used = jnp.argmax(rho[order] > 0)  # the newest step that may be used, if there is one
         rho_used, y_used = rho[order[used]], _at(y, order[used])
         some, long = rho_used > 0, length > 1
         inverse = jnp.where(some, rho_used * tree.vdot(y_used, y_used), jnp.where(long, length, 1))
@@ -154,14 +154,14 @@ def lbfgs(
     scale_init_precond: bool = True,
     linesearch: Any = scale_by_zoom_linesearch(20, initial_guess_strategy="one"),  # noqa: B008
 ):
-    """Descends along the gradient times an estimate of the inverse Hessian, as far as is good.
+    """L-BFGS: limited-memory quasi-Newton method with a line search.
 
         θ ← θ − η·H·g,     H from the last steps: `scale_by_lbfgs`
         η by a line search along −H·g: `scale_by_zoom_linesearch`
 
     For smooth losses without noise: full batches, physics, statistics. Each step computes the
-    loss and its gradient once or twice, seldom more. `update` takes the extra arguments `value`,
-    `grad` and `value_fn`; `minimize` gives them.
+    loss and its gradient once or twice, seldom more often. `update` takes the extra arguments
+    `value`, `grad` and `value_fn`; `minimize` passes them.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> valley = lambda x: (1.0 - x[0]) ** 2 + 100.0 * (x[1] - x[0] ** 2) ** 2
@@ -171,13 +171,13 @@ def lbfgs(
 
     Args:
         learning_rate: A factor of the direction before the search, ≥ 0; None for 1.
-        memory_size: How many steps H is made of; a Python integer.
-        scale_init_precond: False to begin from H = I.
-        linesearch: What finds η, a transformation; None for η = 1.
+        memory_size: Number of steps from which H is computed; a Python integer.
+        scale_init_precond: False to start from H = I.
+        linesearch: A transformation that finds η; None for η = 1.
 
     Raises:
         ValueError: `update` was called without params.
-        TypeError: `update` was called without what the line search needs.
+        TypeError: `update` was called without the extra arguments of the line search.
 
     Reference: Liu and Nocedal, On the limited memory BFGS method for large scale optimization,
         1989, https://doi.org/10.1007/BF01589116

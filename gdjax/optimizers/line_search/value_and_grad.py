@@ -1,19 +1,19 @@
-"""What line searches have in common: a function along a line, and what they leave to the next step.
+"""Shared parts of line searches: the function along a line; reuse of its value and gradient.
 
-A line search takes the updates as a direction u and finds how far to go, θ ← θ + η·u. It stands
-last in a chain, after the sign was turned. Its `update` takes three extra arguments, always by
-keyword: `value` and `grad`, the loss and its gradient at the parameters, and `value_fn`, the
-function of the parameters that gives the loss. Extra arguments that `value_fn` names (a batch, a
-key) are handed on to it.
+A line search takes the updates as a direction u and finds the step size η of θ ← θ + η·u. It is
+the last stage of a chain, after the one that changes the sign. Its `update` takes three extra
+arguments, always by keyword: `value` and `grad`, the loss and its gradient at the parameters, and
+`value_fn`, the loss as a function of the parameters. Extra arguments that `value_fn` names (a
+batch, a key) are passed to it.
 
     updates, state = tx.update(grad, state, params, value=value, grad=grad, value_fn=loss)
 
-`value_fn` is compiled into whoever calls `update`: inside of `jit` that is done once, outside of
-it with each call, since what a function has closed over may have changed.
+`value_fn` is compiled as a part of the caller of `update`: once inside `jit`, and in every call
+outside it, since the values that the function closes over may have changed.
 
-Where no step length was found the updates are zero and the parameters stay: no search makes the
-loss larger. The next search goes on from the last length tried. To derivatives the step length is
-a constant.
+Where no step size was found the updates are zero and the parameters stay: no search increases the
+loss. The next search starts from the last step size tried. Derivatives treat the step size as a
+constant.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Line:
     """The function φ(η) = f(θ + η·u), its value, slope and gradient, as constants."""
 
     def __init__(self, name: str, updates: Any, params: Any, value_fn: Any, extra: dict) -> None:
-        """Takes the direction u, the point θ, and what `update` was given."""
+        """Takes the direction u, the point θ, and the extra arguments of `update`."""
         if params is None:
             hint = "Write update(grads, state, params, ...)."
             errors.fail(name, "update needs the parameters", params, instead=hint)
@@ -46,7 +46,7 @@ class Line:
         self.function = lambda params: value_fn(params, **taken)
 
     def at(self, eta: Any) -> Any:
-        """θ + η·u, as `apply_updates` will round it."""
+        """θ + η·u, rounded as by `apply_updates`."""
         eta = numerics.weak(eta)
         return tree.add(self.params, tree.map(lambda u: eta * u, self.updates))
 
@@ -56,7 +56,7 @@ class Line:
         return jax.lax.stop_gradient(jnp.where(jnp.isfinite(value), value, jnp.inf))
 
     def value_and_slope(self, eta: Any) -> tuple[jax.Array, jax.Array, Any]:
-        """φ(η), φ′(η) and the gradient there; infinite, 0 and a gradient where not finite."""
+        """φ(η), φ′(η) and the gradient at η; where φ(η) is not finite, infinity and slope 0."""
         value, grad = value_and_gradient(self.function, self.at(eta))
         value, slope = value.astype(self.dtype), self.slope(grad)
         finite = jnp.isfinite(value) & jnp.isfinite(slope)
@@ -64,14 +64,14 @@ class Line:
         return jax.lax.stop_gradient(found)
 
     def slope(self, grad: Any) -> jax.Array:
-        """⟨∇f, u⟩, [], of the leaves that move."""
+        """⟨∇f, u⟩, [], over the differentiable leaves."""
         beside = lambda u, g: jnp.zeros_like(u) if g is None else g
         slope = tree.vdot(tree.map(beside, self.updates, grad), self.updates)
         return jax.lax.stop_gradient(slope.astype(self.dtype))
 
 
 def start(line: Line, learning_rate: jax.Array) -> jax.Array:
-    """The length that was kept, or 1 if it became too small to be told from 0."""
+    """The step size to start from: the last one, or 1 if that cannot be distinguished from 0."""
     limits = jnp.finfo(line.dtype)
     return jnp.where(learning_rate > limits.tiny / limits.eps, learning_rate, 1)
 
@@ -79,13 +79,13 @@ def start(line: Line, learning_rate: jax.Array) -> jax.Array:
 def _named_by(function: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
     try:
         names = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a built-in, which tells nothing
+    except (TypeError, ValueError):  # a built-in without a signature
         return {}
     return {name: value for name, value in extra.items() if name in names}
 
 
 def value_and_gradient(function: Callable[[Any], Any], params: Any) -> tuple[jax.Array, Any]:
-    """The value, and the gradient of what is differentiable, in float32 or wider; else None.
+    """The value, and the gradient, float32 or wider, None for leaves that are not differentiable.
 
     The gradient of complex parameters is the direction of ascent, the conjugate of `jax.grad`.
     """
@@ -105,12 +105,11 @@ def value_and_gradient(function: Callable[[Any], Any], params: Any) -> tuple[jax
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
-    """Makes a `jax.value_and_grad` that takes what the last line search found at the same point.
+    """A `jax.value_and_grad` that reuses value and gradient from the last line search.
 
-    The last point that a search looks at is where the next step begins, so value and gradient
-    need not be computed again. They are taken as they are: the parameters must be those that the
-    step made, and the function must be the same one (no new batch). Under `vmap` they are
-    computed all the same.
+    The last point that a search evaluates is where the next step begins, so value and gradient
+    need not be computed again. They are not checked: the parameters must be those after that step,
+    and the function must be the same (no new batch). Under `vmap` both are always computed.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum((x - 1.0) ** 2)
@@ -126,13 +125,13 @@ def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tup
         value_fn: The loss, a function of the parameters and perhaps of other arguments.
 
     Returns:
-        A function of the same arguments and, by keyword, of the `state` of a transformation with
-        one line search in it. It gives the value, [], and the gradient, float32 or wider, None
+        A function of the same arguments and, by keyword, of the `state` of a transformation that
+        contains one line search. It returns the value, [], and the gradient, float32 or wider, None
         for leaves that are not differentiable. Before the first step both are computed.
 
     Raises:
-        KeyError: No line search is in the state, or more than one.
-        ValueError: It keeps no gradient.
+        KeyError: The state contains no line search, or more than one.
+        ValueError: The line search does not store gradients.
     """
 
     def value_and_grad(params: Any, *args: Any, state: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -152,6 +151,6 @@ def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tup
             return jax.tree.map(numerics.like, now, (value, grad))
 
         value, grad = jax.lax.cond(jnp.isfinite(value), lambda: (value, grad), computed)
-        return value, jax.tree.map(jnp.conj, grad)  # as jax.grad has it
+        return value, jax.tree.map(jnp.conj, grad)  # the convention of jax.grad
 
     return value_and_grad

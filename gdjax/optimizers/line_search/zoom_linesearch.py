@@ -1,4 +1,4 @@
-"""The line search that brackets a step length and closes in on it: the strong Wolfe conditions."""
+"""Zoom line search: brackets a step size that satisfies the strong Wolfe conditions."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = ["ScaleByZoomLinesearchState", "ZoomLinesearchInfo", "scale_by_zoom_li
 
 
 class ZoomLinesearchInfo(NamedTuple):
-    """What `scale_by_zoom_linesearch` did in its last search."""
+    """Record of the last search of `scale_by_zoom_linesearch`."""
 
-    num_linesearch_steps: Count  # values and gradients that were computed
-    decrease_error: Scalar  # what the loss was too large by, 0 if found
-    curvature_error: Scalar  # what the slope was too steep by
+    num_linesearch_steps: Count  # number of evaluations of value and gradient
+    decrease_error: Scalar  # by how much the loss is too large, 0 if the condition holds
+    curvature_error: Scalar  # by how much the slope is too steep
 
 
 class ScaleByZoomLinesearchState(NamedTuple):
     """State of `scale_by_zoom_linesearch`."""
 
-    learning_rate: Scalar  # length of the step, or the last one tried
+    learning_rate: Scalar  # step size, or the last one tried
     value: Scalar  # the loss after the step; infinite before the first
-    grad: PerParam  # gradient there
+    grad: PerParam  # the gradient after the step
     info: ZoomLinesearchInfo
 
 
 class _Point(NamedTuple):
-    """A point of the line, in the letters of the book."""
+    """A point of the line, in the letters of Nocedal and Wright."""
 
     eta: jax.Array  # η
     value: jax.Array  # φ(η)
@@ -49,7 +49,7 @@ class _Search(NamedTuple):
     done: jax.Array  # [] bool
     eta: jax.Array  # to be tried next
     last: _Point  # tried last
-    low: _Point  # the lowest that decreases the loss enough; η = 0 until there is one
+    low: _Point  # lowest value with sufficient decrease; η = 0 until there is one
     high: _Point  # the other end of the bracket; η infinite until there is one
     grad: Any  # at low
 
@@ -67,22 +67,22 @@ def scale_by_zoom_linesearch(
     initial_guess_strategy: str = "keep",
     verbose: bool = False,
 ):
-    """Scales the updates so far that the loss has decreased enough and its slope has flattened.
+    """Zoom line search: scales the updates to satisfy the strong Wolfe conditions.
 
         φ(η) = f(θ + ηu),    φ(η) ≤ φ(0) + c₁·η·φ′(0) + tol,    |φ′(η)| ≤ c₂·|φ′(0)| + tol
 
-    Lengths grow until two of them enclose one that is good; then the enclosure shrinks, by the
-    minimum of the cubic that has the values and slopes of both ends, or by halves where that lies
-    in the outer tenths. Each step computes one value and one gradient.
+    η grows until two values bracket one that satisfies both conditions; then the bracket shrinks,
+    to the minimum of the cubic through the values and slopes of both ends, or by bisection where
+    the minimum lies within a tenth of an end. Each trial computes one value and one gradient.
 
-    Values that differ by rounding alone cannot tell a decrease. Where φ(η) ≤ φ(0) + ε·|φ(0)|, the
-    first condition may be replaced by one on slopes, and where |φ(η) − φ(0)| ≤ ε·|φ(0)| slopes
-    alone say on which side to search:
+    Values that differ by rounding alone do not show a decrease. Where φ(η) ≤ φ(0) + ε·|φ(0)|, the
+    first condition may be replaced by one on slopes, and where |φ(η) − φ(0)| ≤ ε·|φ(0)| the side
+    on which to search is determined by slopes alone:
 
         φ′(η) ≤ (2c₁ − 1)·φ′(0) + tol
 
-    If the steps end before both conditions hold, the lowest point with enough decrease is taken;
-    if there is none the updates are zero.
+    If no trial satisfies both conditions, the lowest point with sufficient decrease is used; if
+    there is none the updates are zero.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> tx = gd.chain(gd.sgd(1.0), gd.scale_by_zoom_linesearch(15))
@@ -94,18 +94,19 @@ def scale_by_zoom_linesearch(
     (True, 5)
 
     Args:
-        max_linesearch_steps: The greatest number of lengths tried; a Python integer.
-        max_learning_rate: The greatest η; None for no bound. At the bound the slope may be steep.
+        max_linesearch_steps: Largest number of trials; a Python integer.
+        max_learning_rate: Upper bound on η; None for no bound. At the bound the second condition
+            need not hold.
         tol: In the units of the loss, and of its slope.
-        increase_factor: By which η grows until an enclosure is found; > 1.
+        increase_factor: Growth of η until a bracket is found; > 1.
         slope_rtol: c₁ in [0, 1), less than c₂.
-        curv_rtol: c₂, less than 1; infinite to ask for a decrease only.
-        approx_dec_rtol: ε, some times the precision of the loss; None for the first two
+        curv_rtol: c₂, less than 1; infinite to require a decrease only.
+        approx_dec_rtol: ε, a few times the precision of the loss; None for the first two
             conditions alone.
-        stepsize_precision: A shorter enclosure ends the search if its lower end is not 0.
-        initial_guess_strategy: `"keep"` begins with the length of the step before, `"one"` with 1,
-            which suits directions of Newton's kind.
-        verbose: Prints what each search did.
+        stepsize_precision: A shorter bracket ends the search if its lower end is not 0.
+        initial_guess_strategy: `"keep"` starts with the last step size, `"one"` with 1, which
+            suits Newton-like directions.
+        verbose: Prints a line about each search.
 
     Raises:
         ValueError: `update` was called without params.
@@ -141,7 +142,7 @@ def scale_by_zoom_linesearch(
         here = tree.evolve(lambda g, old: (g, g), (grad, state.grad))[1]
 
         def excess(at):
-            """What the value is too large by, and what the slope is too steep by."""
+            """By how much the value is too large and the slope too steep."""
             _, old, old_slope = origin
             decrease = at.value - (old + slope_rtol * at.eta * old_slope + tol)
             if approx_dec_rtol is not None:
@@ -152,7 +153,7 @@ def scale_by_zoom_linesearch(
             return jnp.maximum(decrease, 0), jnp.maximum(curvature, 0)
 
         def is_high(at, low):
-            """Tells whether a good length lies before this one."""
+            """Whether an acceptable step size lies before this one."""
             exact = at.value <= origin.value + slope_rtol * at.eta * origin.slope + tol
             high = ~exact | ((at.value >= low.value) & (low.eta > 0))
             if approx_dec_rtol is None:
@@ -219,9 +220,9 @@ def _choose(condition: jax.Array, a: _Point, b: _Point) -> _Point:
 
 
 def _between(low: _Point, high: _Point) -> jax.Array:
-    """Minimum of the cubic through two points, or the middle where it lies in an outer tenth.
+    """Minimum of the cubic through two points, or the middle if it lies within a tenth of an end.
 
-    Equation 3.59 of the book, the slopes divided by the largest so that no square overflows.
+    Equation 3.59 of Nocedal and Wright, with slopes divided by the largest against overflow.
     """
     length = high.eta - low.eta  # negative where the bracket lies before its lower end
     s0, s1 = low.slope * length, high.slope * length
@@ -230,5 +231,5 @@ def _between(low: _Point, high: _Point) -> jax.Array:
     d1, s0, s1 = d1 / top, s0 / top, s1 / top
     d2 = jnp.sqrt(d1**2 - s0 * s1)
     share = (s1 + d2 - d1) / (s1 - s0 + 2 * d2)
-    inside = (share > 0.1) & (share < 0.9)  # not so if it is NaN: no minimum, or φ is infinite
+    inside = (share > 0.1) & (share < 0.9)  # False for NaN: no minimum, or φ is infinite
     return high.eta - length * jnp.where(inside, share, 0.5)

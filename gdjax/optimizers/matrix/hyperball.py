@@ -102,7 +102,7 @@ def muon_hyperball(
         b1: Decay of the mean gradient, in [0, 1).
         eps: In the units of the gradient; AdamW's too.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
         dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).

@@ -62,7 +62,7 @@ def scale_by_muon(
         b1: β in [0, 1).
         eps: In the units of the gradient.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
         adaptive: Scales u by the nuclear norm of m̂, so that it is as long as gradients are.
         preconditioning: How X₀ is scaled: by its "frobenius", "spectral" or "schatten" (4) norm,
             or its rows by "aol".
@@ -199,7 +199,7 @@ def muon(
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum.
         adaptive: Scales the step by the nuclear norm of the mean gradient.
         preconditioning: See `scale_by_muon`.
         dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.

@@ -1,1 +1,1 @@
-"""Iterate averaging in the place of a schedule."""
+"""Schedule-Free: iterate averaging in place of learning-rate decay."""

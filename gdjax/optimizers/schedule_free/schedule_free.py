@@ -1,4 +1,4 @@
-"""Schedule-Free descent and Schedule-Free AdamW."""
+"""Schedule-Free SGD and Schedule-Free AdamW."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["schedule_free_adamw", "schedule_free_sgd"]
 
 
 def _warmed(where: str, learning_rate: Any, warmup_steps: int | None) -> Any:
-    """The rate, or the function of the step that rises to it: η/W, 2η/W, … from the first step."""
+    """The learning rate, with linear warmup η/W, 2η/W, … from the first step where one is asked."""
     if warmup_steps is None or warmup_steps == 0:
         return learning_rate
     if warmup_steps < 0:
@@ -39,12 +39,12 @@ def schedule_free_sgd(
     *,
     mask: Mask = None,
 ):
-    """Descends without a schedule: gradients are taken near an average, which is the answer.
+    """Schedule-Free SGD: iterate averaging in place of learning-rate decay.
 
         z ← z − η·(g + λy)        c = w / (sum of all w), w = (largest η so far)ᵖ
         x ← (1 − c)·x + c·z        y = (1 − β)·z + β·x
 
-    The parameters trained are y; those to evaluate at are x: `gd.state.eval_params`.
+    Gradients are taken at y, the parameters in training; evaluate at x: `gd.state.eval_params`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.schedule_free_sgd(0.5, warmup_steps=2)
@@ -54,9 +54,9 @@ def schedule_free_sgd(
 
     Args:
         learning_rate: η ≥ 0; wants to be larger than where the rate decays.
-        warmup_steps: Steps in which the rate rises to η: the first one has η / warmup_steps.
+        warmup_steps: Steps of linear warmup to η; the rate of the first is η / warmup_steps.
         b1: β in (0, 1], the share of the average in the parameters.
-        weight_decay: λ ≥ 0, of y; None decays nothing.
+        weight_decay: λ ≥ 0, of y; None for no decay.
         weight_lr_power: p ≥ 0.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -88,13 +88,13 @@ def schedule_free_adamw(
     *,
     mask: Mask = None,
 ):
-    """Runs AdamW without a schedule: gradients are taken near an average, which is the answer.
+    """Schedule-Free AdamW: iterate averaging in place of learning-rate decay.
 
         v ← β₂·v + (1 − β₂)·|g|²        z ← z − η·(g / (√(v / (1 − β₂ᵗ)) + eps) + λy)
         c = w / (sum of all w), w = (largest η so far)ᵖ
         x ← (1 − c)·x + c·z        y = (1 − β)·z + β·x
 
-    The parameters trained are y; those to evaluate at are x: `gd.state.eval_params`.
+    Gradients are taken at y, the parameters in training; evaluate at x: `gd.state.eval_params`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.schedule_free_adamw(0.5)
@@ -104,7 +104,7 @@ def schedule_free_adamw(
 
     Args:
         learning_rate: η ≥ 0; wants to be larger than where the rate decays.
-        warmup_steps: Steps in which the rate rises to η: the first one has η / warmup_steps.
+        warmup_steps: Steps of linear warmup to η; the rate of the first is η / warmup_steps.
         b1: β in (0, 1], the share of the average in the parameters.
         b2: β₂ in [0, 1).
         eps: In the units of the gradient.

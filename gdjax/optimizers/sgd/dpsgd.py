@@ -1,4 +1,4 @@
-"""Descent with differential privacy."""
+"""DP-SGD: stochastic gradient descent with differential privacy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dpsgd(
     momentum: Decay | None = None,
     nesterov: bool = False,
 ):
-    """Descends along averages of clipped and noisy gradients of single examples.
+    """DP-SGD: differentially private SGD, with per-example gradient clipping and noise.
 
         g ← (Σ_i g_i·min(1, C/‖g_i‖) + σC·N(0, 1)) / n,    then `sgd`
 
@@ -34,8 +34,8 @@ def dpsgd(
 
     Args:
         learning_rate: η ≥ 0.
-        max_norm: C ≥ 0, the greatest norm of the gradient of an example.
-        noise_multiplier: σ ≥ 0, the deviation of the noise in units of C.
+        max_norm: C ≥ 0, the norm to which the gradient of each example is clipped.
+        noise_multiplier: σ ≥ 0, the standard deviation of the noise in units of C.
         key: A seed, or a key of `jax.random`.
         momentum: As in `sgd`.
         nesterov: As in `sgd`.

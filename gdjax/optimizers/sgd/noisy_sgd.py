@@ -1,4 +1,4 @@
-"""Gradient descent with noise."""
+"""Noisy SGD: gradient descent with annealed Gaussian noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def noisy_sgd(
     gamma: NonNegative = 0.55,
     key: Any = 0,
 ):
-    """Descends along the gradient and noise whose variance falls with the steps.
+    """Noisy SGD: gradient descent with Gaussian noise, annealed by the step.
 
         θ ← θ − α·(g + σ·N(0, 1)),    σ² = η / (1 + t)^γ
 

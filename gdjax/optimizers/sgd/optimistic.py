@@ -1,4 +1,4 @@
-"""Optimistic descent: the next gradient is expected to change as the last one did."""
+"""Optimistic gradient descent and optimistic Adam, for saddle points and games."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ScaleByOptimisticGradientState(NamedTuple):
 
 @transformation
 def scale_by_optimistic_gradient(alpha: NonNegative = 1.0, beta: NonNegative = 1.0):
-    """Adds to the gradient its change since the last step.
+    """Optimistic gradient: adds to the gradient its change since the last step.
 
         u = α·g + β·(g − g₋),    in the first step α·g
 
@@ -69,12 +69,13 @@ def optimistic_gradient_descent(
     alpha: NonNegative = 1.0,
     beta: NonNegative = 1.0,
 ):
-    """Finds saddle points that plain descent and ascent circle around.
+    """Optimistic gradient descent, for saddle points and games (GANs).
 
         θ ← θ − η·(α·g + β·(g − g₋)),    in the first step θ − ηα·g
 
-    With α = β = 1 it is the paper's θ − 2ηg + ηg₋, which stands in for a step from the point that
-    the gradient leads to, at the price of one gradient a step.
+    It converges to saddle points around which plain gradient descent and ascent cycle. With
+    α = β = 1 it is the paper's θ − 2ηg + ηg₋, which approximates the extragradient method with one
+    gradient in each step.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> def distance(tx):  # from the saddle of x·y, where x descends and y ascends
@@ -112,11 +113,12 @@ def optimistic_adam(
     *,
     nesterov: bool = False,
 ):
-    """Adds to Adam's step its change since the last one.
+    """Optimistic Adam: adds to Adam's step its change since the last one.
 
         θ ← θ − η·r − o·(r − r₋),    r = m̂ / (√(v̂ + eps_root) + eps) of `adam`
 
-    The first step is ηr. The paper has o = η, and the plain Adam: optax looks ahead by default.
+    The first step is ηr. The paper has o = η and Adam without Nesterov momentum, which optax has
+    by default.
 
     >>> import gdjax as gd
     >>> gd.optimistic_adam(1e-3, optimism=2e-3)
@@ -130,7 +132,7 @@ def optimistic_adam(
         eps: In the units of the gradient.
         eps_root: Added under the root.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead in r; see `nadam`.
+        nesterov: Uses Nesterov momentum in r; see `nadam`.
 
     Reference: Daskalakis et al., Training GANs with optimism, 2017,
         https://arxiv.org/abs/1711.00141
@@ -140,7 +142,7 @@ def optimistic_adam(
         scale_by_optimistic_gradient(
             learning_rate, learning_rate if optimism is None else optimism
         ),
-        scale_by_learning_rate(1.0),  # both parts of the step have their own
+        scale_by_learning_rate(1.0),  # the rates are part of the rule before
     )
 
 
@@ -157,11 +159,11 @@ def optimistic_adam_v2(
     mu_dtype: Any = None,
     nesterov: bool = False,
 ):
-    """Adds to Adam's step its change since the last one, both by one rate.
+    """Optimistic Adam with one learning rate for Adam's step and its change since the last.
 
         θ ← θ − η·(α·r + β·(r − r₋)),    r = m̂ / (√(v̂ + eps_root) + eps) of `adam`
 
-    It is `optimistic_adam` with other arguments: its rate is ηα, its optimism ηβ.
+    It is `optimistic_adam` with the rate ηα and the optimism ηβ.
 
     >>> import gdjax as gd
     >>> gd.optimistic_adam_v2(1e-3, beta=2.0)
@@ -176,7 +178,7 @@ def optimistic_adam_v2(
         eps: In the units of the gradient.
         eps_root: Added under the root.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
-        nesterov: Looks one step of momentum ahead in r; see `nadam`.
+        nesterov: Uses Nesterov momentum in r; see `nadam`.
 
     Reference: Daskalakis et al., Training GANs with optimism, 2017,
         https://arxiv.org/abs/1711.00141

@@ -1,4 +1,4 @@
-"""Gradient descent, plain and with the two forms of momentum."""
+"""Stochastic gradient descent, plain or with momentum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sgd(
     nesterov: bool = False,
     mu_dtype: Any = None,
 ):
-    """Descends along the gradient, with heavy-ball or Nesterov momentum if asked for.
+    """SGD: stochastic gradient descent, optionally with heavy-ball or Nesterov momentum.
 
         θ ← θ − η·g                                   without momentum
         v ← μ·v + g,   θ ← θ − η·v                    with momentum
@@ -36,7 +36,7 @@ def sgd(
 
     Args:
         learning_rate: η ≥ 0.
-        momentum: μ in [0, 1); None keeps no velocity.
+        momentum: μ in [0, 1); None for no momentum.
         nesterov: Takes the gradient's step from where the momentum leads; needs `momentum`.
         mu_dtype: Dtype in which v is kept; float32 or wider by default.
 
@@ -50,11 +50,11 @@ def sgd(
 
 @transformation(kind="optimizer")
 def momentum(learning_rate: LearningRate, decay: Decay = 0.9, *, mu_dtype: Any = None):
-    """Descends along the averaged gradient.
+    """Gradient descent with momentum, as an exponential moving average of the gradients.
 
         v ← β·v + (1 − β)·g,   θ ← θ − η·v,   v₀ = 0
 
-    The same path as `sgd(η·(1 − β), momentum=β)`: here the rate keeps its size when β changes. On
+    The same trajectory as `sgd(η·(1 − β), momentum=β)`; here the best rate depends less on β. On
     λθ²/2 it is stable for η up to 2(1 + β)/((1 − β)λ).
 
     >>> import gdjax as gd, jax.numpy as jnp

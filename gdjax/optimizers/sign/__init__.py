@@ -1,1 +1,1 @@
-"""Descent by the sign of the gradient."""
+"""Sign descent: steps along the sign of the gradient or of its momentum."""

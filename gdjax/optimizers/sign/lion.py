@@ -1,4 +1,4 @@
-"""Lion: the sign of a momentum that was found by a search over programs."""
+"""Lion: sign of an interpolation between momentum and gradient (EvoLved Sign Momentum)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ScaleByLionState(NamedTuple):
 
 @transformation
 def scale_by_lion(b1: Decay = 0.9, b2: PositiveDecay = 0.99, mu_dtype: Any = None):
-    """Takes the sign of a mean of the gradients in which the last one weighs more.
+    """Lion scaling: sign of an interpolation between the momentum and the gradient.
 
         u = sign(b1·m + (1 − b1)·g)
         m ← b2·m + (1 − b2)·g
@@ -60,8 +60,8 @@ def scale_by_lion(b1: Decay = 0.9, b2: PositiveDecay = 0.99, mu_dtype: Any = Non
 
     def update(updates, state, params=None, **extra):
         def leaf(g, m):
-            # u of the m that was is b2·u of the m that is, b1·m + (b2 − b1)·g: with it alone no
-            # copy of the old m is kept while the new one takes its place.
+            # From the new m, b2·(b1·m_old + (1 − b1)·g) = b1·m + (b2 − b1)·g: so no copy of the
+            # old m is kept while the new one overwrites it.
             m = ema(m, g, b2)
             return jnp.sign(b1 * m + (b2 - b1) * g), m
 
@@ -80,13 +80,13 @@ def lion(
     weight_decay: WeightDecay = 1e-3,
     mask: Mask = None,
 ):
-    """Moves every entry by the rate, against the sign of a mean of its gradients.
+    """Lion: sign of an interpolated momentum, with decoupled weight decay.
 
         θ ← θ − η·(sign(b1·m + (1 − b1)·g) + λθ)
         m ← b2·m + (1 − b2)·g
 
-    Its steps are about as long as Adam's longest, so the paper takes a rate 3 to 10 times smaller
-    than Adam's, and a decay as many times larger.
+    Every entry moves by η, about as far as Adam's largest updates, so the paper uses a learning
+    rate 3 to 10 times smaller than Adam's, and a weight decay larger by the same factor.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.lion(1e-2, weight_decay=0.0), jnp.ones(3)

@@ -1,4 +1,4 @@
-"""Descent by signs: of the gradient, and of its running mean."""
+"""signSGD and Signum: steps along the sign of the gradient or of its moving average."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["scale_by_sign", "sign_sgd", "signum"]
 
 @transformation
 def scale_by_sign():
-    """Keeps the signs of the updates alone: u = sign(g), and 0 of 0.
+    """Replaces the updates by their signs: u = sign(g), 0 where g is 0.
 
-    Complex entries keep their direction: g / |g|.
+    For complex entries it is g / |g|.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.scale_by_sign().update(jnp.array([-3.0, 0.0, 0.1]), gd.EmptyState())[0]
@@ -39,11 +39,11 @@ def scale_by_sign():
 
 @transformation(kind="optimizer")
 def sign_sgd(learning_rate: LearningRate):
-    """Moves every entry by the rate, against the sign of its gradient.
+    """signSGD: every entry moves by the learning rate, against the sign of its gradient.
 
         θ ← θ − η·sign(g)
 
-    It is steepest descent where the length of a step is its largest entry.
+    It is steepest descent in the maximum norm.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.sign_sgd(0.5)
@@ -61,7 +61,7 @@ def sign_sgd(learning_rate: LearningRate):
 
 @transformation(kind="optimizer")
 def signum(learning_rate: LearningRate, b1: Decay = 0.9, mu_dtype: Any = None):
-    """Moves every entry by the rate, against the sign of its mean gradient.
+    """Signum: signSGD with momentum, steps along the sign of the averaged gradient.
 
         m ← β·m + (1 − β)·g
         θ ← θ − η·sign(m)
@@ -81,7 +81,7 @@ def signum(learning_rate: LearningRate, b1: Decay = 0.9, mu_dtype: Any = None):
         https://arxiv.org/abs/1802.04434
     """
     return chain(
-        ema(b1, debias=False, mu_dtype=mu_dtype),  # a factor changes no sign
+        ema(b1, debias=False, mu_dtype=mu_dtype),  # bias correction would not change the sign
         scale_by_sign(),
         scale_by_learning_rate(learning_rate),
     )

@@ -1,4 +1,4 @@
-"""Tiger: sign descent by a mean gradient, with one state and decoupled decay."""
+"""Tiger: sign of the averaged gradient, with decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tiger(
     mask: Mask = None,
     mu_dtype: Any = None,
 ):
-    """Tiger: descent by the sign of the mean gradient, with decoupled weight decay.
+    """Tiger: sign of the averaged gradient, with decoupled weight decay.
 
         m ← b1·m + (1 − b1)·g
         θ ← θ − η·(sign(m) + λθ)
