@@ -1,7 +1,7 @@
-"""Losses: functions of predictions and targets, right in every dtype and at every extreme.
+"""Losses: functions of predictions and targets, accurate in every dtype and for extreme inputs.
 
-Arithmetic is in float32 or wider whatever the inputs are, and so are the values; gradients come
-in the dtypes of the inputs. What broadcasts [8] and [8, 1] into all pairs elsewhere raises here.
+Arithmetic and values are float32 or wider for all inputs; gradients have the dtypes of the inputs.
+Shapes such as [8] and [8, 1], which would broadcast to all pairs [8, 8], raise an error.
 """
 # ruff: noqa: F403
 

@@ -1,4 +1,4 @@
-"""What the losses share: arrays made wide and of one shape, axes, masks, and 0·∞ = 0."""
+"""Shared helpers of losses: casting and broadcasting, axes, masks, and 0·∞ = 0."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def floats(where: str, **arrays: Any) -> list[jax.Array]:
 def paired(where: str, **arrays: Any) -> list[jax.Array]:
     """Widens arrays as `floats` does and broadcasts them to the shape of the largest of them.
 
-    One of them must have the shape of the result: [8] and [8, 1] would make an [8, 8] of all
-    pairs, which nobody wants of a loss.
+    One of them must have the shape of the result: [8] and [8, 1] would broadcast to all pairs,
+    [8, 8], which is never meant in a loss.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     values = floats(where, **arrays)
     shapes = [x.shape for x in values]
@@ -48,7 +48,7 @@ def paired(where: str, **arrays: Any) -> list[jax.Array]:
     if shape not in shapes:
         names = " and ".join(arrays)
         got = " and ".join(str(s) for s in shapes)
-        errors.fail(where, f"{names} must have one shape, or one broadcast to the other", got)
+        errors.fail(where, f"{names} must have the same shape, or one broadcast to the other", got)
     return [jnp.broadcast_to(x, shape) for x in values]
 
 
@@ -56,7 +56,7 @@ def axes_of(where: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes counted from the front, in the order given; None means all of them.
 
     Raises:
-        ValueError: There is no such axis, or one is named twice.
+        ValueError: An axis is out of range, or named twice.
     """
     given = range(ndim) if axis is None else np.atleast_1d(axis).tolist()
     axes = tuple(a + ndim if a < 0 else a for a in given)
@@ -66,10 +66,10 @@ def axes_of(where: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def mask_of(where: str, mask: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    """The mask in the shape of the array it is for; one without `axes` picks whole examples.
+    """The mask broadcast to a shape; a mask without the axes `axes` selects whole examples.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     if mask is None:
         return None
@@ -84,28 +84,28 @@ def mask_of(where: str, mask: Any, shape: tuple[int, ...], axes: tuple[int, ...]
 
 
 def weigh(weight: jax.Array, x: jax.Array) -> jax.Array:
-    """weight·x, with 0·∞ = 0; so for the derivatives."""
+    """weight·x, with 0·∞ = 0, in derivatives too."""
     dead = (weight == 0) & jnp.isinf(x)
     return weight * jnp.where(dead, 0, x)
 
 
 def log_softmax(x: jax.Array, axes: tuple[int, ...], mask: Any = None) -> jax.Array:
-    """log(exp x / Σ exp x) over those entries that the mask keeps; −∞ for the others.
+    """log(exp x / Σ exp x) over the entries that the mask includes; −∞ for the others.
 
-    Entries of −∞ have probability 0. Where no entry is left all are −∞, with derivative 0.
+    Entries of −∞ have probability 0. Where no entry is included all are −∞, with derivative 0.
     """
     if mask is not None:
         x = jnp.where(mask, x, -jnp.inf)
     top = jax.lax.stop_gradient(jnp.max(x, axis=axes, keepdims=True, initial=-jnp.inf))
     x = x - jnp.where(jnp.isneginf(top), 0, top)
-    total = jnp.sum(jnp.exp(x), axis=axes, keepdims=True)  # at least 1, or nothing is left
+    total = jnp.sum(jnp.exp(x), axis=axes, keepdims=True)  # at least 1, unless no entry is included
     return x - jnp.log(jnp.where(total == 0, 1, total))
 
 
 def direction(x: jax.Array, axes: tuple[int, ...], least: Any = 0.0) -> jax.Array:
     """X / max(‖x‖, least), 0 where that is 0 / 0.
 
-    Formed of entries divided by the largest, so that no square in the derivative vanishes.
+    Entries are divided by the largest first, so that no square in the derivative underflows.
     """
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axes, keepdims=True))
     top = jnp.where((top > 0) & jnp.isfinite(top), top, 1)

@@ -1,4 +1,4 @@
-"""Losses for labels of two kinds."""
+"""Losses for binary classification."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> jax.Array:
-    """Takes the cross entropy between labels and the sigmoid of logits, entry by entry.
+    """Binary cross-entropy from logits, elementwise.
 
         p = 1 / (1 + e⁻ˣ),   l = −y·log p − (1 − y)·log(1 − p)
 
@@ -37,7 +37,7 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> jax.Array:
         [...], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     x, y = paired("sigmoid_binary_cross_entropy", logits=logits, labels=labels)
     return _cross_entropy(x, y)
@@ -51,7 +51,7 @@ def _cross_entropy(x: jax.Array, y: jax.Array) -> jax.Array:
 def sigmoid_focal_loss(
     logits: Any, labels: Any, *, alpha: Any = None, gamma: Any = 2.0
 ) -> jax.Array:
-    """Weighs the cross entropy down where the prediction is right already.
+    """Focal loss: binary cross-entropy from logits, with less weight on easy examples.
 
         p = 1 / (1 + e⁻ˣ),   p′ = y·p + (1 − y)(1 − p),   α′ = y·α + (1 − y)(1 − α)
         l = −α′·(1 − p′)^γ·(y·log p + (1 − y)·log(1 − p))
@@ -64,22 +64,22 @@ def sigmoid_focal_loss(
     Args:
         logits: x, [...].
         labels: y in [0, 1], [...].
-        alpha: α in [0, 1], the weight of label 1; None weighs both alike, by 1.
+        alpha: α in [0, 1], the weight of label 1; None for weight 1 of both.
         gamma: γ ≥ 0; 0 gives the cross entropy.
 
     Returns:
         [...], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Lin et al., Focal loss for dense object detection, 2017,
         https://arxiv.org/abs/1708.02002
     """
     x, y = paired("sigmoid_focal_loss", logits=logits, labels=labels)
-    wrong = y * jax.nn.sigmoid(-x) + (1 - y) * jax.nn.sigmoid(x)  # 1 − p′ without cancelling
+    wrong = y * jax.nn.sigmoid(-x) + (1 - y) * jax.nn.sigmoid(x)  # 1 − p′ without cancellation
     some = wrong > 0
-    # Where nothing is wrong the entropy is 0 as well, whatever the power.
+    # Where 1 − p′ is 0 the cross entropy is 0 as well, whatever the power.
     power = jnp.where(some, jnp.where(some, wrong, 1) ** numerics.weak(gamma), 0)
     loss = weigh(power, _cross_entropy(x, y))
     if alpha is None:
@@ -89,7 +89,7 @@ def sigmoid_focal_loss(
 
 
 def hinge_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
-    """Asks for the right sign with a margin of 1.
+    """Hinge loss max(0, 1 − y·x), elementwise.
 
         l = max(0, 1 − y·x)
 
@@ -102,7 +102,7 @@ def hinge_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
         targets: y, −1 or 1, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Cortes and Vapnik, Support-vector networks, 1995,
         https://doi.org/10.1007/BF00994018
@@ -112,7 +112,7 @@ def hinge_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
 
 
 def perceptron_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
-    """Asks for the right sign.
+    """Perceptron loss max(0, −y·x), elementwise.
 
         l = max(0, −y·x)
 
@@ -125,7 +125,7 @@ def perceptron_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
         targets: y, −1 or 1, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Rosenblatt, The perceptron: a probabilistic model for information storage and
         organization in the brain, 1958, https://doi.org/10.1037/h0042519
@@ -135,9 +135,11 @@ def perceptron_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
 
 
 def sparsemax_loss(logits: Any, labels: Any) -> jax.Array:
-    """Is to the sparse sigmoid, clip((x + 1) / 2, 0, 1), what cross entropy is to the sigmoid.
+    """Binary sparsemax loss: the Fenchel-Young loss of the sparse sigmoid, elementwise.
 
         z = (1 − 2y)·x,   l = 0 where z ≤ −1,   z where z ≥ 1,   ¼(z + 1)² between
+
+    The sparse sigmoid is clip((x + 1) / 2, 0, 1).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.sparsemax_loss(jnp.array([2.0, 0.0, -3.0]), jnp.array([1, 1, 1]))
@@ -148,7 +150,7 @@ def sparsemax_loss(logits: Any, labels: Any) -> jax.Array:
         labels: y, 0 or 1, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Blondel, Martins and Niculae, Learning with Fenchel-Young losses, 2020,
         https://arxiv.org/abs/1901.02324

@@ -1,4 +1,4 @@
-"""Losses for one of several classes, by the softmax."""
+"""Softmax cross-entropy and its variants for several classes; label smoothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 def softmax_cross_entropy(
     logits: Any, labels: Any, axis: int | tuple[int, ...] | None = -1, where: Any = None
 ) -> jax.Array:
-    """Takes the cross entropy between distributions and the softmax of logits.
+    """Softmax cross-entropy from logits, with distributions over classes as labels.
 
         pᵢ = exp xᵢ / Σⱼ exp xⱼ,   l = −Σᵢ yᵢ·log pᵢ,   with 0·log 0 = 0
 
@@ -32,16 +32,16 @@ def softmax_cross_entropy(
     [0.2761 2.9518]
 
     Args:
-        logits: x, [..., n]; −∞ for a class that is impossible.
+        logits: x, [..., n]; −∞ for an impossible class.
         labels: y ≥ 0, of sum 1, [..., n].
-        axis: The axis or axes along which the classes lie; None for all.
-        where: Entries to include, [..., n], or examples, [...]; others count as impossible.
+        axis: The axis or axes of the classes; None for all.
+        where: Entries to include, [..., n], or examples, [...]; others are impossible classes.
 
     Returns:
         [...], float32 or wider; 0 for an example that is not included.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return _cross_entropy("softmax_cross_entropy", logits, labels, axis, where)[0]
 
@@ -57,11 +57,11 @@ def _cross_entropy(name: str, logits: Any, labels: Any, axis: Any, where: Any):
 
 
 def safe_softmax_cross_entropy(logits: Any, labels: Any) -> jax.Array:
-    """Takes the cross entropy where logits may be −∞, along the last axis.
+    """Softmax cross-entropy from logits that may be −∞, along the last axis.
 
         l = −Σᵢ yᵢ·log pᵢ,   with 0·log 0 = 0
 
-    `softmax_cross_entropy` keeps to 0·log 0 = 0 as well, and is this function.
+    It equals `softmax_cross_entropy`, in which 0·log 0 = 0 as well.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> logits = jnp.array([0.0, 0.0, -jnp.inf])
@@ -73,7 +73,7 @@ def safe_softmax_cross_entropy(logits: Any, labels: Any) -> jax.Array:
         labels: y ≥ 0, of sum 1, [..., n].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return _cross_entropy("safe_softmax_cross_entropy", logits, labels, -1, None)[0]
 
@@ -81,7 +81,7 @@ def safe_softmax_cross_entropy(logits: Any, labels: Any) -> jax.Array:
 def softmax_cross_entropy_with_integer_labels(
     logits: Any, labels: Any, axis: int | tuple[int, ...] = -1, where: Any = None
 ) -> jax.Array:
-    """Takes the cross entropy between classes given by number and the softmax of logits.
+    """Softmax cross-entropy from logits, with integer class labels.
 
         l = log Σⱼ exp xⱼ − x_y
 
@@ -96,25 +96,25 @@ def softmax_cross_entropy_with_integer_labels(
     [0.2761 0.    ]
 
     Args:
-        logits: x, [..., n]; −∞ for a class that is impossible.
+        logits: x, [..., n]; −∞ for an impossible class.
         labels: y in 0 … n − 1, [...]. With several axes, the flat index in the order of `axis`.
-        axis: The axis or axes along which the classes lie.
-        where: Entries to include, [..., n], or examples, [...]; others count as impossible.
+        axis: The axis or axes of the classes.
+        where: Entries to include, [..., n], or examples, [...]; others are impossible classes.
 
     Returns:
         [...], float32 or wider; 0 for an example, or a label, that is not included; NaN for
-        a label that is none of the classes.
+        a label out of range.
 
     Raises:
         TypeError: The labels are not integers.
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     name = "softmax_cross_entropy_with_integer_labels"
     (x,), y = floats(name, logits=logits), jnp.asarray(labels)
     axes = axes_of(name, axis, x.ndim)
     if not jnp.issubdtype(y.dtype, jnp.integer):
         must = "labels must be integers"
-        instead = "Distributions over the classes are for softmax_cross_entropy."
+        instead = "For distributions over the classes, use softmax_cross_entropy."
         errors.fail(name, must, y.dtype.name, instead=instead, kind=TypeError)
     batch = tuple(n for i, n in enumerate(x.shape) if i not in axes)
     if y.shape != batch:
@@ -145,7 +145,7 @@ def poly_loss_cross_entropy(
     axis: int | tuple[int, ...] | None = -1,
     where: Any = None,
 ) -> jax.Array:
-    """Changes the first coefficient of the cross entropy as a series in the powers of 1 − p.
+    """Poly-1 loss (PolyLoss): softmax cross-entropy plus ε(1 − p) of the target class.
 
         pᵢ = exp xᵢ / Σⱼ exp xⱼ,   l = Σᵢ yᵢ·(−log pᵢ + ε(1 − pᵢ))
 
@@ -157,12 +157,12 @@ def poly_loss_cross_entropy(
     Args:
         logits: x, [..., n].
         labels: y ≥ 0, of sum 1, [..., n].
-        epsilon: ε ≥ −1; the paper takes 2 for images, −1 for detection and segmentation.
-        axis: The axis or axes along which the classes lie; None for all.
+        epsilon: ε ≥ −1; the paper has 2 for images, −1 for detection and segmentation.
+        axis: The axis or axes of the classes; None for all.
         where: Entries to include, [..., n], or examples, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Leng et al., PolyLoss: a polynomial expansion perspective of classification loss
         functions, 2022, https://arxiv.org/abs/2204.12511
@@ -178,7 +178,7 @@ def smooth_labels(
     axis: int | tuple[int, ...] | None = -1,
     where: Any = None,
 ) -> jax.Array:
-    """Moves a part of the labels' mass evenly over all classes.
+    """Label smoothing: mixes labels with the uniform distribution over the classes.
 
         y ← (1 − α)·y + α / n
 
@@ -189,14 +189,14 @@ def smooth_labels(
     Args:
         labels: y, [..., n].
         alpha: α in [0, 1].
-        axis: The axis or axes along which the n classes lie; None for all.
-        where: Entries to include; n counts only them, and the others keep their labels.
+        axis: The axis or axes of the n classes; None for all.
+        where: Entries to include; n counts only these, and the labels of others do not change.
 
     Returns:
         [..., n], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Szegedy et al., Rethinking the Inception architecture for computer vision, 2015,
         https://arxiv.org/abs/1512.00567

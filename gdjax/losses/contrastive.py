@@ -1,4 +1,4 @@
-"""Losses that draw embeddings of like things together and push others apart."""
+"""Contrastive losses of embeddings: NT-Xent and triplet margin."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ __all__ = ["ntxent", "triplet_margin_loss"]
 
 
 def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
-    """Asks each pair of one label to be more alike than either is to those of other labels.
+    """NT-Xent contrastive loss: normalized temperature-scaled cross entropy (SimCLR).
 
         sᵢⱼ = ⟨zᵢ, zⱼ⟩ / (‖zᵢ‖‖zⱼ‖τ)
         lᵢⱼ = −log(exp sᵢⱼ / (exp sᵢⱼ + Σₖ exp sᵢₖ)),   k over the other labels
 
-    averaged over the ordered pairs i ≠ j of one label. With two embeddings of each label this is
-    SimCLR's loss, but for the pair itself standing for all that share its label.
+    averaged over the ordered pairs i ≠ j with the same label. With two embeddings of each label
+    this is SimCLR's loss; with more, only the pair itself is in the denominator, not the other
+    embeddings of its label.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> z = jnp.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
@@ -36,7 +37,7 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
         [], float32 or wider; 0 if no label occurs twice.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Chen et al., A simple framework for contrastive learning of visual
         representations, 2020, https://arxiv.org/abs/2002.05709
@@ -65,7 +66,7 @@ def triplet_margin_loss(
     margin: Any = 1.0,
     eps: Any = 1e-6,
 ) -> jax.Array:
-    """Asks an anchor to be nearer to the positive than to the negative, by a margin.
+    """Triplet margin loss: the anchor closer to the positive than to the negative, by a margin.
 
         d(x, y) = (Σᵢ |xᵢ − yᵢ|^p + eps)^(1/p),   l = max(0, d(a, b) − d(a, c) + margin)
 
@@ -78,7 +79,7 @@ def triplet_margin_loss(
         anchors: a, [..., n].
         positives: b, [..., n].
         negatives: c, [..., n].
-        axis: The axis along which the embeddings lie.
+        axis: The axis of the embeddings.
         norm_degree: p ≥ 1.
         margin: In the units of the embeddings.
         eps: eps ≥ 0, in their units to the power p.
@@ -87,7 +88,7 @@ def triplet_margin_loss(
         [...], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Balntas et al., Learning local feature descriptors with triplets and shallow
         convolutional neural networks, 2016, https://doi.org/10.5244/C.30.119
@@ -97,7 +98,7 @@ def triplet_margin_loss(
     axes = axes_of(name, axis, a.ndim)
     p, eps = numerics.weak(norm_degree), numerics.weak(eps)
 
-    def distance(d):  # of entries divided by the largest, which neither overflow nor vanish
+    def distance(d):  # entries are divided by the largest, against overflow and underflow
         d = jnp.abs(d)
         least = jnp.full_like(jnp.sum(d, axis=axes, keepdims=True), eps ** (1.0 / p))
         top = jax.lax.stop_gradient(jnp.maximum(jnp.max(d, axis=axes, keepdims=True), least))

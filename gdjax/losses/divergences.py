@@ -1,4 +1,4 @@
-"""Divergences between distributions given as logarithms."""
+"""Kullback-Leibler divergences from log-probabilities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Axis = int | tuple[int, ...] | None
 
 
 def _inputs(name: str, log_predictions: Any, targets: Any, axis: Any, where: Any, none: float = 0):
-    """Wide arrays of one shape and their axes; what the mask leaves out is filled in."""
+    """Wide arrays of one shape and their axes; entries outside the mask are filled in."""
     q, t = paired(name, log_predictions=log_predictions, targets=targets)
     axes = axes_of(name, axis, q.ndim)
     mask = mask_of(name, where, q.shape, axes)
@@ -32,7 +32,7 @@ def _inputs(name: str, log_predictions: Any, targets: Any, axis: Any, where: Any
 def kl_divergence(
     log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
 ) -> jax.Array:
-    """Measures how far targets are from predictions, in nats.
+    """Kullback-Leibler (KL) divergence of targets from log-predictions, in nats.
 
         l = Σᵢ tᵢ·(log tᵢ − log pᵢ),   with 0·log 0 = 0
 
@@ -48,10 +48,10 @@ def kl_divergence(
 
     Returns:
         [...], float32 or wider; ∞ where pᵢ = 0 < tᵢ. At tᵢ = 0 the derivative of tᵢ·log tᵢ,
-        which is not bounded there, counts as 0.
+        which is unbounded there, is taken to be 0.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Kullback and Leibler, On information and sufficiency, 1951,
         https://doi.org/10.1214/aoms/1177729694
@@ -67,7 +67,7 @@ def _relative_entropy(q: jax.Array, t: jax.Array) -> jax.Array:
 def kl_divergence_with_log_targets(
     log_predictions: Any, log_targets: Any, axis: Axis = -1, where: Any = None
 ) -> jax.Array:
-    """Measures how far targets, given as logarithms, are from predictions, in nats.
+    """Kullback-Leibler (KL) divergence of log-targets from log-predictions, in nats.
 
         l = Σᵢ tᵢ·(log tᵢ − log pᵢ),   with 0·log 0 = 0
 
@@ -83,7 +83,7 @@ def kl_divergence_with_log_targets(
         where: Entries to include, [..., n], or examples, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Kullback and Leibler, On information and sufficiency, 1951,
         https://doi.org/10.1214/aoms/1177729694
@@ -97,7 +97,7 @@ def kl_divergence_with_log_targets(
 def generalized_kl_divergence(
     log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
 ) -> jax.Array:
-    """Extends the divergence to measures whose sum is not 1; never negative.
+    """Generalized KL divergence, for measures whose sum need not be 1; never negative.
 
         l = Σᵢ tᵢ·(log tᵢ − log pᵢ) − tᵢ + pᵢ,   with 0·log 0 = 0
 
@@ -112,7 +112,7 @@ def generalized_kl_divergence(
         where: Entries to include, [..., n], or examples, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Bregman, The relaxation method of finding the common point of convex sets and its
         application to the solution of problems in convex programming, 1967,
@@ -125,7 +125,7 @@ def generalized_kl_divergence(
 def convex_kl_divergence(
     log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
 ) -> jax.Array:
-    """Is an older name of `generalized_kl_divergence`.
+    """Older name of `generalized_kl_divergence`, the generalized KL divergence.
 
         l = Σᵢ tᵢ·(log tᵢ − log pᵢ) − tᵢ + pᵢ
 
@@ -140,6 +140,6 @@ def convex_kl_divergence(
         where: Entries to include, [..., n], or examples, [...].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return generalized_kl_divergence(log_predictions, targets, axis, where)

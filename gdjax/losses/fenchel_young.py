@@ -1,4 +1,4 @@
-"""Losses made of a function that a prediction maximizes."""
+"""Fenchel-Young losses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ __all__ = ["make_fenchel_young_loss"]
 
 
 def make_fenchel_young_loss(max_fun: Callable[..., Any]) -> Callable[..., jax.Array]:
-    """Makes a loss whose gradient is the regularized prediction less the target.
+    """Fenchel-Young loss of a convex function Ω*, the value of a regularized maximization.
 
         Ω*(s) = max_p ⟨p, s⟩ − Ω(p),   l(s, t) = Ω*(s) − ⟨s, t⟩,   ∇l = p*(s) − t
 
-    The loss is convex, and least where the prediction p*(s) = ∇Ω*(s) is the target. Ω(t), which
-    is 0 for the usual Ω at a vertex and would make that least value 0 for all t, is not added.
+    The loss is convex, and minimal where the prediction p*(s) = ∇Ω*(s) is the target. The constant
+    Ω(t), which would make the minimum 0 for all t, is not added; for the usual Ω it is 0 where t is
+    a vertex.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> loss = gd.make_fenchel_young_loss(jax.scipy.special.logsumexp)
@@ -32,7 +33,7 @@ def make_fenchel_young_loss(max_fun: Callable[..., Any]) -> Callable[..., jax.Ar
 
     Returns:
         A function `(scores, targets, *args, **kwargs)` of arrays [..., n] that returns an array
-        [...]; what else it is given goes to `max_fun`.
+        [...]; other arguments are passed to `max_fun`.
 
     Reference: Blondel, Martins and Niculae, Learning with Fenchel-Young losses, 2020,
         https://arxiv.org/abs/1901.02324

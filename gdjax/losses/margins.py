@@ -1,4 +1,4 @@
-"""Losses for one of several classes, by the scores of the others."""
+"""Multiclass hinge, perceptron and sparsemax losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["multiclass_hinge_loss", "multiclass_perceptron_loss", "multiclass_sp
 
 
 def _above(name: str, scores: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
-    """The scores less that of the label, and where the label is; [..., n]."""
+    """The scores minus the label's score, and the one-hot labels; [..., n]."""
     (s,), y = floats(name, scores=scores), jnp.asarray(labels)
     if s.ndim == 0 or y.shape != s.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
         must = "labels must be integers, in the shape of scores without the last axis"
@@ -26,10 +26,10 @@ def _above(name: str, scores: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def _highest(x: jax.Array) -> jax.Array:
-    """The maximum along the last axis, whose derivative is shared by those that reach it.
+    """The maximum along the last axis; its derivative is divided among equal entries.
 
-    The derivative of `jnp.max` is NaN if a compiler rounds `x` in another way where it is compared
-    with the maximum: then nothing reaches it. The first that does is known by its place here.
+    The derivative of `jnp.max` is NaN if a compiler rounds `x` differently where it is compared
+    with the maximum: then no entry equals it. Here `argmax` always gives one.
     """
     fixed = jax.lax.stop_gradient(x)
     place = jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
@@ -39,7 +39,7 @@ def _highest(x: jax.Array) -> jax.Array:
 
 
 def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
-    """Asks the label's score to be above all others by a margin of 1.
+    """Multiclass hinge loss (Crammer and Singer), with a margin of 1.
 
         l = maxⱼ (sⱼ + [j ≠ y]) − s_y
 
@@ -55,7 +55,7 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
         [...], float32 or wider.
 
     Raises:
-        ValueError: The labels are not integers, or the shapes do not go together.
+        ValueError: The labels are not integers, or the shapes are not compatible.
 
     Reference: Crammer and Singer, On the algorithmic implementation of multiclass kernel-based
         vector machines, 2001, https://www.jmlr.org/papers/v2/crammer01a.html
@@ -65,7 +65,7 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
 
 
 def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
-    """Asks the label's score to be the highest.
+    """Multiclass perceptron loss: the highest score minus the score of the label.
 
         l = maxⱼ sⱼ − s_y
 
@@ -81,7 +81,7 @@ def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
         [...], float32 or wider.
 
     Raises:
-        ValueError: The labels are not integers, or the shapes do not go together.
+        ValueError: The labels are not integers, or the shapes are not compatible.
 
     Reference: Collins, Discriminative training methods for hidden Markov models, 2002,
         https://aclanthology.org/W02-1001
@@ -90,11 +90,11 @@ def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
 
 
 def multiclass_sparsemax_loss(scores: Any, labels: Any) -> jax.Array:
-    """Is to the sparsemax, the projection onto the simplex, what cross entropy is to the softmax.
+    """Multiclass sparsemax loss: the Fenchel-Young loss of the projection onto the simplex.
 
         l = max_p (⟨p, s⟩ − ½‖p‖²) + ½ − s_y,   p ≥ 0, Σp = 1
 
-    Its gradient is p − e_y; it is 0 once the label's score is above all others by 1.
+    Its gradient is p − e_y; it is 0 where the label's score exceeds all others by 1 or more.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> result = gd.multiclass_sparsemax_loss(jnp.array([[3.0, 1.0, 2.5]]), jnp.array([2]))
@@ -109,7 +109,7 @@ def multiclass_sparsemax_loss(scores: Any, labels: Any) -> jax.Array:
         [...], float32 or wider.
 
     Raises:
-        ValueError: The labels are not integers, or the shapes do not go together.
+        ValueError: The labels are not integers, or the shapes are not compatible.
 
     Reference: Martins and Astudillo, From softmax to sparsemax: a sparse model of attention and
         multi-label classification, 2016, https://arxiv.org/abs/1602.02068

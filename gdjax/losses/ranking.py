@@ -1,4 +1,4 @@
-"""Losses for lists of items to be ordered by relevance."""
+"""Learning-to-rank losses for lists of items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ranking_softmax_loss(
     weights: Any = None,
     reduce_fn: Callable[..., Any] | None = jnp.mean,
 ) -> jax.Array:
-    """Takes the cross entropy between the items' relevance and the softmax over their list.
+    """Ranking softmax loss (ListNet): cross-entropy of relevance and softmax over a list.
 
         l = −Σᵢ wᵢ·yᵢ·log(exp sᵢ / Σⱼ exp sⱼ)
 
@@ -33,17 +33,17 @@ def ranking_softmax_loss(
     Args:
         logits: s, [..., n]: the score of each item.
         labels: y ≥ 0, [..., n]: the relevance of each item.
-        where: Items that exist, [..., n]; the softmax runs over them.
+        where: Items that exist, [..., n]; the softmax is over these.
         weights: w, [..., n].
         reduce_fn: `jnp.mean`, `jnp.sum`, or another function of the losses of lists; with
-            `where`, it is called as `reduce_fn(losses, where=lists_with_items)`. None gives the
+            `where`, it is called as `reduce_fn(losses, where=lists_with_items)`. None returns the
             losses, [...].
 
     Returns:
-        [] or [...], float32 or wider. Lists without items have loss 0, and are not in the mean.
+        [] or [...], float32 or wider. Lists without items have loss 0, and are not averaged.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Cao et al., Learning to rank: from pairwise approach to listwise approach, 2007,
         https://doi.org/10.1145/1273496.1273513
@@ -61,4 +61,4 @@ def ranking_softmax_loss(
     if mask is None:
         return reduce_fn(losses)
     lists = jnp.any(mask, axis=-1)
-    return reduce_fn(losses, where=lists | ~jnp.any(lists))  # 0, not 0 / 0, if there are none
+    return reduce_fn(losses, where=lists | ~jnp.any(lists))  # 0, not 0 / 0, if all lists are empty

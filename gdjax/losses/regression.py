@@ -1,4 +1,4 @@
-"""Losses for real-valued targets."""
+"""Regression losses: squared, Huber, log-cosh, cosine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _difference(where: str, predictions: Any, targets: Any) -> jax.Array:
 
 
 def squared_error(predictions: Any, targets: Any = None) -> jax.Array:
-    """Squares the difference, entry by entry.
+    """Squared error, elementwise; its mean is the mean squared error (MSE).
 
         l = (p − t)²
 
@@ -40,16 +40,16 @@ def squared_error(predictions: Any, targets: Any = None) -> jax.Array:
         targets: t, [...]; zeros if None.
 
     Returns:
-        [...], float32 or wider; its mean is the mean squared error.
+        [...], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return jnp.square(_difference("squared_error", predictions, targets))
 
 
 def l2_loss(predictions: Any, targets: Any = None) -> jax.Array:
-    """Halves the squared difference, so that the gradient is the difference itself.
+    """L2 loss: half the squared error, elementwise; the gradient is the difference.
 
         l = ½(p − t)²
 
@@ -62,13 +62,13 @@ def l2_loss(predictions: Any, targets: Any = None) -> jax.Array:
         targets: t, [...]; zeros if None.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return 0.5 * jnp.square(_difference("l2_loss", predictions, targets))
 
 
 def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> jax.Array:
-    """Is quadratic for small differences and linear for large ones.
+    """Huber loss: quadratic for small differences and linear for large ones, elementwise.
 
         d = p − t,   l = ½d² where |d| ≤ δ,   δ(|d| − ½δ) elsewhere
 
@@ -84,7 +84,7 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> ja
         delta: δ > 0, in the units of the predictions.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Huber, Robust estimation of a location parameter, 1964,
         https://doi.org/10.1214/aoms/1177703732
@@ -96,7 +96,7 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> ja
 
 
 def log_cosh(predictions: Any, targets: Any = None) -> jax.Array:
-    """Is ½d² for small differences, |d| − log 2 for large ones, and smooth between.
+    """Log-cosh loss: smooth, about ½d² for small differences and |d| for large ones.
 
         l = log cosh(p − t)
 
@@ -109,14 +109,14 @@ def log_cosh(predictions: Any, targets: Any = None) -> jax.Array:
         targets: t, [...]; zeros if None.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Chen et al., Log hyperbolic cosine loss improves variational auto-encoder, 2019,
         https://openreview.net/forum?id=rkglvsC9Ym
     """
     d = _difference("log_cosh", predictions, targets)
     small = jnp.abs(d) < 1
-    # |d| − log 2 + log(1 + e^(−2|d|)) would cancel near 0, and cosh overflow far from it.
+    # |d| − log 2 + log(1 + e^(−2|d|)) cancels near 0; cosh overflows for large d.
     near = 0.5 * jnp.log1p(jnp.square(jnp.sinh(jnp.where(small, d, 0))))
     size = jnp.abs(jnp.where(small, 1, d))
     far = size + (jnp.log1p(jnp.exp(-2 * size)) - jnp.log(2.0).astype(d.dtype))
@@ -131,7 +131,7 @@ def cosine_similarity(
     axis: int | tuple[int, ...] | None = -1,
     where: Any = None,
 ) -> jax.Array:
-    """Measures the cosine of the angle between two vectors.
+    """Cosine similarity: the cosine of the angle between two vectors.
 
         c = ⟨p, t⟩ / (max(‖p‖, ε)·max(‖t‖, ε)),   0 where a norm is 0
 
@@ -144,14 +144,14 @@ def cosine_similarity(
         predictions: p, [..., n].
         targets: t, [..., n].
         epsilon: ε ≥ 0, the least norm to divide by.
-        axis: The axis or axes along which the vectors lie.
+        axis: The axis or axes of the vectors.
         where: Entries to include.
 
     Returns:
         [...], in [−1, 1].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return _cosine("cosine_similarity", predictions, targets, epsilon, axis, where)
 
@@ -164,7 +164,7 @@ def cosine_distance(
     axis: int | tuple[int, ...] | None = -1,
     where: Any = None,
 ) -> jax.Array:
-    """Measures how far two vectors are from pointing the same way.
+    """Cosine distance: one minus the cosine similarity of two vectors.
 
         l = 1 − ⟨p, t⟩ / (max(‖p‖, ε)·max(‖t‖, ε)),   1 where a norm is 0
 
@@ -176,14 +176,14 @@ def cosine_distance(
         predictions: p, [..., n].
         targets: t, [..., n].
         epsilon: ε ≥ 0, the least norm to divide by.
-        axis: The axis or axes along which the vectors lie.
+        axis: The axis or axes of the vectors.
         where: Entries to include.
 
     Returns:
         [...], in [0, 2].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
     """
     return 1 - _cosine("cosine_distance", predictions, targets, epsilon, axis, where)
 

@@ -1,4 +1,4 @@
-"""Losses of overlap between predicted and true regions."""
+"""Segmentation losses: Dice, Tversky, generalized Dice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["binary_dice_loss", "dice_loss", "multiclass_generalized_dice_loss"]
 
 
 def _regions(name: str, predictions: Any, targets: Any, probabilities: bool):
-    """Probabilities and targets, [..., classes]; a lone class is judged by the sigmoid."""
+    """Probabilities and targets, [..., classes]; a single class uses the sigmoid."""
     p, t = floats(name, predictions=predictions, targets=targets)
     p = p[..., None] if p.ndim + 1 == t.ndim and t.shape[-1] == 1 else p
     t = t[..., None] if t.ndim + 1 == p.ndim and p.shape[-1] == 1 else t
     if p.ndim == 0 or p.shape != t.shape:
-        must = "predictions and targets must have one shape [..., classes]"
+        must = "predictions and targets must have the same shape [..., classes]"
         errors.fail(name, must, f"{p.shape} and {t.shape}")
     if not probabilities:
         p = jax.nn.sigmoid(p) if p.shape[-1] == 1 else jax.nn.softmax(p, axis=-1)
@@ -39,13 +39,13 @@ def dice_loss(
     ignore_background: bool = False,
     axis: Any = None,
 ) -> jax.Array:
-    """Asks predicted regions to overlap the true ones, class by class.
+    """Dice loss, or Tversky loss, for segmentation with several classes.
 
         I = Σᵢ pᵢ·tᵢ,   P = Σᵢ pᵢ,   T = Σᵢ tᵢ
         l = 1 − (I + smooth) / (I + α(P − I) + β(T − I) + smooth)
 
-    With α = β = ½ this is the Dice coefficient; with others the Tversky index, whose α weighs
-    false positives and β false negatives.
+    With α = β = ½ this is one minus the Dice coefficient; in general one minus the Tversky index,
+    in which α weighs false positives and β false negatives.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> truth = jnp.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]])  # [batch, pixels, classes]
@@ -56,23 +56,23 @@ def dice_loss(
     [[0.3333 0.2727]]
 
     Args:
-        predictions: [batch, ..., classes], logits; with one class, the sigmoid takes the place
-            of the softmax.
+        predictions: [batch, ..., classes], logits, for softmax, or for the sigmoid if there is one
+            class.
         targets: t in [0, 1], of the same shape.
-        class_weights: [classes], by which the losses of classes are multiplied.
-        smooth: In pixels, ≥ 0; with 0, the loss of a class neither there nor predicted is 0.
+        class_weights: [classes], factors of the losses of the classes.
+        smooth: In pixels, ≥ 0; with 0, the loss of a class neither present nor predicted is 0.
         alpha: α ≥ 0.
         beta: β ≥ 0.
         apply_softmax: False if the predictions are probabilities already.
         reduction: "mean" or "sum" over the classes, or "none".
-        ignore_background: Leaves class 0 out, if there are others.
+        ignore_background: Excludes class 0, if there are others.
         axis: The axes to sum over; by default all but the first and the last.
 
     Returns:
         [batch], or [batch, classes] without reduction; float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together, or there is no such reduction.
+        ValueError: The shapes are not compatible, or `reduction` is unknown.
 
     Reference: Milletari, Navab and Ahmadi, V-Net: fully convolutional neural networks for
         volumetric medical image segmentation, 2016, https://arxiv.org/abs/1606.04797
@@ -86,7 +86,7 @@ def dice_loss(
         class_weights = None if class_weights is None else jnp.asarray(class_weights)[1:]
     axes = tuple(range(1, p.ndim - 1)) if axis is None else axes_of(name, axis, p.ndim)
     if p.ndim - 1 in axes:
-        errors.fail(name, "axis must leave the last axis, of the classes", axis)
+        errors.fail(name, "axis must not include the last axis, of the classes", axis)
     both = jnp.sum(p * t, axis=axes)
     false_positive = jnp.sum(p * (1 - t), axis=axes)
     false_negative = jnp.sum((1 - p) * t, axis=axes)
@@ -107,7 +107,7 @@ def dice_loss(
 def binary_dice_loss(
     predictions: Any, targets: Any, *, smooth: Any = 1.0, apply_sigmoid: bool = True
 ) -> jax.Array:
-    """Asks a predicted region to overlap the true one.
+    """Binary Dice loss, for segmentation of one region.
 
         l = 1 − (I + smooth) / (½(P + T) + smooth),   I = Σ p·t, P = Σ p, T = Σ t
 
@@ -126,7 +126,7 @@ def binary_dice_loss(
         [batch], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Milletari, Navab and Ahmadi, V-Net: fully convolutional neural networks for
         volumetric medical image segmentation, 2016, https://arxiv.org/abs/1606.04797
@@ -144,13 +144,13 @@ def multiclass_generalized_dice_loss(
     apply_softmax: bool = True,
     ignore_background: bool = False,
 ) -> jax.Array:
-    """Weighs the overlap of each class by the inverse square of its size, within each example.
+    """Generalized Dice loss: classes weighted by the inverse square of their size.
 
         w_c = T_c⁻² / Σ T⁻²,   l = 1 − (Σ_c w_c·I_c + smooth) / (½ Σ_c w_c·(P_c + T_c) + smooth)
 
-    with I, P and T as in `dice_loss`. The weights are divided by their sum, which the paper's
-    ratio does not see, so that `smooth` is in pixels. A class that an example lacks is weighed
-    like the rarest that it has.
+    with I, P and T of each example as in `dice_loss`. The weights are divided by their sum, which
+    cancels in the paper's ratio, so that `smooth` is in pixels. A class that is absent from an
+    example has the weight of the rarest class present.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> truth = jnp.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]])  # [batch, pixels, classes]
@@ -162,13 +162,13 @@ def multiclass_generalized_dice_loss(
         targets: t in [0, 1], of the same shape.
         smooth: In pixels, ≥ 0.
         apply_softmax: False if the predictions are probabilities already.
-        ignore_background: Leaves class 0 out, if there are others.
+        ignore_background: Excludes class 0, if there are others.
 
     Returns:
         [], the mean over the batch, float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Sudre et al., Generalised Dice overlap as a deep learning loss function for highly
         unbalanced segmentations, 2017, https://arxiv.org/abs/1707.03237

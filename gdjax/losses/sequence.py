@@ -1,4 +1,4 @@
-"""Losses for sequences whose labels are not aligned with the frames."""
+"""Connectionist temporal classification (CTC), for labels without alignment to frames."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def ctc_loss(
     blank_id: int = 0,
     log_epsilon: Any = -1e5,
 ) -> jax.Array:
-    """Sums the probabilities of all alignments of labels with frames.
+    """CTC loss (connectionist temporal classification), summed over all alignments.
 
-        l = −log Σ_π Πₜ p(πₜ),   π over the sequences that give the labels when runs of one
-        class are merged, then blanks dropped
+        l = −log Σ_π Πₜ p(πₜ),   π over the sequences that give the labels when repeated
+        classes are merged and then blanks removed
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> logits = jnp.log(jnp.array([[[0.5, 0.5], [0.4, 0.6]]]))  # [batch, frames, classes]
@@ -39,14 +39,14 @@ def ctc_loss(
         labels: [batch, n], integers other than `blank_id`.
         label_paddings: [batch, n]: 1 for labels that are padding, after all others, else 0.
         blank_id: The class of the blank.
-        log_epsilon: What to take for log 0: labels that do not fit into the frames have the loss
+        log_epsilon: The value used for log 0: labels that do not fit into the frames have the loss
             −log_epsilon.
 
     Returns:
         [batch], float32 or wider.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Graves et al., Connectionist temporal classification: labelling unsegmented
         sequence data with recurrent neural networks, 2006,
@@ -65,14 +65,14 @@ def ctc_loss_with_forward_probs(
     blank_id: int = 0,
     log_epsilon: Any = -1e5,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sums the probabilities of all alignments, and tells those of their beginnings.
+    """CTC loss, and the forward probabilities of all prefixes of the labels.
 
         b(t, n) = p(t, blank)·(b(t − 1, n) + y(t − 1, n))
         y(t, n) = p(t, yₙ)·(y(t − 1, n) + b(t − 1, n − 1) + [yₙ ≠ yₙ₋₁]·y(t − 1, n − 1))
         l = −log(b(T, N) + y(T, N))
 
-    b(t, n) is the probability that after t frames n labels have come and the last frame is
-    blank, y(t, n) that it is the n-th label. Padded frames change nothing.
+    b(t, n) is the probability that t frames give the first n labels and the last frame is blank,
+    y(t, n) that the last frame is the n-th label. Padded frames are ignored.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> logits = jnp.log(jnp.array([[[0.5, 0.5], [0.4, 0.6]]]))
@@ -89,13 +89,13 @@ def ctc_loss_with_forward_probs(
         labels: [batch, n], integers other than `blank_id`.
         label_paddings: [batch, n]: 1 for labels that are padding, after all others, else 0.
         blank_id: The class of the blank.
-        log_epsilon: What to take for log 0.
+        log_epsilon: The value used for log 0.
 
     Returns:
         The losses, [batch]; log b, [frames, batch, n + 1]; log y, [frames, batch, n].
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes are not compatible.
 
     Reference: Graves et al., Connectionist temporal classification: labelling unsegmented
         sequence data with recurrent neural networks, 2006,
@@ -108,7 +108,7 @@ def ctc_loss_with_forward_probs(
         must = "logits must be [batch, frames, classes] and logit_paddings [batch, frames]"
         errors.fail(name, must, f"{x.shape} and {frame_pads.shape}")
     if labels.ndim != 2 or len(labels) != len(x) or label_pads.shape != labels.shape:
-        must = f"labels and label_paddings must be [{len(x)}, n], as many as logits"
+        must = f"labels and label_paddings must be [{len(x)}, n], with the batch of logits"
         errors.fail(name, must, f"{labels.shape} and {label_pads.shape}")
 
     log_p = log_softmax(x, (2,))

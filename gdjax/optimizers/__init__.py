@@ -1,1 +1,1 @@
-"""One family a file: `scale_by_x`, the rule, and `x`, the optimizer on top of it."""
+"""Optimizers, one family in a file: `scale_by_x`, the rule, and `x`, the complete optimizer."""

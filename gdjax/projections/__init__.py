@@ -1,7 +1,7 @@
-"""Projections: the nearest point of a set, for arrays and for trees taken as one vector.
+"""Euclidean projections onto convex sets, for arrays and for trees as one vector.
 
-What is not differentiable (None, integer and key leaves) is passed over. Arithmetic is in
-float32 or wider; results have the dtypes of what was given.
+Leaves that are not differentiable (None, integers, keys) are returned unchanged. Arithmetic is in
+float32 or wider; results have the dtypes of the arguments.
 """
 # ruff: noqa: F403
 

@@ -1,4 +1,4 @@
-"""The nearest point between bounds, entry by entry."""
+"""Projections onto boxes: between bounds, hypercube, maximum-norm ball, non-negative orthant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def projection_box(tree: Any, lower: Any, upper: Any) -> Any:
-    """Finds the nearest point between two bounds, entry by entry.
+    """Projection onto a box: clips every entry to [lower, upper].
 
         y = min(max(x, lower), upper)
 
@@ -42,7 +42,7 @@ def projection_box(tree: Any, lower: Any, upper: Any) -> Any:
 
 
 def _like(tree: Any, name: str, bound: Any) -> Any:
-    """A bound for each leaf, of its shape."""
+    """A bound for each leaf, in its shape."""
     leaf = jax.tree.structure(0)
     if jax.tree.structure(bound) == leaf != jax.tree.structure(tree) and jnp.ndim(bound) == 0:
         bound = jax.tree.map(lambda _: bound, tree)
@@ -62,7 +62,7 @@ def _like(tree: Any, name: str, bound: Any) -> Any:
 
 
 def projection_hypercube(tree: Any, scale: Any = 1) -> Any:
-    """Finds the nearest point whose entries lie in [0, scale].
+    """Projection onto the hypercube: clips every entry to [0, scale].
 
         y = clip(x, 0, scale)
 
@@ -78,7 +78,7 @@ def projection_hypercube(tree: Any, scale: Any = 1) -> Any:
 
 
 def projection_linf_ball(tree: Any, scale: Any = 1) -> Any:
-    """Finds the nearest point whose entries lie in [−scale, scale].
+    """Projection onto the ball of the maximum norm (l∞): clips every entry to [−scale, scale].
 
         y = clip(x, −scale, scale)
 
@@ -98,7 +98,7 @@ def projection_linf_ball(tree: Any, scale: Any = 1) -> Any:
 
 
 def projection_non_negative(tree: Any) -> Any:
-    """Finds the nearest point without negative entries.
+    """Projection onto the non-negative orthant: max(x, 0).
 
         y = max(x, 0)
 

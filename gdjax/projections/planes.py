@@ -1,4 +1,4 @@
-"""The nearest point of balls of the Euclidean norm, and of planes, halfspaces and lines."""
+"""Projections onto spheres and balls of the Euclidean norm, hyperplanes, halfspaces and lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def projection_l2_sphere(tree: Any, scale: Any = 1) -> Any:
-    """Finds a nearest point of norm `scale`.
+    """Projection onto the Euclidean (l2) sphere of radius `scale`.
 
         y = scale·x / ‖x‖
 
@@ -31,8 +31,8 @@ def projection_l2_sphere(tree: Any, scale: Any = 1) -> Any:
     [0.6 0.8]
 
     Args:
-        tree: x, arrays of any shapes, taken as one vector. To 0 all points are equally near;
-            the one with equal entries is taken.
+        tree: x, arrays of any shapes, taken as one vector. All points are equally near to x = 0;
+            the one with equal entries is returned.
         scale: The radius, ≥ 0.
 
     Raises:
@@ -52,7 +52,7 @@ def projection_l2_sphere(tree: Any, scale: Any = 1) -> Any:
 
 
 def projection_l2_ball(tree: Any, scale: Any = 1) -> Any:
-    """Finds the nearest point of norm at most `scale`.
+    """Projection onto the Euclidean (l2) ball of radius `scale`.
 
         y = x·min(1, scale / ‖x‖)
 
@@ -79,7 +79,7 @@ def projection_l2_ball(tree: Any, scale: Any = 1) -> Any:
 
 
 def _line(name: str, x: Any, a: Any) -> tuple[Any, jax.Array, jax.Array]:
-    """The direction of a, 0 if a is; ⟨x, direction⟩; and ‖a‖."""
+    """The direction a / ‖a‖, 0 if a is 0; ⟨x, a / ‖a‖⟩; and ‖a‖."""
     trees.check_like(x, a, name, ("x", "a"))
     unit, top, length = direction(a)
     return unit, trees.vdot(unit, x), top * length
@@ -90,7 +90,7 @@ def _move(x: Any, unit: Any, distance: jax.Array) -> Any:
 
 
 def projection_hyperplane(x: Any, a: Any, b: Any) -> Any:
-    """Finds the nearest point of a hyperplane.
+    """Projection onto the hyperplane ⟨a, y⟩ = b.
 
         argmin ‖y − x‖²,   ⟨a, y⟩ = b;   y = x − (⟨a, x⟩ − b)·a / ‖a‖²
 
@@ -100,7 +100,7 @@ def projection_hyperplane(x: Any, a: Any, b: Any) -> Any:
 
     Args:
         x: Arrays of any shapes, taken as one vector.
-        a: A tree like `x`; where it is 0 there is no plane, and x stays.
+        a: A tree like `x`; if it is 0, x is returned.
         b: A number.
 
     Raises:
@@ -111,7 +111,7 @@ def projection_hyperplane(x: Any, a: Any, b: Any) -> Any:
 
 
 def projection_halfspace(x: Any, a: Any, b: Any) -> Any:
-    """Finds the nearest point of a halfspace.
+    """Projection onto the halfspace ⟨a, y⟩ ≤ b.
 
         argmin ‖y − x‖²,   ⟨a, y⟩ ≤ b;   y = x − max(⟨a, x⟩ − b, 0)·a / ‖a‖²
 
@@ -121,7 +121,7 @@ def projection_halfspace(x: Any, a: Any, b: Any) -> Any:
 
     Args:
         x: Arrays of any shapes, taken as one vector.
-        a: A tree like `x`; where it is 0 there is no halfspace, and x stays.
+        a: A tree like `x`; if it is 0, x is returned.
         b: A number.
 
     Raises:
@@ -133,9 +133,9 @@ def projection_halfspace(x: Any, a: Any, b: Any) -> Any:
 
 
 def projection_vector(x: Any, a: Any) -> Any:
-    """Finds the nearest point of the line through 0 and a vector.
+    """Projection onto the line through 0 and a vector.
 
-        y = ⟨x, a⟩·a / ‖a‖²,   0 where a is 0
+        y = ⟨x, a⟩·a / ‖a‖²,   0 if a is 0
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.projections.projection_vector(jnp.array([3.0, 1.0]), jnp.array([0.0, 5.0]))

@@ -1,4 +1,4 @@
-"""The nearest point of a simplex, and of the balls of the l1 norm."""
+"""Projections onto the simplex, and onto the l1 sphere and ball."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = [
 
 
 def simplex_of(v: jax.Array, scale: Any) -> jax.Array:
-    """The nearest point with entries ≥ 0 of sum `scale`, along the last axis of [..., n].
+    """Projection onto the simplex of sum `scale`, along the last axis of [..., n].
 
     The entries that stay positive are found by sorting; the threshold is then a plain mean over
-    them, which is what derivatives see.
+    them, and derivatives are those of that mean.
     """
-    v = v - jax.lax.stop_gradient(jnp.max(v, axis=-1, keepdims=True))  # moves no result
+    v = v - jax.lax.stop_gradient(jnp.max(v, axis=-1, keepdims=True))  # the result does not change
     fixed, total = jax.lax.stop_gradient((v, jnp.asarray(scale, v.dtype)))
     u = -jnp.sort(-fixed, axis=-1)
     k = jnp.arange(1, v.shape[-1] + 1).astype(v.dtype)
     k = jnp.broadcast_to(k, v.shape)
     inside = k * u > jnp.cumsum(u, axis=-1) - total
     rho = jnp.maximum(jnp.sum(inside, axis=-1, keepdims=True), 1)
-    support = ~(fixed < jnp.take_along_axis(u, rho - 1, axis=-1))  # NaN stays
+    support = ~(fixed < jnp.take_along_axis(u, rho - 1, axis=-1))  # NaN propagates
     count = jnp.sum(support, axis=-1, keepdims=True).astype(v.dtype)
     tau = (jnp.sum(v, axis=-1, keepdims=True, where=support) - scale) / count
     return jnp.maximum(jnp.where(support, v - tau, 0), 0)
 
 
 def projection_simplex(tree: Any, scale: Any = 1) -> Any:
-    """Finds the nearest point whose entries are not negative and add up to `scale`.
+    """Projection onto the simplex: non-negative entries of sum `scale`.
 
         argmin ‖y − x‖²,   y ≥ 0, Σy = scale;   y = max(x − τ, 0)
 
@@ -64,7 +64,7 @@ def _l1_sphere(x: jax.Array, scale: Any) -> jax.Array:
 
 
 def projection_l1_sphere(tree: Any, scale: Any = 1) -> Any:
-    """Finds a nearest point whose absolute values add up to `scale`.
+    """Projection onto the l1 sphere of radius `scale`.
 
         argmin ‖y − x‖²,   Σ|y| = scale
 
@@ -73,8 +73,8 @@ def projection_l1_sphere(tree: Any, scale: Any = 1) -> Any:
     Array([ 0.375, -0.625], dtype=float32)
 
     Args:
-        tree: x, arrays of any shapes, taken as one vector. Where it is 0, the point is taken
-            on the positive side.
+        tree: x, arrays of any shapes, taken as one vector. Where an entry is 0, the result is not
+            negative.
         scale: The radius, ≥ 0.
 
     Raises:
@@ -88,7 +88,7 @@ def projection_l1_sphere(tree: Any, scale: Any = 1) -> Any:
 
 
 def projection_l1_ball(tree: Any, scale: Any = 1) -> Any:
-    """Finds the nearest point whose absolute values add up to `scale` at most.
+    """Projection onto the l1 ball of radius `scale`.
 
         argmin ‖y − x‖²,   Σ|y| ≤ scale
 

@@ -1,4 +1,4 @@
-"""Trees taken as one vector, leaf by leaf or laid end to end."""
+"""Trees as one vector, leaf by leaf or concatenated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["as_vector", "direction", "leaf_by_leaf", "not_negative"]
 
 
 def as_vector(function: Callable[[jax.Array], jax.Array], x: Any) -> Any:
-    """Applies a function of a vector [n] to the leaves of a tree laid end to end."""
+    """Applies a function of a vector [n] to the concatenated leaves of a tree."""
     leaves, treedef = jax.tree.flatten(x)
     moving = [jnp.asarray(leaf) for leaf in leaves if tree.differentiable(leaf)]
     if not moving:
@@ -30,7 +30,7 @@ def as_vector(function: Callable[[jax.Array], jax.Array], x: Any) -> Any:
 
 
 def leaf_by_leaf(function: Callable[..., jax.Array], x: Any, *others: Any) -> Any:
-    """Applies a function to the wide leaves; its results take the dtypes that the leaves had."""
+    """Applies a function to leaves widened to float32 or wider; results have the leaves' dtypes."""
 
     def leaf(x, *others):
         if not tree.differentiable(x):
@@ -43,9 +43,9 @@ def leaf_by_leaf(function: Callable[..., jax.Array], x: Any, *others: Any) -> An
 
 
 def direction(x: Any) -> tuple[Any, jax.Array, jax.Array]:
-    """The tree x / ‖x‖, wide, 0 where x is; and two numbers whose product is ‖x‖.
+    """The tree x / ‖x‖, float32 or wider, 0 if x is 0; and two numbers whose product is ‖x‖.
 
-    Formed of leaves divided by the largest entry, so that no square in the derivative vanishes.
+    Leaves are divided by the largest entry first, so that no square in the derivative underflows.
     """
     wide = jax.tree.map(lambda a: numerics.wide(a) if tree.differentiable(a) else a, x)
     leaves = [a for a in jax.tree.leaves(wide) if tree.differentiable(a) and a.size]
@@ -60,7 +60,7 @@ def direction(x: Any) -> tuple[Any, jax.Array, jax.Array]:
 
 
 def not_negative(where: str, scale: Any) -> Any:
-    """A radius or sum, judged where it is a Python number."""
+    """A radius or sum, checked if it is a Python number."""
     if isinstance(scale, (int, float)) and scale < 0:
         errors.fail(where, "scale must be ≥ 0", scale)
     return numerics.weak(scale)

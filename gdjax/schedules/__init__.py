@@ -1,1 +1,1 @@
-"""Functions of the step, for learning rates and for every other hyperparameter."""
+"""Schedules: functions of the step, for learning rates and all other hyperparameters."""

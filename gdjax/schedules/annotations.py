@@ -1,4 +1,4 @@
-"""The numbers of schedules: what they count, and in which interval they must lie."""
+"""Annotations of the arguments of schedules: units, and the interval of allowed values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _POSITIVE = Range(low=0.0, open_low=True, scheduled=False)
 _LENGTH = Range(low=1.0, scheduled=False, whole=True)
 _SHARE = Range(low=0.0, high=1.0, scheduled=False)
 
-Value = Number  # what a schedule gives, in the units of the hyperparameter
-Steps = Annotated[ScalarLike, _LENGTH]  # a length that is divided by
-Count = Annotated[ScalarLike, _LENGTH._replace(low=0.0)]  # a length or a place that may be 0
+Value = Number  # of the schedule, in the units of the hyperparameter
+Steps = Annotated[ScalarLike, _LENGTH]  # a length > 0
+Count = Annotated[ScalarLike, _LENGTH._replace(low=0.0)]  # a length or a step, 0 allowed
 Fraction = Annotated[ScalarLike, _SHARE]  # of a length
 Factor = Annotated[ScalarLike, _POSITIVE]  # of a value, or a power
-Scale = Annotated[ScalarLike, Range(low=0.0, scheduled=False)]  # a factor that may be 0
+Scale = Annotated[ScalarLike, Range(low=0.0, scheduled=False)]  # a factor ≥ 0
 Shrink = Annotated[ScalarLike, _SHARE._replace(open_low=True)]  # (0, 1]

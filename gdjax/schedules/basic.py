@@ -1,4 +1,4 @@
-"""From one value to another in a number of steps: constant, straight, along a power."""
+"""Constant, linear and polynomial schedules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["constant_schedule", "linear_schedule", "linear_to_zero", "polynomial
 
 @schedule_of_counts
 def constant_schedule(value: Value):
-    """One value at every step: c(t) = c.
+    """Constant schedule: c(t) = c at every step.
 
     >>> import gdjax as gd
     >>> gd.constant_schedule(0.5)(100)
@@ -28,22 +28,22 @@ def constant_schedule(value: Value):
 def linear_schedule(
     init_value: Value, end_value: Value, transition_steps: Count, transition_begin: Count = 0
 ):
-    """A straight line from one value to another.
+    """Linear schedule from one value to another.
 
         c(t) = a + (b − a)·(t − B)/T    for B ≤ t ≤ B + T
 
-    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it stays a, as in
-    optax.
+    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it is always a, as
+    in optax.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.linear_schedule(1.0, 0.0, 4)(jnp.arange(6))
     Array([1.  , 0.75, 0.5 , 0.25, 0.  , 0.  ], dtype=float32)
 
     Args:
-        init_value: a, the value at first.
-        end_value: b, the value at last.
+        init_value: a, the first value.
+        end_value: b, the last value.
         transition_steps: T ≥ 0, in steps.
-        transition_begin: B ≥ 0, the step at which the line begins.
+        transition_begin: B ≥ 0, the step at which the transition begins.
     """
 
     def value(step):
@@ -55,11 +55,11 @@ def linear_schedule(
 
 @schedule_of_counts
 def linear_to_zero(init_value: Value, total_steps: Steps):
-    """A straight line to zero.
+    """Linear decay to zero.
 
         c(t) = a·(1 − t/T)    for t ≤ T
 
-    At step 0 exactly a; at step T, which is one past the last of T steps, and after it exactly 0.
+    Exactly a at step 0, and exactly 0 from step T on, the first after the last of T steps.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.linear_to_zero(1.0, 4)(jnp.arange(5))
@@ -80,23 +80,23 @@ def polynomial_schedule(
     transition_steps: Count,
     transition_begin: Count = 0,
 ):
-    """From one value to another along a power of what is left of the way.
+    """Polynomial schedule from one value to another.
 
         c(t) = b + (a − b)·(1 − (t − B)/T)ᵖ    for B ≤ t ≤ B + T
 
-    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it stays a, as in
-    optax. torch calls it PolynomialLR (there b = 0 and B = 0).
+    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it is always a, as
+    in optax. It is torch's PolynomialLR (there b = 0 and B = 0).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.polynomial_schedule(1.0, 0.0, 2, 4)(jnp.arange(6))
     Array([1.    , 0.5625, 0.25  , 0.0625, 0.    , 0.    ], dtype=float32)
 
     Args:
-        init_value: a, the value at first.
-        end_value: b, the value at last.
-        power: p > 0; 1 is a straight line, more falls faster at first.
+        init_value: a, the first value.
+        end_value: b, the last value.
+        power: p > 0; 1 is linear, a larger p falls faster at first.
         transition_steps: T ≥ 0, in steps.
-        transition_begin: B ≥ 0, the step at which the way begins.
+        transition_begin: B ≥ 0, the step at which the transition begins.
     """
 
     def value(step):

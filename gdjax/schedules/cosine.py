@@ -1,4 +1,4 @@
-"""Half a cosine down: once, and again from the top after each restart."""
+"""Cosine decay, and cosine decay with warm restarts (SGDR)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Growth = Annotated[ScalarLike, Range(low=1.0, scheduled=False)]
 def cosine_decay_schedule(
     init_value: Value, decay_steps: Steps, alpha: Value = 0.0, exponent: Factor = 1.0
 ):
-    """Half a cosine from a value down to a fraction of it, then constant.
+    """Cosine decay to a fraction of the initial value, then constant.
 
         c(t) = a·(α + (1 − α)·[(1 + cos πt/T)/2]ᵖ)    for t ≤ T
 
     Exactly a at step 0, exactly α·a from step T on: one cycle, no restart. torch's
-    CosineAnnealingLR is the same up to T_max and rises again after it: see
+    CosineAnnealingLR is the same up to T_max and rises again after it; for that, see
     `cosine_cycle_schedule`.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -49,7 +49,7 @@ def cosine_decay_schedule(
     Args:
         init_value: a, the value at step 0.
         decay_steps: T > 0, in steps.
-        alpha: α, the end as a fraction of a.
+        alpha: α, the last value as a fraction of a.
         exponent: p > 0.
 
     Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
@@ -71,13 +71,13 @@ def cosine_restarts_schedule(
     decay: Shrink = 1.0,
     end_value: Value = 0.0,
 ):
-    """Half a cosine down, again and again from the top; each cycle longer and lower at will.
+    """Cosine annealing with warm restarts (SGDR), by one formula for all cycles.
 
         c(t) = b + (a − b)·δⁱ·(1 + cos(π·(t − tᵢ)/Tᵢ))/2    for tᵢ ≤ t < tᵢ + Tᵢ
         Tᵢ = T₀·mⁱ,    tᵢ = T₀ + … + Tᵢ₋₁ = T₀·(mⁱ − 1)/(m − 1)
 
-    Exactly a at step 0, and the top again at each restart tᵢ; b is reached at no whole step, only
-    approached before a restart. It never ends. torch calls it CosineAnnealingWarmRestarts.
+    Exactly a at step 0, and the maximum again at each restart tᵢ; before a restart b is approached,
+    not reached. It never ends. It is torch's CosineAnnealingWarmRestarts.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> restarts = gd.cosine_restarts_schedule(1.0, 2, cycle_mult=2, decay=0.5)
@@ -87,9 +87,9 @@ def cosine_restarts_schedule(
     Args:
         init_value: a, the value at step 0.
         first_cycle_steps: T₀ > 0, in steps.
-        cycle_mult: m ≥ 1, the factor from one cycle's length to the next.
-        decay: δ in (0, 1], the factor from one cycle's height over b to the next.
-        end_value: b, the value at the foot.
+        cycle_mult: m ≥ 1, the factor from the length of one cycle to the next.
+        decay: δ in (0, 1], the factor from the height of one cycle above b to the next.
+        end_value: b, the lowest value.
 
     Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
         https://arxiv.org/abs/1608.03983
@@ -111,12 +111,12 @@ def _restart(cycle: jax.Array, first: Any, growth: Any) -> jax.Array:
     grows = growth > 0
     g = jnp.where(grows, growth, 1)
     more = jnp.expm1(cycle * jnp.log1p(g)) / g
-    flat = cycle * (1 + (cycle - 1) / 2 * growth)  # with the derivative that g = 0 has
+    flat = cycle * (1 + (cycle - 1) / 2 * growth)  # with the right derivative at g = 0
     return snap_to_step(first * jnp.where(grows, more, flat))
 
 
 def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:
-    """The index of the cycle in which a step lies: a logarithm, put right where it rounds."""
+    """The index of the cycle in which a step lies: a logarithm, corrected for rounding."""
     first, growth = jax.lax.stop_gradient((jnp.asarray(first), jnp.asarray(growth)))
     grows = growth > 0
     g = jnp.where(grows, growth, 1)
@@ -128,13 +128,13 @@ def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:
 
 @schedule_of_counts
 def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Value]]):
-    """Cycles of warm-up and half a cosine, one after the other, each spelt out.
+    """Cosine decay with warm restarts (SGDR) and warmup, each cycle with arguments of its own.
 
         c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  bᵢ the sum of the `decay_steps` before
 
-    Each cᵢ is a `warmup_cosine_decay_schedule` that starts at its own step 0. At step bᵢ the next
-    one is in force; the last one stays at its end value. For equal or growing cycles without
-    warm-up `cosine_restarts_schedule` says the same in one formula, for ever.
+    Each cᵢ is a `warmup_cosine_decay_schedule` that starts at its own step 0. Cycle i begins at
+    step bᵢ; the last one stays at its end value. For an endless series of equal or growing cycles
+    without warmup, use `cosine_restarts_schedule`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> first = dict(init_value=0.0, peak_value=1.0, warmup_steps=1, decay_steps=3)
@@ -143,10 +143,11 @@ def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Value]]):
 
     Args:
         cosine_kwargs: One dict for each cycle, of the arguments of `warmup_cosine_decay_schedule`;
-            `decay_steps` is the length of the cycle, warm-up included.
+            `decay_steps` is the length of the cycle, warmup included.
 
     Raises:
-        TypeError: No list of dicts, or a name that `warmup_cosine_decay_schedule` does not have.
+        TypeError: `cosine_kwargs` is not a list of dicts, or has a name that is no argument of
+            `warmup_cosine_decay_schedule`.
 
     Reference: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2016,
         https://arxiv.org/abs/1608.03983

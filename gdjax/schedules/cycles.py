@@ -1,4 +1,4 @@
-"""Up and down: triangles and cosines without end, and one cycle."""
+"""Cyclical learning rates (triangular, cosine) and one-cycle schedules."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def triangular_schedule(
     cycle_decay: Shrink = 1.0,
     step_decay: Shrink = 1.0,
 ):
-    """Straight up and straight down without end; cyclical learning rates.
+    """Triangular cyclical learning rate: linear up and down, repeated without end.
 
         c(t) = a + (b − a)·δⁱ·γᵗ·w,    i = ⌊t/(U + D)⌋,  s = t − i·(U + D)
         w = s/U  for s ≤ U,    w = 1 − (s − U)/D  for s ≥ U
 
-    Exactly a at step 0 and at each multiple of U + D, the top U steps later. torch calls it
+    Exactly a at step 0 and at each multiple of U + D, the maximum U steps later. It is torch's
     CyclicLR: "triangular", "triangular2" (δ = 0.5) and "exp_range" (γ is its gamma).
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -50,11 +50,11 @@ def triangular_schedule(
     Array([0. , 0.5, 1. , 0.5, 0. , 0.5], dtype=float32)
 
     Args:
-        min_value: a, the value at the foot.
-        max_value: b, the value at the first top.
-        up_steps: U > 0, the steps from foot to top.
-        down_steps: D > 0, the steps from top to foot; as many as up by default.
-        cycle_decay: δ in (0, 1], the factor from one cycle's height to the next.
+        min_value: a, the lowest value.
+        max_value: b, the first maximum.
+        up_steps: U > 0, the steps from minimum to maximum.
+        down_steps: D > 0, the steps from maximum to minimum; `up_steps` by default.
+        cycle_decay: δ in (0, 1], the factor from the height of one cycle to the next.
         step_decay: γ in (0, 1], the factor of the height from one step to the next.
 
     Reference: Smith, Cyclical learning rates for training neural networks, 2015,
@@ -74,12 +74,12 @@ def triangular_schedule(
 
 @schedule_of_counts
 def cosine_cycle_schedule(init_value: Value, end_value: Value, half_cycle_steps: Steps):
-    """A cosine from one value to another and back, without end.
+    """Cyclical cosine schedule: from one value to another and back, repeated without end.
 
         c(t) = b + (a − b)·(1 + cos πt/T)/2
 
-    Exactly a at steps 0, 2T, 4T, …, exactly b at T, 3T, … torch calls it CosineAnnealingLR, past
-    its T_max too.
+    Exactly a at steps 0, 2T, 4T, …, exactly b at T, 3T, … It is torch's CosineAnnealingLR, also
+    after T_max.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.cosine_cycle_schedule(1.0, 0.0, 2)(jnp.arange(6))
@@ -112,13 +112,13 @@ def linear_onecycle_schedule(
     div_factor: Factor = 25.0,
     final_div_factor: Factor = 1e4,
 ):
-    """One straight rise to the peak, one straight fall back, and a last one far below.
+    """Linear one-cycle schedule: rise to the peak, fall back, and a final decay far below.
 
         from c₁/d up to c₁ at step p·T, down to c₁/d at step q·T, down to c₁/(d·f) at step T
 
-    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T or q·T falls between two
-    steps it is not rounded (optax rounds it down). torch's OneCycleLR with three_phase=True counts
-    otherwise: its T is total_steps − 1, and its phases are one step shorter.
+    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T or q·T is not a
+    whole step it is not rounded (optax rounds it down). torch's OneCycleLR with three_phase=True
+    differs: its T is total_steps − 1, and its phases are one step shorter.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> one = gd.linear_onecycle_schedule(10, 1.0, 0.3, 0.6, div_factor=4.0, final_div_factor=2.0)
@@ -127,11 +127,11 @@ def linear_onecycle_schedule(
 
     Args:
         transition_steps: T > 0, in steps.
-        peak_value: c₁, the value at the top.
-        pct_start: p, where the top is, as a fraction of T (not in per cent).
-        pct_final: q ≥ p, where the first value is reached again, as a fraction of T.
-        div_factor: d > 0, the peak over the first value.
-        final_div_factor: f > 0, the first value over the last.
+        peak_value: c₁, the largest value.
+        pct_start: p, the position of the peak, as a fraction of T (not in percent).
+        pct_final: q ≥ p, where the initial value is reached again, as a fraction of T.
+        div_factor: d > 0, the peak divided by the initial value.
+        final_div_factor: f > 0, the initial value divided by the last.
 
     Raises:
         ValueError: p > q.
@@ -150,7 +150,7 @@ def linear_onecycle_schedule(
         final = interpolate(step, back, total, first, last)
         out = jnp.where(after(step, back) < 0, fall, final)
         out = jnp.where(after(step, top) < 0, rise, out)
-        return jnp.where(after(step, total) < 0, out, last)  # also where a phase has no length
+        return jnp.where(after(step, total) < 0, out, last)  # also where a phase has length 0
 
     return value
 
@@ -163,13 +163,13 @@ def cosine_onecycle_schedule(
     div_factor: Factor = 25.0,
     final_div_factor: Factor = 1e4,
 ):
-    """One rise to the peak and one fall far below the start, each half a cosine.
+    """Cosine one-cycle schedule: rise to the peak, then a fall far below the initial value.
 
-        from c₁/d up to c₁ at step p·T, down to c₁/(d·f) at step T, by (1 − cos πx)/2 of the way
+        from c₁/d up to c₁ at step p·T, down to c₁/(d·f) at step T, each along (1 − cos πx)/2
 
-    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T falls between two steps it is
-    not rounded (optax rounds it down). torch's OneCycleLR counts otherwise: its T is
-    total_steps − 1, and its peak is at step pct_start·total_steps − 1.
+    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T is not a whole step it is not
+    rounded (optax rounds it down). torch's OneCycleLR differs: its T is total_steps − 1, and its
+    peak is at step pct_start·total_steps − 1.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.cosine_onecycle_schedule(8, 1.0, 0.5, 4.0, 2.0)(jnp.array([0, 2, 4, 6, 8]))
@@ -177,10 +177,10 @@ def cosine_onecycle_schedule(
 
     Args:
         transition_steps: T > 0, in steps.
-        peak_value: c₁, the value at the top.
-        pct_start: p, where the top is, as a fraction of T (not in per cent).
-        div_factor: d > 0, the peak over the first value.
-        final_div_factor: f > 0, the first value over the last.
+        peak_value: c₁, the largest value.
+        pct_start: p, the position of the peak, as a fraction of T (not in percent).
+        div_factor: d > 0, the peak divided by the initial value.
+        final_div_factor: f > 0, the initial value divided by the last.
 
     Reference: Smith and Topin, Super-convergence: very fast training of neural networks using large
         learning rates, 2017, https://arxiv.org/abs/1708.07120
@@ -192,7 +192,7 @@ def cosine_onecycle_schedule(
         rise = interpolate(step, 0, top, first, peak_value, cosine)
         fall = interpolate(step, top, total, peak_value, last, cosine)
         out = jnp.where(after(step, top) < 0, rise, fall)
-        return jnp.where(after(step, total) < 0, out, last)  # also where a phase has no length
+        return jnp.where(after(step, total) < 0, out, last)  # also where a phase has length 0
 
     return value
 

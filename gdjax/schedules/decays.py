@@ -1,4 +1,4 @@
-"""Decays that never end: by a factor every so many steps, and by the inverse root of the step."""
+"""Exponential (and step) decay, and inverse square root decay."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def exponential_decay(
     staircase: bool = False,
     end_value: Value | None = None,
 ):
-    """Decay by a factor every so many steps.
+    """Exponential decay, or step decay: by a factor every `transition_steps` steps.
 
         c(t) = a·rˣ,    x = (t − B)/T, or ⌊(t − B)/T⌋ as a staircase    for t ≥ B
 
-    Up to step B the value is exactly a; a staircase has its steps at B + T, B + 2T, … An end value
-    bounds it: from below if r < 1, from above otherwise. torch calls it ExponentialLR (T = 1) and
+    Up to step B the value is exactly a; a staircase has its steps at B + T, B + 2T, … `end_value`
+    is a lower bound if r < 1, an upper bound otherwise. It is torch's ExponentialLR (T = 1) and
     StepLR (a staircase).
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -33,11 +33,11 @@ def exponential_decay(
     [8. 8. 4. 4. 3. 3.]
 
     Args:
-        init_value: a, the value at first.
+        init_value: a, the first value.
         transition_steps: T > 0, in steps.
-        decay_rate: r > 0, the factor of T steps.
+        decay_rate: r > 0, the factor for T steps.
         transition_begin: B ≥ 0, the step at which the decay begins.
-        staircase: True to decay at once after every T steps.
+        staircase: True to decay in discrete steps, after every T steps.
         end_value: The value at which the decay stops; none by default.
     """
 
@@ -60,7 +60,7 @@ def exponential_decay(
 
 @schedule_of_counts
 def inverse_sqrt_schedule(peak_value: Value, warmup_steps: Steps):
-    """Linear warm-up from zero, then decay by the inverse root of the step; of Transformers.
+    """Linear warmup from zero, then inverse square root decay (the Transformer's schedule).
 
         c(t) = c₁·min(t/W, √(W/t))
 

@@ -35,7 +35,7 @@ Ease = Callable[[jax.Array], jax.Array]
 
 
 def judge(holds: Callable[..., Any], *values: Any) -> bool:
-    """Tells whether values that are all known break what must hold; traced ones do not."""
+    """Whether a condition fails for values that are all concrete; False if one is traced."""
     for value in values:
         if isinstance(value, jax.core.Tracer):
             return False
@@ -43,7 +43,7 @@ def judge(holds: Callable[..., Any], *values: Any) -> bool:
 
 
 def judge_schedule(name: str, what: str, value: Any) -> None:
-    """Raises where what stands in a schedule's place is neither a function nor a number."""
+    """Raises unless a value is a schedule: a function of the step or a number."""
     if isinstance(value, Live) or not (callable(value) or is_number(value)):
         must = f"{what} must be a schedule, a function of the step or a number"
         errors.fail(name, must, value, kind=TypeError)
@@ -51,13 +51,13 @@ def judge_schedule(name: str, what: str, value: Any) -> None:
 
 def at(schedule: Any, step: jax.Array) -> jax.Array:
     """The value of a schedule, of any function of the step, or of a number."""
-    if callable(schedule):  # one of another library gets a floating-point array
+    if callable(schedule):  # other libraries' schedules get a floating-point array
         schedule = schedule(step if isinstance(schedule, Schedule) else step.astype(float))
     return jnp.asarray(schedule).astype(float)
 
 
 def whole(x: Any) -> int | None:
-    """The integer that a number is, where it is known and one that int32 has."""
+    """A number as a Python integer, if it is concrete, whole and fits into int32; else None."""
     if isinstance(x, jax.core.Tracer) or np.ndim(x):
         return None
     x = np.asarray(x).item()
@@ -65,7 +65,7 @@ def whole(x: Any) -> int | None:
 
 
 def after(step: jax.Array, place: Any) -> jax.Array:
-    """The steps since a place, below 0 before it; integers where both are, so nothing rounds."""
+    """The steps since `place`, negative before it; integers where both are, without rounding."""
     known = place if type(place) is int and abs(place) < 2**31 else whole(place)
     if known is None or not jnp.issubdtype(step.dtype, jnp.integer):
         return step.astype(float) - real(place)
@@ -73,8 +73,8 @@ def after(step: jax.Array, place: Any) -> jax.Array:
 
 
 def real(x: Any) -> Any:
-    """Integer arrays as floats, which strict promotion wants; Python numbers keep their float64."""
-    if isinstance(x, int) and abs(x) >= 2**31:  # more than int32 has
+    """Integer arrays as floats, for strict promotion; Python numbers keep float64."""
+    if isinstance(x, int) and abs(x) >= 2**31:  # does not fit into int32
         return float(x)
     if isinstance(x, (int, float)) or jnp.iscomplexobj(x):
         return x
@@ -83,9 +83,9 @@ def real(x: Any) -> Any:
 
 
 def snap_to_step(x: Any) -> Any:
-    """Snaps a point on the axis of steps to a whole step if only rounding keeps it from one.
+    """Rounds a number of steps to a whole one if they differ by rounding errors alone.
 
-    0.29 · 100 is 28.999999999999996 in float64; the phase that begins there begins at step 29.
+    0.29 · 100 is 28.999999999999996 in float64; a phase that begins there begins at step 29.
     """
     if isinstance(x, (int, float)):
         return round(x) if abs(round(x) - x) <= 32 * np.finfo(float).eps * abs(x) else x
@@ -95,16 +95,16 @@ def snap_to_step(x: Any) -> Any:
 
 
 def cosine(x: jax.Array) -> jax.Array:
-    """(1 − cos πx) / 2, written so that it keeps its digits near 0 and is exact at 0 and 1/2."""
+    """(1 − cos πx) / 2, accurate near 0 and exact at 0 and 1/2."""
     return jnp.where(x < 0.25, jnp.sin(jnp.pi / 2 * x) ** 2, (1 - jnp.sin(jnp.pi * (0.5 - x))) / 2)
 
 
 def remaining(step: jax.Array, begin: Any, end: Any, ease: Ease | None = None) -> jax.Array:
-    """What is left of the way from `begin` to `end`: exactly 1 up to `begin`, 0 from `end` on.
+    """The remaining fraction of the steps from `begin` to `end`: 1 up to `begin`, 0 from `end` on.
 
-    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1; None for the fraction itself. Each
-    half is measured from its own end: t · (1/T), which compilers make of t / T, need not be 1 at
-    t = T. Of a way of no length everything is left.
+    `ease` maps [0, 1] to itself with ease(x) + ease(1 − x) = 1; None for the identity. Each half is
+    measured from its own end: compilers turn t / T into t · (1/T), which need not be 1 at t = T.
+    The result is 1 if `begin` and `end` are the same step.
     """
     length = real(end) - real(begin)
     is_way = jnp.asarray(length > 0)
@@ -136,19 +136,19 @@ def interpolate(
 
 
 def power(x: jax.Array, exponent: Any) -> jax.Array:
-    """xᵖ for x ≥ 0 and p > 0, whose derivatives at x = 0 are 0 and not infinite."""
+    """xᵖ for x ≥ 0 and p > 0, with derivatives 0 at x = 0 instead of infinity."""
     positive = x > 0
     return jnp.where(positive, jnp.where(positive, x, 1) ** real(exponent), 0)
 
 
 def geometric(rate: Any, exponent: jax.Array) -> jax.Array:
-    """rateˣ as exp(x·log rate): 0.999 in float32 is off by 1e-3 of itself after 30,000 steps."""
+    """rateˣ as exp(x·log rate): with 0.999 in float32 the power is off by 0.1 % at x = 30,000."""
     known = isinstance(rate, (int, float))
     return jnp.exp(exponent * (math.log(rate) if known else jnp.log(real(rate))))
 
 
 def cycle(step: jax.Array, period: Any) -> tuple[jax.Array, jax.Array]:
-    """How many periods have passed, and the steps since the last of them; exact at multiples."""
+    """The number of complete periods, and the steps since the last; exact at multiples."""
     known = whole(period)
     if known and jnp.issubdtype(step.dtype, jnp.integer):
         known = jnp.asarray(known, step.dtype)

@@ -1,4 +1,4 @@
-"""Schedules one after the other, and a warm-up in front of any schedule."""
+"""Schedules joined one after the other, and linear warmup before any schedule."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ __all__ = ["join_schedules", "warmup"]
 
 @schedule_of_counts
 def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count]):
-    """Schedules one after the other, each from its own step 0.
+    """Joins schedules one after the other, each from its own step 0.
 
         c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  b₀ = 0
 
-    At a boundary the next schedule is in force, with its step 0. A schedule is asked only about the
-    steps of its own stretch, so it may be undefined outside (a root of what is left, say). torch
-    calls it SequentialLR.
+    At a boundary the next schedule begins, with its step 0. A schedule is evaluated only at steps
+    of its own interval, so it may be undefined outside. It is torch's SequentialLR.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> up, down = gd.linear_schedule(0.0, 1.0, 2), gd.linear_to_zero(1.0, 4)
@@ -37,8 +36,8 @@ def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count])
         boundaries: The steps at which the next one begins, ascending; one fewer than schedules.
 
     Raises:
-        TypeError: What stands among the schedules is none of these.
-        ValueError: A wrong number of boundaries, or they do not ascend.
+        TypeError: An element of `schedules` is neither a schedule, a function nor a number.
+        ValueError: `boundaries` has the wrong length, or is not ascending.
     """
     name = "join_schedules"
     if not isinstance(schedules, (list, tuple)) or not schedules:
@@ -58,7 +57,7 @@ def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count])
 
 
 def joined(step: Any, schedules: Sequence[Any], boundaries: Sequence[Any]) -> Any:
-    """The value of the schedule in whose stretch each step lies."""
+    """The value of the schedule in whose interval each step lies."""
     begins = [0, *boundaries]
     out = at(schedules[-1], jnp.maximum(after(step, begins[-1]), 0))
     for each, begin, end in reversed(list(zip(schedules, begins, begins[1:]))):
@@ -70,12 +69,12 @@ def joined(step: Any, schedules: Sequence[Any], boundaries: Sequence[Any]) -> An
 
 @schedule_of_counts
 def warmup(schedule: Hyperparam, steps: Count, init_value: Value = 0.0):
-    """Linear warm-up in front of any schedule, which then begins at its own step 0.
+    """Linear warmup before any schedule, which then begins at its own step 0.
 
         c(t) = a + (c₂(0) − a)·t/W    for t < W
         c(t) = c₂(t − W)              for t ≥ W
 
-    Exactly a at step 0, exactly c₂(0) at step W. With W = 0 it is the schedule itself. The whole is
+    Exactly a at step 0, exactly c₂(0) at step W. With W = 0 it is the schedule itself. The total is
     W steps longer than the schedule.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -89,7 +88,7 @@ def warmup(schedule: Hyperparam, steps: Count, init_value: Value = 0.0):
         init_value: a, the value at step 0.
 
     Raises:
-        TypeError: `schedule` is none of these.
+        TypeError: `schedule` is neither a schedule, a function nor a number.
 
     Reference: Goyal et al., Accurate, large minibatch SGD, 2017, https://arxiv.org/abs/1706.02677
     """

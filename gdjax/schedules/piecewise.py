@@ -1,4 +1,4 @@
-"""Factors at given steps, taken at once or on the way there."""
+"""Piecewise constant and piecewise interpolated schedules, by factors at given steps."""
 
 from __future__ import annotations
 
@@ -46,12 +46,11 @@ def _is_step(step: Any) -> bool:
 def piecewise_constant_schedule(
     init_value: Value, boundaries_and_scales: Mapping[int, Scale] | None = None
 ):
-    """Factors multiplied in at given steps.
+    """Piecewise constant schedule: multiplied by a factor at each given step (step decay).
 
         c(t) = a · Π {fᵢ : bᵢ ≤ t}
 
-    The value before a step bᵢ is without fᵢ; at bᵢ and after it the factor is in. torch calls it
-    MultiStepLR.
+    The factor fᵢ applies from step bᵢ on. It is torch's MultiStepLR.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.piecewise_constant_schedule(1.0, {2: 0.5, 4: 0.5})(jnp.arange(6))
@@ -79,13 +78,13 @@ def piecewise_interpolate_schedule(
     init_value: Value,
     boundaries_and_scales: Mapping[int, Scale] | None = None,
 ):
-    """Lines or half cosines between the values that factors give at given steps.
+    """Piecewise linear or cosine interpolation between values at given steps.
 
-        c(0) = a,  c(bᵢ) = a·f₁⋯fᵢ,  between them x or (1 − cos πx)/2 of the way,
+        c(0) = a,  c(bᵢ) = a·f₁⋯fᵢ,  between them interpolated by x or (1 − cos πx)/2,
         x = (t − bᵢ)/(bᵢ₊₁ − bᵢ)
 
-    At each step bᵢ exactly its value; from the last one on it stays. Interpolated are the products,
-    not the factors.
+    The values at the steps bᵢ are exact; after the last one the schedule is constant. The products
+    are interpolated, not the factors.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.piecewise_interpolate_schedule("linear", 1.0, {2: 0.5, 4: 0.0})(jnp.arange(6))
@@ -94,11 +93,11 @@ def piecewise_interpolate_schedule(
     Args:
         interpolate_type: "linear" or "cosine".
         init_value: a, the value at step 0.
-        boundaries_and_scales: Step bᵢ ≥ 0 → factor fᵢ ≥ 0; in any order. At step 0 itself a
-            factor is in at once.
+        boundaries_and_scales: Step bᵢ ≥ 0 → factor fᵢ ≥ 0; in any order. A factor at step 0
+            applies from the start.
 
     Raises:
-        ValueError: Another `interpolate_type`.
+        ValueError: Unknown `interpolate_type`.
     """
     name = "piecewise_interpolate_schedule"
     if interpolate_type not in _EASES:

@@ -1,4 +1,4 @@
-"""A schedule times a number."""
+"""A schedule multiplied by a factor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["scaled_schedule"]
 
 @schedule_of_counts
 def scaled_schedule(schedule: Hyperparam, factor: Value):
-    """Another schedule times a factor, the same at all steps.
+    """Multiplies a schedule by a constant factor.
 
         c(t) = f·c₂(t)
 
@@ -28,7 +28,7 @@ def scaled_schedule(schedule: Hyperparam, factor: Value):
         factor: f, of any sign.
 
     Raises:
-        TypeError: `schedule` is none of these.
+        TypeError: `schedule` is neither a schedule, a function nor a number.
     """
     judge_schedule("scaled_schedule", "schedule", schedule)
     ours = isinstance(schedule, Schedule)

@@ -1,4 +1,4 @@
-"""Whole courses of training that begin with a linear warm-up."""
+"""Learning-rate schedules with linear warmup: constant, cosine, exponential, stable-decay (WSD)."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ __all__ = [
 
 @schedule_of_counts
 def warmup_constant_schedule(init_value: Value, peak_value: Value, warmup_steps: Count):
-    """Linear warm-up, then one value.
+    """Linear warmup, then constant.
 
         c(t) = a + (c₁ − a)·t/W    for t < W,    c₁ from step W on
 
-    Exactly a at step 0. With W = 0 it is c₁ from the start (optax stays at a for ever).
+    Exactly a at step 0. With W = 0 it is c₁ from the start (in optax it is always a).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.warmup_constant_schedule(0.0, 1.0, 2)(jnp.arange(5))
@@ -66,7 +66,7 @@ def warmup_cosine_decay_schedule(
     end_value: Value = 0.0,
     exponent: Factor = 1.0,
 ):
-    """Linear warm-up, then half a cosine down.
+    """Linear warmup, then cosine decay.
 
         c(t) = a + (c₁ − a)·t/W                          for t < W
         c(t) = b + (c₁ − b)·[(1 + cos πx)/2]ᵖ,  x = (t − W)/(T − W)    for W ≤ t ≤ T
@@ -81,7 +81,7 @@ def warmup_cosine_decay_schedule(
         init_value: a, the value at step 0.
         peak_value: c₁, the value at step W.
         warmup_steps: W ≥ 0, in steps.
-        decay_steps: T > W, the steps of the whole, warm-up included.
+        decay_steps: T > W, the total number of steps, warmup included.
         end_value: b, the value from step T on.
         exponent: p > 0.
 
@@ -91,7 +91,7 @@ def warmup_cosine_decay_schedule(
     Reference: Loshchilov and Hutter, SGDR, 2016, https://arxiv.org/abs/1608.03983
     """
     if judge(operator.gt, decay_steps, warmup_steps):
-        must = f"decay_steps, which counts the warm-up too, must be more than {warmup_steps}"
+        must = f"decay_steps, which includes the warmup, must be more than {warmup_steps}"
         errors.fail("warmup_cosine_decay_schedule", must, decay_steps)
 
     def value(step):
@@ -116,7 +116,7 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Value | None = None,
 ):
-    """Linear warm-up, then decay by a factor every so many steps.
+    """Linear warmup, then exponential decay (or step decay).
 
         c(t) = a + (c₁ − a)·t/W    for t < W
         c(t) = c₁·rˣ,  x = (t − W − B)/T, or its floor as a staircase    for t ≥ W + B
@@ -133,9 +133,9 @@ def warmup_exponential_decay_schedule(
         peak_value: c₁, the value at step W.
         warmup_steps: W ≥ 0, in steps.
         transition_steps: T > 0, in steps.
-        decay_rate: r > 0, the factor of T steps.
+        decay_rate: r > 0, the factor for T steps.
         transition_begin: B ≥ 0, steps at the peak before the decay begins.
-        staircase: True to decay at once after every T steps.
+        staircase: True to decay in discrete steps, after every T steps.
         end_value: The value at which the decay stops: a lower bound if r < 1, else an upper one.
     """
     decay = exponential_decay(
@@ -150,7 +150,7 @@ def warmup_exponential_decay_schedule(
 
 
 def _one_minus_root(left):
-    return left / (1 + safe_sqrt(1 - left))  # 1 − √x with its digits, x = 1 − left
+    return left / (1 + safe_sqrt(1 - left))  # 1 − √x without cancellation, x = 1 − left
 
 
 _SHAPES = {
@@ -170,14 +170,14 @@ def warmup_stable_decay_schedule(
     init_value: Value = 0.0,
     end_value: Value = 0.0,
 ):
-    """Linear warm-up, a long stable stretch, and a short cool-down at the end.
+    """Warmup-stable-decay (WSD): linear warmup, constant, and a short cooldown at the end.
 
         c(t) = a + (c₁ − a)·t/W      for t < W = w·T
         c(t) = c₁                    for W ≤ t ≤ S = T − d·T
         c(t) = b + (c₁ − b)·f(x)     for S ≤ t ≤ T,  x = (t − S)/(T − S)
 
     with f(x) = 1 − x, 1 − √x or (1 + cos πx)/2. Exactly a at step 0, b from step T on. Where W or S
-    falls between two steps it is not rounded. With w = 0 it begins at c₁, with d = 0 it ends there.
+    is not a whole step it is not rounded. With w = 0 it begins at c₁, with d = 0 it ends there.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> wsd = gd.warmup_stable_decay_schedule(1.0, 10, warmup=0.2, decay=0.4)
@@ -185,16 +185,16 @@ def warmup_stable_decay_schedule(
     Array([0.  , 0.5 , 1.  , 1.  , 0.75, 0.25, 0.  ], dtype=float32)
 
     Args:
-        peak_value: c₁, the value of the stable stretch.
-        total_steps: T > 0, the steps of the whole.
+        peak_value: c₁, the value of the constant phase.
+        total_steps: T > 0, the total number of steps.
         warmup: w, as a fraction of T.
         decay: d, as a fraction of T; w + d ≤ 1.
-        shape: Of the cool-down: "linear", "sqrt" (1 − √x, the best of the reference) or "cosine".
+        shape: Of the cooldown: "linear", "sqrt" (1 − √x, the best one in the paper) or "cosine".
         init_value: a, the value at step 0.
         end_value: b, the value from step T on.
 
     Raises:
-        ValueError: Another shape, or w + d > 1.
+        ValueError: Unknown `shape`, or w + d > 1.
 
     Reference: Hägele et al., Scaling laws and compute-optimal training beyond fixed training
         durations, 2024, https://arxiv.org/abs/2405.18392; Hu et al., MiniCPM, 2024,

@@ -14,7 +14,7 @@ SENTENCES = {
     "axis_name": ["Axes of `shard_map` or `pmap` over which the … are split"],
     "b1": ["Decay of the …, in [0, 1)"],
     "b2": ["Decay of the …, in [0, 1)"],
-    "backend": ["How matrices become orthogonal, see `orthogonalize`"],
+    "backend": ["How matrices are orthogonalized, see `orthogonalize`"],
     "eps_root": ["In the units of the squared gradient, ≥ 0"],
     "key": ["A seed, or a key of `jax.random`"],
     "learning_rate": ["η ≥ 0, in the units of the parameters"],

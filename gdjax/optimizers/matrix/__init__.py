@@ -1,1 +1,1 @@
-"""Optimizers of matrices: orthogonalized and preconditioned updates."""
+"""Optimizers for matrices: orthogonalized, preconditioned and low-rank updates."""

@@ -1,4 +1,4 @@
-"""Dion2: Muon of the part of a matrix that has waited longest; AdamW for the rest."""
+"""Dion2: Muon on a part of the rows of each matrix; AdamW for other parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["ScaleByDion2State", "dion2", "scale_by_dion2"]
 class ScaleByDion2State(NamedTuple):
     """State of `scale_by_dion2`."""
 
-    mu: MatrixMean  # sum of the gradients; the rows that were used decay
+    mu: MatrixMean  # sum of the gradients; selected rows decay
 
 
 @transformation
@@ -40,7 +40,7 @@ def scale_by_dion2(
     dtype: Any = None,
     matrix_axes: Any = None,
 ):
-    """Orthogonalises those rows of a momentum that are largest, and takes them off it.
+    """Dion2 scaling: orthogonalizes the largest rows of the momentum, with error feedback.
 
         m ← m + g
         K = the ⌈α·r⌉ of r rows with the largest Σ|m|
@@ -48,8 +48,8 @@ def scale_by_dion2(
         m_K ← β·m_K
 
     Rows are those of the shorter side: columns where a matrix [in, out] is not wider than high.
-    What is not chosen waits in m, and grows until it is. The work is that of Muon for a matrix of
-    α times the rows.
+    Rows that are not selected accumulate in m until they are. The cost is that of Muon for a
+    matrix of α times the rows.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_dion2(0.5, backend="svd")
@@ -66,11 +66,11 @@ def scale_by_dion2(
         fraction: α in (0, 1].
         b1: β in [0, 1), what is left of a row when it was chosen.
         eps: In the units of the gradient.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
-            matrices of one column.
+            treated as matrices of one column.
 
     Raises:
         ValueError: `fraction` is not in (0, 1]; an array of more than two axes without
@@ -129,11 +129,11 @@ def dion2(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Moves the rows of matrices that have most to do along the orthogonal factor of these rows.
+    """Dion2: Muon on the largest rows of the momentum of each matrix, AdamW for the rest.
 
         W ← W − η·(√(out/in)·u + λW),    u of `scale_by_dion2`
 
-    Embeddings, the last layer and vectors are left to AdamW, as by `muon`.
+    Embeddings, the last layer and vectors are updated by AdamW, as in `muon`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
@@ -144,20 +144,20 @@ def dion2(
 
     Args:
         learning_rate: η ≥ 0.
-        fraction: α in (0, 1], of the rows.
+        fraction: α in (0, 1], the fraction of rows updated in a step.
         b1: What is left of a row when it was chosen, in [0, 1).
-        eps: In the units of the gradient; AdamW's too.
+        eps: In the units of the gradient; also AdamW's eps.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
-            none is left to AdamW.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays
+            without matrix axes are updated by AdamW.
 
     Raises:
         ValueError: `update` was called without params; see also `scale_by_dion2`.

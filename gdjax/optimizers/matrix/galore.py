@@ -1,4 +1,4 @@
-"""GaLore: an optimizer's state kept for a projection of each gradient on a few directions."""
+"""GaLore: optimizer state for low-rank projections of the gradients."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class GaLoreState(NamedTuple):
 
     count: Count
     base_optimizer_state: Any  # of the projected gradients
-    projector: PerMatrix  # [..., short side, rank] for a matrix, None for what is none
+    projector: PerMatrix  # [..., short side, rank] for a matrix, None for other leaves
 
 
 class _Wide(NamedTuple):
-    """An array as a stack of matrices with the short side first, and back."""
+    """Conversion of an array to a stack of matrices with the short side first, and back."""
 
     axes: Any
     turned: bool
@@ -48,7 +48,7 @@ class _Wide(NamedTuple):
 
 
 def _stacks(updates: Any, axes: Any) -> tuple[list[Any], list[Any], Any]:
-    """The leaves, matrices as stacks with the short side first; the ways; the structure."""
+    """The leaves, matrices as stacks with the short side first; conversions; the structure."""
     leaves, found, treedef = axes_of(updates, axes, "scale_by_galore")
     found = [a if x is not None and jnp.size(x) else None for x, a in zip(leaves, found)]
     ways = [None if a is None else _Wide(a, a.sides[0] > a.sides[1]) for a in found]
@@ -63,21 +63,21 @@ def scale_by_galore(
     inner: Any = None,
     matrix_axes: Any = None,
 ):
-    """Gives a transformation each matrix's gradient on its leading directions, and leads back.
+    """GaLore scaling: runs an inner transformation on low-rank projections of the gradients.
 
         every T steps:  U·S·Vᵀ = G,   P = the first r columns of U
-        R = Pᵀ·G,       N = base(R),  u = α·P·N
+        R = Pᵀ·G,       N = inner(R),  u = α·P·N
 
-    for matrices with no more rows than columns, for others transposed; so of the two sides the
-    short one is projected, as in the paper. What is no matrix goes to the base as it is.
+    for matrices with no more rows than columns, transposed for others; so the short side is
+    projected, as in the paper. Other arrays are passed to the inner transformation unchanged.
 
     Args:
-        rank: r ≥ 1; the short side if that is less.
+        rank: r ≥ 1; at most the length of the short side.
         every: T ≥ 1, the steps from one decomposition to the next.
-        scale: α, of either sign, for what is projected; the paper's is 0.25.
+        scale: α, of either sign, for projected updates; the paper's is 0.25.
         inner: A transformation that needs no parameters; `scale_by_adam()` by default.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; what has none
-            is not projected.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays without
+            matrix axes are not projected.
 
     Raises:
         ValueError: `rank` or `every` is less than 1.
@@ -140,7 +140,7 @@ def galore(
     mask: Mask = None,
     matrix_axes: Any = None,
 ):
-    """Descends by Adam in the leading directions of each matrix's gradient, looked up anew.
+    """GaLore: memory-efficient Adam on low-rank projections of the gradients of matrices.
 
         W ← W − η·(α·P·Adam(Pᵀ·G) + λW)
 
@@ -151,10 +151,10 @@ def galore(
 
     Args:
         learning_rate: η ≥ 0.
-        rank: Directions that are kept of each matrix.
+        rank: Rank of the projection of each matrix.
         every: Steps from one decomposition to the next.
         scale: α, of the updates of matrices.
-        inner: What is done in them; a transformation that needs no parameters,
+        inner: The transformation of the projected gradients, one that needs no parameters;
             `scale_by_adam()` by default.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.

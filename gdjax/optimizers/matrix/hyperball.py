@@ -1,4 +1,4 @@
-"""Adam and Muon on the spheres of weights as long as at the start; AdamW for the rest."""
+"""Hyperball optimization: Adam and Muon with the norm of each weight matrix fixed."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def adam_hyperball(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Turns matrices by Adam's direction and keeps their length; AdamW for all else.
+    """Adam with fixed weight norm: matrices keep their initial Frobenius norm; AdamW for the rest.
 
         W ← R·N(W − η·R·N(m̂ / (√v̂ + eps))),    N(x) = x/‖x‖,    R = ‖W₀‖
 
-    Matrices that start at zero stay there. The rate is an angle, about ten times that of Adam.
+    Matrices that start at zero stay zero. The rate is an angle, about ten times Adam's rate.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 4.0]]), "b": jnp.ones(2)}
@@ -46,10 +46,10 @@ def adam_hyperball(
         b2: Decay of the mean squared gradient, in [0, 1); AdamW's too.
         eps: Added to the root, in the units of the gradient; AdamW's too.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
-            none is left to AdamW.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays
+            without matrix axes are updated by AdamW.
 
     Raises:
         ValueError: `update` was called without params.
@@ -82,11 +82,11 @@ def muon_hyperball(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Turns matrices by Muon's direction and keeps their length; AdamW for all else.
+    """Muon with fixed weight norm: matrices keep their initial Frobenius norm; AdamW for the rest.
 
         W ← R·N(W − η·R·N(U·Vᵀ)),    N(x) = x/‖x‖,    R = ‖W₀‖,    U·S·Vᵀ = mean gradient
 
-    Matrices that start at zero stay there. The rate is an angle.
+    Matrices that start at zero stay zero. The rate is an angle.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 4.0]]), "b": jnp.ones(2)}
@@ -97,19 +97,19 @@ def muon_hyperball(
 
     Args:
         learning_rate: η ≥ 0, of the length of the weights.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
         b1: Decay of the mean gradient, in [0, 1).
-        eps: In the units of the gradient; AdamW's too.
+        eps: In the units of the gradient; also AdamW's eps.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         nesterov: Uses Nesterov momentum.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
-            none is left to AdamW.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays
+            without matrix axes are updated by AdamW.
 
     Raises:
         ValueError: `update` was called without params.

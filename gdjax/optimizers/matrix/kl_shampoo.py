@@ -1,4 +1,4 @@
-"""KL-Shampoo: gradients whitened by the two factors of their covariance of greatest likelihood."""
+"""KL-Shampoo: two-sided whitening by the Kronecker factors of least KL divergence."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ __all__ = ["KLShampooState", "kl_shampoo", "scale_by_kl_shampoo"]
 class KLShampooState(NamedTuple):
     """State of `scale_by_kl_shampoo`; each tree but mu has a pair for a matrix [m, n].
 
-    None stands in a pair for a side of length 1, and in `covariance` and `basis` for one that is
+    In a pair, None stands for a side of length 1; in `covariance` and `basis` also for a side
     longer than `max_precond_dim`, and for vectors.
     """
 
     count: Count
     mu: Mean  # of the gradients
     covariance: PerMatrix  # [m, m], [n, n]: S
-    basis: PerMatrix  # [m, m], [n, n]: Q, nearly the eigenvectors of S
+    basis: PerMatrix  # [m, m], [n, n]: Q, approximate eigenvectors of S
     eigenvalues: PerMatrix  # [m], [n]: λ, means along the columns of Q
 
 
@@ -64,19 +64,19 @@ def scale_by_kl_shampoo(
     *,
     matrix_axes: Any = None,
 ):
-    """Whitens matrices [m, n]: the covariance of the gradients is taken to be S_a ⊗ S_b.
+    """KL-Shampoo scaling: whitens gradients [m, n] by a Kronecker-factored covariance S_a ⊗ S_b.
 
         Δ_a = G·S_b⁻¹·Gᵀ / n,              Δ_b = Gᵀ·S_a⁻¹·G / m
         S_a ← β₂·S_a + (1 − β₂)·Δ_a        S_b ← β₂·S_b + (1 − β₂)·Δ_b
-        λ ← β₂·λ + (1 − β₂)·diag(Qᵀ·Δ·Q)    of each side, S⁻¹ being Q·diag(λ)⁻¹·Qᵀ
-        Q ← the orthogonal factor of S·Q, by QR    of each side, every T steps
+        λ ← β₂·λ + (1 − β₂)·diag(Qᵀ·Δ·Q)    for each side, where S⁻¹ = Q·diag(λ)⁻¹·Qᵀ
+        Q ← the orthogonal factor of S·Q, by QR    for each side, every T steps
         u = Q_a·((Q_aᵀ·M·Q_b) / √(λ_a·λ_bᵀ))·Q_bᵀ
 
-    with M = (β₁·M + (1 − β₁)·G) / (1 − β₁ᵗ). The factors minimise the Kullback-Leibler divergence
-    from the gradients, each given the other: no grafting and no second moment of the size of the
-    matrix is needed. At first S_a and S_b are equal multiples of I that fit the first gradient
-    that is not zero; a gradient that is zero changes none of them. Sides that are too long have
-    Q = I, so do vectors, for which u = m / √λ with λ a mean of g². To derivatives the factors are
+    with M = (β₁·M + (1 − β₁)·G) / (1 − β₁ᵗ). Each factor minimizes the Kullback-Leibler divergence
+    from the gradients, given the other: no grafting and no second moment of the size of the
+    matrix is needed. S_a and S_b start as equal multiples of I that fit the first gradient that is
+    not zero; a zero gradient changes neither. Sides longer than `max_precond_dim` have Q = I, as
+    have vectors, for which u = m / √λ with λ a mean of g². Derivatives treat the factors as
     constants.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -88,10 +88,10 @@ def scale_by_kl_shampoo(
     Args:
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1), of the covariances.
-        eps: The least eigenvalue, as a part of the largest of its side.
+        eps: The least eigenvalue, as a fraction of the largest of its side.
         every: T ≥ 1, the steps from one decomposition to the next.
         max_precond_dim: Longer sides have a diagonal S.
-        init_factor: S_a and S_b are this multiple of I at first; None for one that fits.
+        init_factor: S_a and S_b start as this multiple of I; None to fit the first gradient.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
@@ -107,7 +107,7 @@ def scale_by_kl_shampoo(
     at_first = 0.0 if init_factor is None else init_factor
 
     def pair(make, whole=True):
-        """What belongs to each side that has a factor, or to those whose S is no diagonal."""
+        """A state for each side with a factor; unless `whole`, for those whose S is a matrix."""
 
         def both(p):
             m, n = p.shape
@@ -157,7 +157,7 @@ def scale_by_kl_shampoo(
 
 
 def start(S: tuple, lam: tuple, scale: jax.Array) -> tuple[tuple, tuple]:
-    """Makes S and λ multiples of I and 1 where they are 0 yet."""
+    """Initializes S and λ to multiples of I and 1 where they are still 0."""
     largest = jnp.stack([jnp.max(x) for x in lam if x is not None])
     more = jnp.where(jnp.max(largest) == 0, scale, 0)
     S = jax.tree.map(lambda x: x + more.astype(x.dtype) * jnp.eye(len(x), dtype=x.dtype), S)
@@ -165,7 +165,7 @@ def start(S: tuple, lam: tuple, scale: jax.Array) -> tuple[tuple, tuple]:
 
 
 def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
-    """Divides by √(λ_a·λ_bᵀ), no λ less than eps of the largest; a None counts as ones."""
+    """x / √(λ_a·λ_bᵀ), with each λ at least eps times the largest; None stands for ones."""
     for side, values in enumerate(lam):
         if values is not None:
             root = safe_sqrt(jnp.maximum(values, eps * jnp.max(values))).astype(x.dtype)
@@ -176,7 +176,7 @@ def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
 def update_factors(
     g: jax.Array, S: tuple, Q: tuple, lam: tuple, decay: Any, eps: Any
 ) -> tuple[tuple, tuple]:
-    """Takes a gradient, whitened from the other side, into S and λ of each."""
+    """Updates S and λ of each side with the gradient whitened from the other side."""
     covariance, eigenvalues = list(S), list(lam)
     for side in (0, 1):
         w = by_roots(rotate(g, one_side(Q, 1 - side)), one_side(lam, 1 - side), eps)
@@ -191,16 +191,16 @@ def update_factors(
 
 
 def one_side(pair: tuple, side: int) -> tuple[Any, Any]:
-    """A pair of sides without the other one."""
+    """The pair with the other side replaced by None."""
     return (pair[0], None) if side == 0 else (None, pair[1])
 
 
 def turn(S: tuple, Q: tuple, lam: tuple) -> tuple[tuple, tuple]:
-    """A step of power iteration for both bases; eigenvalues go with their directions."""
+    """A step of power iteration for both bases; eigenvalues are permuted with their vectors."""
     bases, eigenvalues = list(Q), list(lam)
     for side in (0, 1):
         if Q[side] is not None:
-            top = jnp.max(jnp.abs(S[side])).astype(S[side].dtype)  # QR near the least numbers fails
+            top = jnp.max(jnp.abs(S[side])).astype(S[side].dtype)  # QR fails near the least numbers
             bases[side], order = inverse_roots.next_basis(safe_divide(S[side], top), Q[side])
             eigenvalues[side] = jnp.take(lam[side], order)
     return tuple(bases), tuple(eigenvalues)
@@ -221,11 +221,11 @@ def kl_shampoo(
     *,
     matrix_axes: Any = None,
 ):
-    """Descends along gradients that are whitened from both sides, their scale included.
+    """KL-Shampoo: two-sided whitening by the Kronecker factors of least KL divergence.
 
         W ← W − η·(S_a^(−1/2)·M·S_b^(−1/2) + λW)
 
-    Vectors move as by RMSProp with momentum.
+    Vectors are updated as by RMSProp with momentum.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> state = gd.kl_shampoo(1e-3, max_precond_dim=100).init(jnp.ones([20, 300]))[0]
@@ -236,12 +236,12 @@ def kl_shampoo(
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
         b2: Decay of the covariances, in [0, 1).
-        eps: The least eigenvalue, as a part of the largest.
+        eps: The least eigenvalue, as a fraction of the largest.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
         every: Steps from one decomposition of the covariances to the next.
-        max_precond_dim: Sides that are longer are whitened entry by entry.
-        init_factor: What the factors are multiples of I by at first; see `scale_by_kl_shampoo`.
+        max_precond_dim: Longer sides are whitened entry by entry.
+        init_factor: The factors start as this multiple of I; see `scale_by_kl_shampoo`.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 

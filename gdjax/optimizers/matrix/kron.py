@@ -1,4 +1,4 @@
-"""PSGD Kron: a preconditioner with a triangular factor a side, fitted by steps on a Lie group."""
+"""PSGD-Kron: Kronecker-factored preconditioner with triangular factors, without inverses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["KronState", "kron", "scale_by_kron"]
 
 ROUNDING = 2.0**-11.5  # the root of 2⁻²³, the rounding of float32
 MODES = (None, "smart_one_diag", "one_diag", "all_diag")
-# In every step for 500 steps, then less and less often, at last in each 34th.
+# Every step in the first 500 steps, then less and less often, in the end every 34th step.
 PROBABILITY = exponential_decay(1.0, 1000, math.exp(-1), 500, end_value=0.03)
 
 
@@ -65,22 +65,23 @@ def scale_by_kron(
     *,
     matrix_axes: Any = None,
 ):
-    """Whitens matrices by P = QᵀQ, Q = Q_a ⊗ Q_b, each Q upper triangular or diagonal.
+    """PSGD-Kron scaling: whitens the momentum by P = QᵀQ, Q = Q_a ⊗ Q_b, upper triangular.
 
         M ← β·M + (1 − β)·G,    M̂ = M / (1 − βᵗ)
-        now and then, with entries of V from N(0, 1) and Ĝ = M̂ + δ·mean|M̂|·V:
+        every 1/p steps, with entries of V from N(0, 1) and Ĝ = M̂ + δ·mean|M̂|·V:
             A = Q_a·Ĝ·Q_bᵀ,    B = Q_a⁻ᵀ·V·Q_b⁻¹
             Q_a ← Q_a − μ·triu(A·Aᵀ − B·Bᵀ)·Q_a / ‖A·Aᵀ + B·Bᵀ‖    and Q_b with Aᵀ, Bᵀ
         u = P·M̂ = Q_aᵀ·Q_a·M̂·Q_bᵀ·Q_b,    u ← u·min(1, d / rms(u))
 
-    A step on the group of triangular matrices down the mean of gᵀPg + vᵀP⁻¹v, which is least at
-    P = (E ggᵀ)^(−1/2). The norm is spectral, from below, by two products from the longest column.
-    After it the factors are made of one size, which changes no P. A gradient that is zero changes
-    none either. Vectors have one diagonal factor. To derivatives the factors are constants.
+    This is a gradient step on the group of triangular matrices for the mean of gᵀPg + vᵀP⁻¹v,
+    which is least at P = (E ggᵀ)^(−1/2). The norm is a lower bound on the spectral norm, by two
+    products from the longest column. Then both factors are scaled to the same largest entry, which
+    leaves P as it is. A zero gradient changes no factor. Vectors have one diagonal factor.
+    Derivatives treat the factors as constants.
 
-    It is time to fit when 1/p steps have passed, p the probability: so often on average, but not
-    at random. V depends on the key, the step, the path of the array and the number of the matrix
-    in it, and not on how arrays lie on devices.
+    The factors are fitted when 1/p steps have passed, p the probability: as often on average, but
+    not at random. V depends on the key, the step, the path of the array and the index of the
+    matrix in it, and not on the sharding of arrays.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> tx = gd.scale_by_kron(memory_save_mode="one_diag")
@@ -92,21 +93,22 @@ def scale_by_kron(
         preconditioner_update_probability: p; None for 1 in the first 500 steps, then
             e^(−t/1000), not less than 0.03.
         max_size_triangular: Longer sides have a diagonal factor.
-        memory_save_mode: Which other factors are diagonal: "one_diag" that of the longer side or,
-            if none is, the last, "smart_one_diag" only one that is longer, "all_diag" both.
+        memory_save_mode: Which other factors are diagonal: "one_diag" that of the longer side, of
+            the last where both are equal; "smart_one_diag" of the longer side alone; "all_diag"
+            both.
         momentum_into_precond_update: Fits to M̂; False fits to G.
         precond_lr: μ ≥ 0, less than 1.
-        precond_init_scale: Q is this multiple of I at first.
-        damping: δ > 0, without which Q may grow without bound where there is no gradient.
+        precond_init_scale: Q starts as this multiple of I.
+        damping: δ > 0, against unbounded growth of Q in directions without gradient.
         clipping_threshold: d > 0; None does not clip.
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
         key: A seed, or a key of `jax.random`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
-        TypeError: `key` is neither.
-        ValueError: There is no such memory_save_mode; an array of more than two axes without
-            matrix_axes.
+        TypeError: `key` is neither a seed nor a key.
+        ValueError: Unknown `memory_save_mode`; an array of more than two axes without
+            `matrix_axes`.
 
     Reference: Li, Preconditioned stochastic gradient descent, 2015,
         https://arxiv.org/abs/1512.04202; Li, Black box Lie group preconditioners for SGD, 2022,
@@ -163,7 +165,7 @@ def scale_by_kron(
 
 
 def kinds_of(shape: tuple[int, ...], longest: int, mode: str | None) -> list[str | None]:
-    """For each side of a matrix: triangle, diagonal, or None where the other does it alone."""
+    """For each side of a matrix: triangle, diagonal, or None for a side without a factor."""
     m, n = shape
     if min(m, n) == 1:
         return ["diagonal" if n == 1 else None, None if n == 1 else "diagonal"]
@@ -174,7 +176,7 @@ def kinds_of(shape: tuple[int, ...], longest: int, mode: str | None) -> list[str
 
 
 def matrix_keys(key: jax.Array, updates: Any, about: dict[str, Any]) -> Any:
-    """The data of a key for each matrix: of `key`, the path of its array, and its number there."""
+    """The data of a key for each matrix, from `key`, the path of its array and its index there."""
     counts = matrices.per_matrix(lambda p: jnp.zeros([], jnp.uint32), updates, **about)
 
     def each(k: jax.Array, zeros: jax.Array | None) -> jax.Array | None:
@@ -188,7 +190,7 @@ def matrix_keys(key: jax.Array, updates: Any, about: dict[str, Any]) -> Any:
 
 
 def across(x: jax.Array, Q: tuple, adjoint: bool = False, inverse: bool = False) -> jax.Array:
-    """Q_a·x·Q_bᴴ; its adjoint Q_aᴴ·x·Q_b; its inverse Q_a⁻ᴴ·x·Q_b⁻¹; None counts as I."""
+    """Q_a·x·Q_bᴴ; its adjoint Q_aᴴ·x·Q_b; its inverse Q_a⁻ᴴ·x·Q_b⁻¹; None stands for I."""
     for q in Q:
         if q is not None and q.ndim == 1:
             x = x / q[:, None].astype(x.dtype) if inverse else x * q[:, None].astype(x.dtype)
@@ -196,17 +198,17 @@ def across(x: jax.Array, Q: tuple, adjoint: bool = False, inverse: bool = False)
             x = solve_triangular(q, x, trans="C")
         elif q is not None:
             x = (q.mT.conj() if adjoint else q) @ x
-        x = x.mT.conj()  # the other side first; after both it is as it was
+        x = x.mT.conj()  # one side, then the other; transposed twice
     return x
 
 
 def fit(Q: tuple, g: jax.Array, V: jax.Array, rate: Any, damping: Any) -> tuple:
-    """One step of both factors towards P = (E ggᴴ)^(−1/2); nothing moves where g is 0."""
+    """One step of both factors towards P = (E ggᴴ)^(−1/2); no change where g is 0."""
     size = jnp.max(jnp.abs(g))
     A = across(g + (damping * jnp.mean(jnp.abs(g))).astype(g.dtype) * V, Q)
     B = across(V, Q, inverse=True)
     top = jnp.maximum(jnp.max(jnp.abs(A)), jnp.max(jnp.abs(B))).astype(g.dtype)
-    A, B = safe_divide(A, top), safe_divide(B, top)  # a common factor makes no difference
+    A, B = safe_divide(A, top), safe_divide(B, top)  # a common factor cancels
     fitted: list[Any] = []
     for q in Q:
         fitted.append(None if q is None else jnp.where(size > 0, descend(q, A, B, rate), q))
@@ -215,7 +217,7 @@ def fit(Q: tuple, g: jax.Array, V: jax.Array, rate: Any, damping: Any) -> tuple:
 
 
 def descend(q: jax.Array, A: jax.Array, B: jax.Array, rate: Any) -> jax.Array:
-    """Moves to Q − rate·triu(A·Aᴴ − B·Bᴴ)·Q / ‖A·Aᴴ + B·Bᴴ‖, or so for a diagonal."""
+    """Q − rate·triu(A·Aᴴ − B·Bᴴ)·Q / ‖A·Aᴴ + B·Bᴴ‖; elementwise for a diagonal Q."""
     if q.ndim == 1:
         a, b = jnp.sum(abs_sq(A), 1), jnp.sum(abs_sq(B), 1)
         return q - rate * safe_divide((a - b) * q, jnp.max(a + b))
@@ -224,13 +226,13 @@ def descend(q: jax.Array, A: jax.Array, B: jax.Array, rate: Any) -> jax.Array:
 
 
 def norm_from_below(a: jax.Array) -> jax.Array:
-    """Nearly the spectral norm of a Hermitian matrix: ‖a·v‖, v along a times its longest column."""
+    """A lower bound on the spectral norm of a Hermitian matrix, by two products."""
     v = a @ jnp.take(a, jnp.argmax(jnp.sum(abs_sq(a), 0)), 1)
     return numerics.norm(a @ safe_divide(v, numerics.norm(v).astype(v.dtype)))
 
 
 def balance(Q: tuple) -> tuple:
-    """Factors of one greatest entry, with the same product."""
+    """The factors scaled to the same largest entry, with the same product."""
     if any(q is None for q in Q):
         return Q
     roots = [jnp.sqrt(jnp.max(jnp.abs(q))) for q in Q]
@@ -257,12 +259,12 @@ def kron(
     *,
     matrix_axes: Any = None,
 ):
-    """Descends along whitened means of gradients, by factors that no matrix is inverted for.
+    """PSGD-Kron: momentum whitened by an inverse-free Kronecker-factored preconditioner.
 
         W ← W − η·(Q_aᵀ·Q_a·M·Q_bᵀ·Q_b + λW)
 
-    Entries of the steps are about η: a third of a rate of Adam is a good one, and three to ten
-    times its decay.
+    Entries of the updates are about η. A third of Adam's learning rate and three to ten times its
+    weight decay are good values.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, w = gd.kron(0.5, preconditioner_update_probability=0.5), jnp.ones((2, 2))
@@ -275,14 +277,14 @@ def kron(
         b1: Decay of the mean gradient, in [0, 1).
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
-        preconditioner_update_probability: How often it is fitted; see `scale_by_kron`.
+        preconditioner_update_probability: How often the factors are fitted; see `scale_by_kron`.
         max_size_triangular: Longer sides have a diagonal factor.
         memory_save_mode: Which other factors are diagonal; see `scale_by_kron`.
         momentum_into_precond_update: Fits to the mean gradient; False fits to the gradient.
-        precond_lr: Rate of the factors, less than 1.
-        precond_init_scale: What the preconditioner's root is a multiple of I by at first.
-        damping: Noise of the gradient that it is fitted to, as a part of its mean absolute entry.
-        clipping_threshold: Greatest root mean square of a step over η; None does not clip.
+        precond_lr: Learning rate of the factors, less than 1.
+        precond_init_scale: Q starts as this multiple of I.
+        damping: Noise added to the gradient in the fit, relative to its mean absolute entry.
+        clipping_threshold: Largest root mean square of an update over η; None does not clip.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
         key: A seed, or a key of `jax.random`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.

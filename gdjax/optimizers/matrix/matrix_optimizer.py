@@ -1,4 +1,4 @@
-"""One transformation for the matrices between hidden layers, AdamW for all other parameters."""
+"""One transformation for hidden weight matrices, AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["matrix_optimizer"]
 def matrix_optimizer(
     matrix_axes: Any, learning_rate: Any, adam_learning_rate: Any, *adam: Any, **hidden: Any
 ) -> Any:
-    """A partition of the parameters: the matrices between hidden layers, and the rest by AdamW.
+    """A partition of the parameters: one transformation for hidden matrices, AdamW for the rest.
 
     Args:
         matrix_axes: See `gdjax.matrix_axes`; None for arrays of two axes, except embeddings and
             heads, which are recognized by name: `.*embed.*`, `wte`, `head`, `lm_head` and so on.
         learning_rate: The rate of the matrices.
-        adam_learning_rate: The rate of AdamW; None for the same.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
         *adam: The other arguments of `adamw`, in its order.
         **hidden: The transformation of the matrices, by its name in the state.
     """

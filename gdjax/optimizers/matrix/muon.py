@@ -1,4 +1,4 @@
-"""Muon: momentum whose singular values are all made one, for matrices; AdamW for the rest."""
+"""Muon: orthogonalized momentum for hidden weight matrices, AdamW for other parameters."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scale_by_muon(
     dtype: Any = None,
     matrix_axes: Any = None,
 ):
-    """Puts an orthogonal matrix in the place of each: nearly U·Vᵀ of its mean, U·S·Vᵀ.
+    """Muon scaling: orthogonalizes the momentum of each matrix, U·S·Vᵀ to about U·Vᵀ.
 
         m ← β·m + (1 − β)·g
         m̂ = m / (1 − βᵗ)    with nesterov: m̂ = (β·m + (1 − β)·g) / (1 − βᵗ⁺¹)
@@ -54,25 +54,25 @@ def scale_by_muon(
     Vectors and scalars are matrices of one column: u is about m̂/‖m̂‖.
 
     Args:
-        backend: (a, b, c); or a triple for each step, then `steps` is not used; or the name
-            of some: "standard", which leaves singular values between 0.7 and 1.2, "dion" (five
-            steps), "classical", "polar_express" (8 steps leave nothing to wish), "deepseek" (10);
+        backend: (a, b, c); or a triple for each step, then `steps` is not used; or a name:
+            "standard", which leaves singular values between 0.7 and 1.2, "dion" (five steps),
+            "classical", "polar_express" (8 steps reach full precision), "deepseek" (10 steps);
             or "svd" or "qdwh", exact.
         steps: Number of steps.
         b1: β in [0, 1).
         eps: In the units of the gradient.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
         nesterov: Uses Nesterov momentum.
-        adaptive: Scales u by the nuclear norm of m̂, so that it is as long as gradients are.
+        adaptive: Scales u by the nuclear norm of m̂, so that it scales with the gradients.
         preconditioning: How X₀ is scaled: by its "frobenius", "spectral" or "schatten" (4) norm,
             or its rows by "aol".
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
-            matrices of one column.
+            treated as matrices of one column.
 
     Raises:
-        ValueError: No such coefficients or preconditioning; an array of more than two axes
-            without `matrix_axes`; a dtype with exact ones, or a real one for complex matrices.
+        ValueError: Unknown coefficients or preconditioning; an array of more than two axes without
+            `matrix_axes`; a dtype with an exact backend, or a real dtype for complex matrices.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
@@ -111,11 +111,11 @@ def scale_by_shape(
     *,
     shape_factor: str = "wide",
 ):
-    """Scales orthogonal updates of matrices [in, out] to change outputs, or entries, alike.
+    """Rescales orthogonalized updates of matrices [in, out] by a function of their shape.
 
-        u = g · √max(1, out/in)           outputs change alike: "wide", the default
-        u = g · √(out/in)                 of narrow matrices too: "spectral"
-        u = g · r·√max(in, out)           entries of root mean square r, as with AdamW for r = 0.2
+        u = g · √max(1, out/in)           "wide", the default: Muon's own
+        u = g · √(out/in)                 "spectral": outputs change alike for every shape
+        u = g · r·√max(in, out)           entries of RMS r, similar to AdamW's for r = 0.2
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.ones((1, 4))
@@ -124,11 +124,11 @@ def scale_by_shape(
 
     Args:
         matrix_axes: As in `scale_by_muon`.
-        consistent_rms: r ≥ 0; then `shape_factor` is not used.
+        consistent_rms: r ≥ 0, in place of `shape_factor`.
         shape_factor: "wide" or "spectral".
 
     Raises:
-        ValueError: No such factor; an array of more than two axes without `matrix_axes`.
+        ValueError: Unknown `shape_factor`; an array of more than two axes without `matrix_axes`.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/; Liu et al., Muon is scalable for LLM training,
@@ -176,12 +176,12 @@ def muon(
     matrix_axes: Any = None,
     consistent_rms: NonNegative | None = None,
 ):
-    """Moves matrices along the orthogonal factor of their momentum, all else by AdamW.
+    """Muon for hidden weight matrices, AdamW for all other parameters.
 
         W ← W − η·(√max(1, out/in)·U·Vᵀ + λW),    U·S·Vᵀ = mean gradient
 
-    Embeddings and the last layer, matrices too, do better with AdamW. They are known by how they
-    are called (`.*embed.*`, `wte`, `head`, `lm_head` and so on); or say all by `matrix_axes`.
+    Embeddings and the last layer, though matrices, train better with AdamW. They are recognized by
+    name (`.*embed.*`, `wte`, `head`, `lm_head` and so on), unless `matrix_axes` is given.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
@@ -195,21 +195,21 @@ def muon(
         backend: See `scale_by_muon`.
         steps: Steps of the iteration.
         b1: Decay of the mean gradient, in [0, 1).
-        eps: In the units of the gradient; AdamW's too.
+        eps: In the units of the gradient; also AdamW's eps.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
         nesterov: Uses Nesterov momentum.
         adaptive: Scales the step by the nuclear norm of the mean gradient.
         preconditioning: See `scale_by_muon`.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_eps_root: Added under AdamW's root.
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
-            none is left to AdamW.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays
+            without matrix axes are updated by AdamW.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""MuonClip: Muon, and weights of queries and keys that shrink where attention grows too sharp."""
+"""MuonClip: Muon with QK-clip, which bounds the logits of attention."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def qk_clip(
     *,
     matrix_axes: Any = None,
 ):
-    """Shrinks the queries and keys of heads whose logits have grown beyond a bound.
+    """QK-clip: scales down query and key weights of heads whose attention logits exceed a bound.
 
-        γ = min(1, τ/S),    S the greatest logit of a head in this step
+        γ = min(1, τ/S),    S the largest logit of a head in this step
         W_q ← √γ·W_q,    W_k ← √γ·W_k,    W_q ← γ·W_q where the keys are shared by heads
 
-    It stands last, behind the learning rate, and acts on the weights as the step leaves them. Each
-    update takes `max_logits`: a tree of arrays of S, a part of the tree of parameters from the
-    root; an array stands for all that is below it:
+    It is the last stage of a chain, after the learning rate, and scales the weights after the step.
+    `update` takes the extra argument `max_logits`: a tree of arrays of S with the upper levels of
+    the tree of parameters; an array applies to all parameters below it:
 
         {"block_0": {"attention": jnp.array([93.0, 117.0])}, "block_1": ...}
 
@@ -58,16 +58,16 @@ def qk_clip(
 
     Args:
         threshold: τ > 0, in the units of the logits.
-        query: Which parameters make queries, a rule of `gdjax.params`; None for none.
-        key: Which make keys.
-        query_alone: Which make queries whose keys are shared by heads and not touched: of rotary
-            parts in latent attention, and where groups of heads have a key.
-        matrix_axes: Which axes of these number heads, see `gdjax.matrix_axes`: "in n out", or
+        query: Which parameters are query weights, a rule of `gdjax.params`; None for none.
+        key: Which parameters are key weights.
+        query_alone: Which parameters are query weights whose keys are shared by heads and not
+            scaled: the rotary part of latent attention, and grouped-query attention.
+        matrix_axes: Which of their axes number the heads, see `gdjax.matrix_axes`: "in n out", or
             "in (8 out)". S has the shape of these axes, or is a number.
 
     Raises:
-        ValueError: `update` was called without params; a parameter has no entry in `max_logits`, or
-            one of another shape than its heads.
+        ValueError: `update` was called without params; `max_logits` has no entry for a parameter,
+            or one whose shape is not that of its heads.
 
     Reference: Kimi Team, Kimi K2: open agentic intelligence, 2025,
         https://arxiv.org/abs/2507.20534
@@ -99,7 +99,7 @@ def qk_clip(
 
 
 def _times(u: jax.Array, p: jax.Array, factor: jax.Array, axes: Any) -> jax.Array:
-    """The update that ends at factor·(p + u): u itself where the factor is 1."""
+    """The update that leads to factor·(p + u); u itself where the factor is 1."""
     less = (factor - 1).astype(u.dtype)
     if less.ndim == 0:
         return u + less * (p + u)
@@ -107,13 +107,13 @@ def _times(u: jax.Array, p: jax.Array, factor: jax.Array, axes: Any) -> jax.Arra
 
 
 def _entry(max_logits: Any, name: str, lead: tuple[int, ...]) -> jax.Array:
-    """The greatest logits of a parameter: what stands at its path or at a beginning of it."""
+    """The largest logits of a parameter: the entry at its path or at a path above it."""
     entries = dict(zip(tree.paths(max_logits), jax.tree.leaves(max_logits)))
     words = name.split("/")
     found = (entries.get("/".join(words[:n])) for n in range(len(words) + 1))
     heads = next((x for x in found if x is not None), None)
     if heads is None:
-        must = f"max_logits must have an entry for {name!r}, or for what it is in"
+        must = f"max_logits must have an entry for {name!r} or a level above it"
         errors.fail("qk_clip", must, f"entries for {', '.join(entries) or 'nothing'}")
     if np.shape(heads) not in ((), lead):
         must = f"max_logits must have the shape of the heads of {name!r}, {lead}"
@@ -145,13 +145,13 @@ def muon_clip(
     matrix_axes: Any = None,
     head_axes: Any = None,
 ):
-    """Moves matrices by Muon, and shrinks queries and keys of heads that attend too sharply.
+    """MuonClip: Muon with QK-clip against large attention logits, AdamW for other parameters.
 
         W ← W − η·(0.2·√max(in, out)·U·Vᵀ + λW),    U·S·Vᵀ = mean gradient
-        then, for queries and keys:  W ← √γ·W,    γ = min(1, τ / greatest logit of the head)
+        then, for queries and keys:  W ← √γ·W,    γ = min(1, τ / largest logit of the head)
 
-    Embeddings, the last layer and vectors are left to AdamW, as by `muon`. Each update takes
-    `max_logits`, see `qk_clip`.
+    Embeddings, the last layer and vectors are updated by AdamW, as in `muon`. `update` takes the
+    extra argument `max_logits`, see `qk_clip`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"query": jnp.eye(2), "key": jnp.eye(2)}
@@ -165,25 +165,25 @@ def muon_clip(
     Args:
         learning_rate: η ≥ 0.
         threshold: τ > 0, in the units of the logits.
-        query: Which parameters make queries, a rule of `gdjax.params`; None for none.
-        key: Which make keys.
-        query_alone: Which make queries whose keys are shared by heads; see `qk_clip`.
+        query: Which parameters are query weights, a rule of `gdjax.params`; None for none.
+        key: Which parameters are key weights.
+        query_alone: Which are query weights whose keys are shared by heads; see `qk_clip`.
         b1: Decay of the mean gradient, in [0, 1).
-        eps: In the units of the gradient; AdamW's too.
+        eps: In the units of the gradient; also AdamW's eps.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
-            none is left to AdamW.
-        head_axes: Which axes number heads, as `matrix_axes`, if those say it not.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays
+            without matrix axes are updated by AdamW.
+        head_axes: Which axes number the heads, in the form of `matrix_axes`, the default.
 
     Raises:
         ValueError: See `qk_clip`.

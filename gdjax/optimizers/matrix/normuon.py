@@ -1,4 +1,4 @@
-"""NorMuon: Muon whose neurons move alike."""
+"""NorMuon: Muon with neuron-wise normalization."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def scale_by_neurons(
     *,
     matrix_axes: Any = None,
 ):
-    """Divides what comes into each neuron by its running root mean square.
+    """Normalizes the update of each output neuron by its running root mean square (RMS).
 
-        v ← b2·v + (1 − b2)·mean_in g²          a number for each column of [in, out]
+        v ← b2·v + (1 − b2)·mean_in g²          one number for each column of [in, out]
         n = g / (√v + eps)
         u = r·√(in·out) · n/‖n‖                 without r:  u = ‖g‖ · n/‖n‖
 
-    Behind `orthogonalize` it makes NorMuon. The size of u does not depend on that of g, so v needs
-    no correction for its start from zero.
+    After `orthogonalize` it is NorMuon. The size of u does not depend on that of g, so v needs no
+    bias correction.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_neurons(rms=1.0)
@@ -55,10 +55,10 @@ def scale_by_neurons(
     Args:
         b2: Decay of the mean squares v, in [0, 1).
         eps: In the units of the updates.
-        rms: r ≥ 0, the root mean square of the entries of u, as the paper has it; None keeps the
-            length of the matrix, as the authors' program does.
+        rms: r ≥ 0, the root mean square of the entries of u, as in the paper; None keeps the
+            norm of the matrix, as in the authors' code.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
-            matrices of one column.
+            treated as matrices of one column.
 
     Raises:
         ValueError: An array of more than two axes without `matrix_axes`.
@@ -107,12 +107,12 @@ def normuon(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Moves matrices along the orthogonal factor of their momentum, each neuron as far as others.
+    """NorMuon: Muon with neuron-wise normalization, AdamW for other parameters.
 
         O = U·Vᵀ of U·S·Vᵀ = mean gradient
-        W ← W − η·(r·√(in·out)·N + λW),    N = O / (√v + eps), made 1 long; v by neuron
+        W ← W − η·(r·√(in·out)·N/‖N‖ + λW),    N = O / (√v + eps),    v for each neuron
 
-    Embeddings, the last layer and vectors are left to AdamW, as by `muon`.
+    Embeddings, the last layer and vectors are updated by AdamW, as in `muon`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
@@ -125,20 +125,20 @@ def normuon(
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
         b2: Decay of the mean squares v, in [0, 1).
-        eps: In the units of the gradient; AdamW's too, and that of N, whose v is about 1/in.
+        eps: In the units of the gradient; also AdamW's eps, and that of N, whose v is about 1/in.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
-        rms: r; None keeps the length of O. See `scale_by_neurons`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
+        rms: r; None keeps the norm of O. See `scale_by_neurons`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. What has
-            none is left to AdamW.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays
+            without matrix axes are updated by AdamW.
 
     Raises:
         ValueError: `update` was called without params.

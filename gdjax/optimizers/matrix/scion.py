@@ -1,4 +1,4 @@
-"""Scion: steps to the farthest point of a ball, in a norm that fits what the layer does."""
+"""Scion: stochastic Frank-Wolfe steps in layer-wise norm balls, by linear minimization oracles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EMBEDDINGS = r"(?i).*embed.*|emb|wte|wpe|vocab.*"
 
 
 def _rule(norm: str, how: Any, eps: Any, dtype: Any) -> Any:
-    """The oracle for a stack [..., in, out]."""
+    """The linear minimization oracle for a stack [..., in, out]."""
     side = lambda x, axis: max(x.shape[axis], 1) ** 0.5
     orthogonal = lambda x: polar.polar_factor(x, how, eps, dtype=dtype)
     return {
@@ -52,13 +52,13 @@ def scale_by_lmo(
     dtype: Any = None,
     matrix_axes: Any = None,
 ):
-    """Puts in the place of each matrix [in, out] what changes the loss most, of all as long as 1.
+    """Linear minimization oracle (LMO) of a unit norm ball, applied to each matrix [in, out].
 
         u = argmax ⟨g, u⟩ of ‖u‖ ≤ 1
         "spectral"    √(out/in)·U·Vᵀ of g = U·S·Vᵀ     maps between layers of rms 1
         "sign"        sign(g) / in                     the last layer, for the largest output
-        "columns"     each column, 1/√in long          the last layer too
-        "rows"        each row, √out long: of rms 1    a table of embeddings
+        "columns"     each column of norm 1/√in        the last layer too
+        "rows"        each row of norm √out, rms 1     a table of embeddings
         "rms"         g / RMS(g)                       vectors
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -68,16 +68,16 @@ def scale_by_lmo(
            [ 0.5,  0. ]], dtype=float32)
 
     Args:
-        norm: One of these.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        norm: One of the names above.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the updates; for "spectral".
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
-            matrices of one column.
+            treated as matrices of one column.
 
     Raises:
-        ValueError: No such norm or backend; an array of more than two axes without `matrix_axes`.
+        ValueError: Unknown norm or backend; an array of more than two axes without `matrix_axes`.
 
     Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
         https://arxiv.org/abs/2502.07529
@@ -109,13 +109,13 @@ def scion(
     dtype: Any = None,
     matrix_axes: Any = None,
 ):
-    """Moves each layer a part of the way to the farthest point of a ball, which it never leaves.
+    """Scion: stochastic Frank-Wolfe steps in a norm ball for each layer.
 
         d ← β·d + (1 − β)·g
         W ← (1 − η)·W − η·ρ·lmo(d)
 
-    The lmo is that of `scale_by_lmo`. It is a composition: a mean, the lmo, ρ, and decay of the
-    weights as strong as the rate.
+    where lmo is `scale_by_lmo`. The weights never leave the ball of radius ρ. It is a chain of
+    momentum, the lmo, the factor ρ, and weight decay equal to the learning rate.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.array([1.0, -7.0])}
@@ -127,18 +127,19 @@ def scion(
 
     Args:
         learning_rate: η in [0, 1]. The paper has 2⁻¹² for a language model, and lets it sink to 0.
-        decay: β in [0, 1), one less what the paper calls momentum.
-        radius: ρ ≥ 0 of all but heads.
-        head_radius: ρ ≥ 0 of what has "sign" or "columns".
-        norms: The norm of each parameter, as `gdjax.label` takes labels: `by_label(sign="head",
-            rows="embed", spectral="matrices", rms=True)`. None for "spectral" of matrices, "rows"
-            of embeddings and "sign" of heads as they are called (`embed`, `wte`, `head`,
-            `lm_head`), and "rms" of vectors. An embedding that is the head too does well as a head.
+        decay: β in [0, 1); 1 − β is the paper's momentum.
+        radius: ρ ≥ 0 of all parameters but heads.
+        head_radius: ρ ≥ 0 of parameters with the norm "sign" or "columns".
+        norms: The norm of each parameter, in the form of labels of `gdjax.label`:
+            `by_label(sign="head", rows="embed", spectral="matrices", rms=True)`. By default
+            "spectral" for matrices, "rows" for embeddings and "sign" for heads, recognized by name
+            (`embed`, `wte`, `head`, `lm_head`), and "rms" for vectors. Treat an embedding that is
+            also the head as a head.
         mu_dtype: Dtype in which d is kept; float32 or wider by default.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -167,7 +168,7 @@ def unconstrained_scion(
     dtype: Any = None,
     matrix_axes: Any = None,
 ):
-    """Moves each layer as far as is safe in a norm that fits it: Scion without a ball to stay in.
+    """Unconstrained Scion: steepest descent in a norm for each layer, without a ball.
 
         d ← β·d + (1 − β)·g
         W ← W − η·ρ·lmo(d)
@@ -182,14 +183,14 @@ def unconstrained_scion(
     Args:
         learning_rate: η ≥ 0.
         decay: β in [0, 1).
-        radius: ρ ≥ 0 of all but heads.
-        head_radius: ρ ≥ 0 of what has "sign" or "columns".
+        radius: ρ ≥ 0 of all parameters but heads.
+        head_radius: ρ ≥ 0 of parameters with the norm "sign" or "columns".
         norms: The norm of each parameter, see `scion`.
         mu_dtype: Dtype in which d is kept; float32 or wider by default.
-        backend: How matrices become orthogonal, see `orthogonalize`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
         eps: In the units of the gradient.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -206,7 +207,7 @@ def unconstrained_scion(
 def _oracles(
     radius: Any, head_radius: Any, norms: Any, how: tuple, dtype: Any, matrix_axes: Any
 ) -> Any:
-    """For each parameter the oracle of its norm."""
+    """A partition of the parameters: for each the oracle of its norm."""
 
     def chosen(params):
         return _by_name(params, matrix_axes) if norms is None else label(params, norms, "scion")
@@ -218,7 +219,7 @@ def _oracles(
 
 
 def _by_name(params: Any, matrix_axes: Any) -> Any:
-    """Labels: maps between layers, embeddings and heads, vectors."""
+    """Norms by name and shape: hidden matrices, embeddings, heads, vectors."""
     hidden = jax.tree.leaves(matrices.is_matrix(params, matrix_axes, "scion"))
     leaves, treedef = jax.tree.flatten(params)
     labels = []

@@ -1,4 +1,4 @@
-"""Shampoo: every side of a matrix preconditioned by a matrix."""
+"""Shampoo: left and right matrix preconditioners, with grafting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ScaleByShampooState(NamedTuple):
     """State of `scale_by_shampoo`, for a matrix cut into a·b blocks [p, q].
 
     A pair for each matrix, left and right; None for a side without a preconditioner, [..., a, b, p]
-    for one with a diagonal one.
+    for a diagonal one.
     """
 
     count: Count
@@ -44,18 +44,18 @@ class ScaleByShampooState(NamedTuple):
 
 
 def each_side(function: Callable[..., Any], pair: tuple[Any, Any]) -> tuple[Any, Any]:
-    """`function(side, x)` of the left and the right, None of None."""
+    """`function(side, x)` for the left and the right side; None where x is None."""
     left, right = (None if x is None else function(side, x) for side, x in enumerate(pair))
     return left, right
 
 
 def is_full(s: jax.Array) -> bool:
-    """Whether a side has a matrix, [a, b, p, p], and not a diagonal, [a, b, p]."""
+    """Whether a side has a matrix, [a, b, p, p], or a diagonal, [a, b, p]."""
     return s.ndim == 4
 
 
 def second_moment(x: jax.Array, side: int, full: bool) -> jax.Array:
-    """X·Xᵀ of the left side, Xᵀ·X of the right one; or their diagonals."""
+    """X·Xᵀ for the left side, Xᵀ·X for the right one; or their diagonals."""
     if not full:
         return jnp.sum(abs_sq(x), -2 if side else -1)
     return x.mT.conj() @ x if side else x @ x.mT.conj()
@@ -92,37 +92,38 @@ def scale_by_shampoo(
     long_sides: str = "identity",
     matrix_axes: Any = None,
 ):
-    """Multiplies the gradient of a matrix from both sides by inverse roots of its second moments.
+    """Shampoo scaling: gradient times inverse roots of its left and right second moments.
 
         L ← β₂·L + (1 − β₂)·G·Gᵀ,    R ← β₂·R + (1 − β₂)·Gᵀ·G        sums where β₂ is None
         L̂ = L / (1 − β₂ᵗ),           R̂ = R / (1 − β₂ᵗ)
         U = (L̂ + ε·λ₁(L̂)·I)^(−1/4) · G · (R̂ + ε·λ₁(R̂)·I)^(−1/4)
 
-    With one side alone the power is −1/2: so of a vector, whose other side is 1 long, and where one
-    side is too long. With β₂ = 0 and ε = 0, U is the orthogonal factor of G.
+    With one preconditioner alone the power is −1/2: for a vector, and where one side is longer than
+    `max_precond_dim`. With β₂ = 0 and ε = 0, U is the orthogonal factor of G.
 
-    A large matrix is cut into blocks, and each is treated as a matrix of its own.
+    A large matrix is split into blocks, each preconditioned as a matrix of its own.
 
     Args:
         b2: β₂ in [0, 1), or None to add up, as the first paper does.
-        eps: ε ≥ 0, a share of the largest eigenvalue λ₁.
+        eps: ε ≥ 0, relative to the largest eigenvalue λ₁.
         initial_accumulator_value: L and R before the first step are this times I; the first paper's
             ε. In the units of the squared gradient.
-        root: p of a power −1/p of every preconditioner; None for twice the number of sides.
-        method: How a root is formed: "eigh", by eigenvalues, or "newton", by 30 steps of a coupled
-            iteration, products of matrices alone.
-        every: Steps from one computation of the roots to the next. It is under a condition, so
-            that the other steps do not pay for it.
-        start_step: As many first steps collect L and R, and pass the gradient.
-        block_size: The longest side of a block; None for no blocks.
-        max_precond_dim: A side that is longer has no matrix; None for no limit.
-        long_sides: What it has instead: "identity", which is nothing, or "diagonal", the diagonal
-            of L or R. A vector with a diagonal is AdaGrad's or RMSProp's.
+        root: p of the power −1/p of every preconditioner; None for twice the number of
+            preconditioned sides.
+        method: How a root is computed: "eigh", by eigenvalues, or "newton", by 30 steps of a
+            coupled Newton iteration, matrix products alone.
+        every: Steps from one computation of the roots to the next. The other steps do not pay for
+            it.
+        start_step: Number of first steps that update L and R and return the gradient.
+        block_size: Largest side of a block; None for no blocks.
+        max_precond_dim: Longer sides have no matrix preconditioner; None for no limit.
+        long_sides: The preconditioner of longer sides: "identity", none, or "diagonal", the
+            diagonal of L or R. A vector with a diagonal is updated as by AdaGrad or RMSProp.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: No such method or kind of long side; a frequency, block or root less than 1; an
-            array of more than two axes without `matrix_axes`.
+        ValueError: Unknown `method` or `long_sides`; `every`, `block_size` or `root` less than 1;
+            an array of more than two axes without `matrix_axes`.
 
     Reference: Gupta, Koren and Singer, Shampoo: preconditioned stochastic tensor optimization,
         2018, https://arxiv.org/abs/1802.09568; Anil et al., Scalable second order optimization for
@@ -134,7 +135,7 @@ def scale_by_shampoo(
     about = {"axes": matrix_axes, "where": "scale_by_shampoo"}
 
     def sides_of(shape):
-        """For each side whether it has a matrix or, False, a diagonal; None for nothing."""
+        """For each side True for a matrix, False for a diagonal, None for no preconditioner."""
 
         def kind(side):
             if side == 1 < max(shape):
@@ -146,7 +147,7 @@ def scale_by_shampoo(
         return left, None if shape == (1, 1) else right
 
     def both(make, params):
-        """A state for the sides of each matrix, of what `make` makes of a block's side."""
+        """A state for the sides of each matrix; `make` makes it for a side of one block."""
 
         def of(p):
             cut = Cut.of(p.shape, block_size)
@@ -239,13 +240,13 @@ def shampoo(
     mu_dtype: Any = None,
     matrix_axes: Any = None,
 ):
-    """Descends by Shampoo: matrices of second moments on both sides, the step as long as Adam's.
+    """Shampoo: left and right matrix preconditioners, step size grafted from Adam.
 
         U = L^(−1/4)·G·R^(−1/4),    N = U·‖G/√V̂‖ / ‖U‖,    M ← β₁·M + (1 − β₁)·N
         W ← W − η·(M / (1 − β₁ᵗ) + λW)
 
-    Momentum comes after grafting, which so keeps squares alone. `shampoo(η, 0, None, 0,
-    grafting=None, every=1, initial_accumulator_value=ε)` is the first paper's.
+    Momentum comes after grafting, so the grafted method keeps only its second moment. The first
+    paper's method is `shampoo(η, 0, None, 0, grafting=None, every=1, initial_accumulator_value=ε)`.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> state = gd.shampoo(1e-3, grafting=None).init(jnp.ones([20, 30]))[0]
@@ -256,25 +257,25 @@ def shampoo(
         learning_rate: η ≥ 0.
         b1: β₁ in [0, 1).
         b2: Decay of L, R and V, in [0, 1); None to add up L and R, V then has 0.999.
-        eps: Ridge of L and R, a share of their largest eigenvalues.
+        eps: Ridge of L and R, relative to their largest eigenvalues.
         weight_decay: λ ≥ 0.
         mask: Which parameters decay; see `add_decayed_weights`.
-        grafting: Whose length a step has: "sgd", "adagrad", "rmsprop", "adam" without momentum, a
-            transformation, or None for Shampoo's own.
+        grafting: The method that gives the step size: "sgd", "adagrad", "rmsprop", "adam" without
+            momentum, a transformation, or None for Shampoo's own.
         graft_eps: ε of the grafted method, in the units of the gradient.
         initial_accumulator_value: L and R before the first step are this times I.
-        root: p of the powers −1/p; None for twice the number of sides.
-        method: How a root is formed, "eigh" or "newton"; see `scale_by_shampoo`.
+        root: p of the powers −1/p; None for twice the number of preconditioned sides.
+        method: How a root is computed, "eigh" or "newton"; see `scale_by_shampoo`.
         every: Steps from one computation of the roots to the next.
-        start_step: As many first steps are the grafted method's.
-        block_size: The longest side of a block; None for no blocks.
-        max_precond_dim: A side that is longer has no matrix; None for no limit.
-        long_sides: What it has instead: "identity" or "diagonal".
+        start_step: Number of first steps taken by the grafted method.
+        block_size: Largest side of a block; None for no blocks.
+        max_precond_dim: Longer sides have no matrix preconditioner; None for no limit.
+        long_sides: The preconditioner of longer sides: "identity" or "diagonal".
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: No such grafting; `update` was called without params; see also
+        ValueError: Unknown `grafting`; `update` was called without params; see also
             `scale_by_shampoo`.
 
     Reference: Gupta, Koren and Singer, Shampoo: preconditioned stochastic tensor optimization,

@@ -1,4 +1,4 @@
-"""SOAP: Adam in the eigenbasis of Shampoo's statistics."""
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def rotate(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:
 
 
 def rotate_back(x: jax.Array, basis: tuple[Any, Any]) -> jax.Array:
-    """Q_L·x·Q_Rᵀ, which undoes `rotate`."""
+    """Q_L·x·Q_Rᵀ, the inverse of `rotate`."""
     left, right = basis
     x = x if left is None else left @ x
     return x if right is None else x @ right.mT.conj()
 
 
 def update_statistics(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> tuple[Any, Any]:
-    """Takes G·Gᵀ and Gᵀ·G into their means."""
+    """Updates the means of G·Gᵀ and Gᵀ·G."""
     left, right = statistics
     left = None if left is None else ema(left, g @ g.mT.conj(), decay)
     return left, None if right is None else ema(right, g.mT.conj() @ g, decay)
@@ -55,7 +55,7 @@ def update_statistics(statistics: tuple[Any, Any], g: jax.Array, decay: Any) -> 
 def next_bases(
     statistics: tuple[Any, Any], basis: tuple[Any, Any], nu: jax.Array
 ) -> tuple[tuple[Any, Any], jax.Array]:
-    """One step of power iteration for both sides; mean squares go with their directions."""
+    """One step of power iteration for both sides; mean squares are permuted with the vectors."""
     found: list[Any] = [None, None]
     for side, (p, q) in enumerate(zip(statistics, basis)):
         if q is not None:
@@ -77,7 +77,7 @@ def scale_by_soap(
     skip_first: bool = True,
     matrix_axes: Any = None,
 ):
-    """Divides as Adam does, in the eigenbasis of the mean G·Gᵀ and Gᵀ·G of each matrix.
+    """SOAP scaling: Adam in the eigenbasis of the mean G·Gᵀ and Gᵀ·G of each matrix.
 
         G' = Q_Lᵀ·G·Q_R
         M ← β₁·M + (1 − β₁)·G,      V ← β₂·V + (1 − β₂)·G'²
@@ -85,31 +85,31 @@ def scale_by_soap(
         L ← β₃·L + (1 − β₃)·G·Gᵀ,   R ← β₃·R + (1 − β₃)·Gᵀ·G
         every f steps:  Q_L ← QR(L·Q_L),  Q_R ← QR(R·Q_R)
 
-    A step uses the bases that the gradients before it gave. The first gradient gives them by its
-    eigenvectors; before it there are none. The authors' program, and the packages that follow it,
-    move nothing in that step and do not count it, and so does `skip_first`. Without it the first
-    step is Adam's, in the axes of the parameters, as the paper's algorithm is with Q = I.
+    A step uses the bases of the gradients before it. The first bases are eigenvectors of the first
+    gradient's statistics. The authors' code, and packages derived from it, return zero updates in
+    that step and do not count it; `skip_first` does the same. Without it the first step is Adam's,
+    in the axes of the parameters, as in the paper's algorithm with Q = I.
 
-    Vectors, and matrices of one row or column, are Adam's. Before QR the directions are put in the
-    order of what L and R have along them, largest first, and V with them, as the authors do. The
-    bases are constants to derivatives.
+    Vectors, and matrices of one row or column, are updated by Adam. Before QR the vectors of a
+    basis are sorted by the diagonal of QᵀLQ or QᵀRQ, largest first, and V with them, as in the
+    authors' code. Derivatives treat the bases as constants.
 
-    A gradient that is not square spans less than its longer side. The basis of the rest, any to
-    eigenvectors, is chosen by a fixed rule, so that steps do not depend on the backend. It is left
-    to rounding if a side is more than f + 1 times as long as the other: gradients do not span it
-    at the first QR either.
+    A gradient that is not square has less rank than its longer side. The basis of the null space,
+    which eigenvectors do not determine, is chosen by a fixed rule, so that steps do not depend on
+    the backend. It is left to rounding if a side is more than f + 1 times as long as the other,
+    since the gradients do not span it at the first QR either.
 
     Args:
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
-        eps: ε, in the units of the gradient. Directions without any gradient hold its rounding,
-            10⁻⁷ of it in float32, and move by it unless ε is more.
+        eps: ε, in the units of the gradient. Directions without gradient contain rounding errors,
+            10⁻⁷ of the gradient in float32, and follow them unless ε is larger.
         b3: β₃ in [0, 1); None for β₂.
-        every: f ≥ 1, the steps from one decomposition to the next. They are under a condition, so
-            that the other steps do not pay for them.
-        max_precond_dim: A side that is longer is not rotated: its Q is I.
+        every: f ≥ 1, the steps from one decomposition to the next. The other steps do not pay for
+            it.
+        max_precond_dim: Longer sides are not rotated: their Q is I.
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
-        skip_first: Whether the first step moves nothing.
+        skip_first: Whether the first update is zero.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -123,7 +123,7 @@ def scale_by_soap(
     about = {"axes": matrix_axes, "where": "scale_by_soap"}
 
     def squares(make):
-        """A matrix for each side that is rotated."""
+        """A state matrix for each rotated side."""
 
         def both(p):
             turned = [min(p.shape) > 1 and side <= max_precond_dim for side in p.shape]
@@ -187,7 +187,7 @@ def soap(
     skip_first: bool = True,
     matrix_axes: Any = None,
 ):
-    """Descends by Adam in the eigenbasis of Shampoo's statistics, which is looked up now and then.
+    """SOAP: Adam in the eigenbasis of Shampoo's preconditioner, recomputed every few steps.
 
         W ← W − η·(Q_L · Adam(Q_Lᵀ·G·Q_R) · Q_Rᵀ + λW)
 
@@ -201,13 +201,13 @@ def soap(
         b1: Decay of the mean gradient, in [0, 1).
         b2: Decay of the mean squares, in [0, 1).
         eps: In the units of the gradient.
-        weight_decay: λ ≥ 0. The weights shrink in the first step too.
+        weight_decay: λ ≥ 0, also in the first step.
         mask: Which parameters decay; see `add_decayed_weights`.
         b3: Decay of the statistics; None for `b2`.
         every: Steps from one decomposition of the statistics to the next.
-        max_precond_dim: Sides that are longer are not rotated.
+        max_precond_dim: Longer sides are not rotated.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
-        skip_first: Whether the first step moves nothing; see `scale_by_soap`.
+        skip_first: Whether the first update is zero; see `scale_by_soap`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SOAP's direction made orthogonal, as Muon does with a momentum; AdamW for the rest."""
+"""SOAP-Muon: orthogonalized SOAP updates for hidden matrices, AdamW for other parameters."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def soap_muon(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Moves matrices along the orthogonal factor of SOAP's direction, all else by AdamW.
+    """SOAP-Muon: orthogonalized SOAP updates for hidden matrices, AdamW for other parameters.
 
         N = Q_L · (Q_Lᵀ·M̂·Q_R / (√V̂ + ε)) · Q_Rᵀ = U·S·Vᵀ
         W ← W − η·(√max(1, out/in)·U·Vᵀ + λW)
 
-    Muon's step is as large in every direction, whatever the noise there; Adam's is small where the
-    gradient is noise. Here the second decides between the directions that the eigenbasis tells
-    apart, and the first how far a matrix moves, so rates that serve Muon serve here. No paper: it
-    is `chain` of the parts `scale_by_soap`, `orthogonalize` and `scale_by_shape`.
+    Muon's update is equally large in all directions, whatever the noise in them; Adam's is small
+    where the gradient is mostly noise. Here Adam weighs the directions of the eigenbasis and Muon
+    determines the size of the update, so Muon's learning rates apply. There is no paper: it is a
+    chain of `scale_by_soap`, `orthogonalize` and `scale_by_shape`.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> params = {"up": jnp.ones((4, 8)), "embed": jnp.ones((9, 4)), "bias": jnp.ones(8)}
@@ -63,26 +63,27 @@ def soap_muon(
         learning_rate: η ≥ 0.
         b1: Decay of the mean gradient, in [0, 1).
         b2: Decay of the mean squares, in [0, 1).
-        eps: In the units of the gradient; AdamW's too.
+        eps: In the units of the gradient; also AdamW's eps.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.
         b3: Decay of the statistics; None for `b2`.
         every: Steps from one decomposition of the statistics to the next.
-        max_precond_dim: Sides that are longer are not rotated.
+        max_precond_dim: Longer sides are not rotated.
         mu_dtype: Dtype in which mean gradients are kept; float32 or wider by default.
-        backend: How U·Vᵀ is formed; see `orthogonalize`.
-        steps: Of its iteration.
-        gram: Whether it forms polynomials of N·Nᵀ alone.
-        dtype: Dtype of the iteration, as `jnp.bfloat16`; see `orthogonalize`.
-        skip_first: Whether the first step moves no matrix; see `scale_by_soap`.
+        backend: How matrices are orthogonalized, see `orthogonalize`.
+        steps: Steps of the iteration.
+        gram: Whether the iteration is on N·Nᵀ alone.
+        dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
+        skip_first: Whether the first update of matrices is zero; see `scale_by_soap`.
         consistent_rms: Root mean square of the entries of U·Vᵀ; see `scale_by_shape`.
-        shape_factor: What else it is scaled by, "wide" or "spectral".
+        shape_factor: "wide" or "spectral", where `consistent_rms` is None; see `scale_by_shape`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
-        adam_weight_decay: Decay of the other weights.
-        adam_learning_rate: AdamW's rate; None for the same.
-        matrix_axes: Which axes of what are the sides of matrices; what has none is left to AdamW.
-            See `gdjax.matrix_axes`; None for what has two axes, without embeddings and heads.
+        adam_weight_decay: AdamW's weight decay.
+        adam_learning_rate: AdamW's learning rate; None for `learning_rate`.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`. Arrays without
+            matrix axes are updated by AdamW. None for arrays of two axes, without embeddings and
+            heads.
 
     Raises:
         ValueError: `update` was called without params; see also `scale_by_soap` and

@@ -1,1 +1,1 @@
-"""Learning rates that are found, not given."""
+"""Parameter-free methods: learning rates estimated during training."""

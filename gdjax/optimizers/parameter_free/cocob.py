@@ -1,4 +1,4 @@
-"""COCOB: coins are bet on the signs of the gradients, and no rate is needed."""
+"""COCOB: parameter-free optimization by coin betting."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["COCOBState", "cocob", "scale_by_cocob"]
 class COCOBState(NamedTuple):
     """State of `scale_by_cocob`."""
 
-    init_particles: PerParam  # where the run began
+    init_particles: PerParam  # the initial parameters
     cumulative_gradients: PerParam  # minus the sum of g
     scale: PerParam  # largest |g| so far
     subgradients: PerParam  # sum of |g|
-    reward: PerParam  # what the bets have won
+    reward: PerParam  # winnings of the bets
 
 
 @transformation
 def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
-    """Makes of gradients the steps, downhill, to where the bets of a coin-betting player stand.
+    """COCOB scaling: parameter-free updates by coin betting, already in the direction of descent.
 
         L ← max(L, |g|)      G ← G + |g|      R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
         u = θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ
 
-    with L = eps at first. Each entry of the parameters bets by itself. As in optax, u already
-    points downhill. Entries are taken as real numbers.
+    with L = eps at first. Each entry of the parameters has a bet of its own. As in optax, u is a
+    descent direction and needs no change of sign. Entries are treated as real numbers.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_cocob(alpha=8.0)
@@ -44,7 +44,7 @@ def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
     Array([-0.125,  0.125], dtype=float32)
 
     Args:
-        alpha: α ≥ 0; the first steps are at most 1 / α long.
+        alpha: α ≥ 0; the first updates are at most 1 / α.
         eps: In the units of the gradient.
 
     Raises:
@@ -89,12 +89,12 @@ def cocob(
     weight_decay: WeightDecay = 0.0,
     mask: Mask = None,
 ):
-    """Descends by betting coins on the signs of the gradients, without a rate to tune.
+    """COCOB: parameter-free optimization by coin betting, without a learning rate to tune.
 
         L ← max(L, |g|)      G ← G + |g|      R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
         θ ← θ + η·(θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ)
 
-    The betting is that of the paper for η = 1, where θ begins each step at the last bet.
+    For η = 1 it is the paper's method, in which θ is the last bet.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.cocob(alpha=8.0)
@@ -104,9 +104,9 @@ def cocob(
 
     Args:
         learning_rate: η in [0, 1], the part of the way to the bets.
-        alpha: α ≥ 0; the first steps are at most 1 / α long.
+        alpha: α ≥ 0; the first updates are at most 1 / α.
         eps: In the units of the gradient.
-        weight_decay: λ ≥ 0 of L2 regularisation, added to the gradient.
+        weight_decay: λ ≥ 0: L2 regularization, added to the gradient.
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:

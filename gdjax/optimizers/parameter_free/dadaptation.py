@@ -1,4 +1,4 @@
-"""D-Adaptation: Adam whose rate is a lower bound on the distance to the solution."""
+"""D-Adaptation: learning-rate-free AdamW, by a lower bound on the distance to the solution."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dadapt_adamw(
     *,
     mask: Mask = None,
 ):
-    """Runs AdamW with a rate that grows to a lower bound on the distance to the solution.
+    """D-Adaptation for AdamW: learning-rate-free, by a bound on the distance to the solution.
 
         γ = η·√(1 − β₂ᵗ) / (1 − β₁ᵗ),       β₃ = √β₂
         r ← β₃·r + (1 − β₃)·dγ·⟨g, s / (√v + eps)⟩      with s and v of the step before
@@ -56,8 +56,8 @@ def dadapt_adamw(
         θ ← θ − m / (√v + eps) − dγλθ
         d ← max(d, r / ((1 − β₃)·‖s‖₁))
 
-    The rate needs no tuning: leave η at 1, or let it follow a schedule that begins at 1. While the
-    gradients are zero, d stays as it is.
+    The rate needs no tuning: leave η at 1, or use a schedule that begins at 1. While the gradients
+    are zero, d does not change.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum((x - 30.0) ** 2)
@@ -69,7 +69,7 @@ def dadapt_adamw(
         learning_rate: η ≥ 0, a factor of the rate that is found.
         betas: β₁ and β₂, each in [0, 1).
         eps: In the units of the gradient.
-        estim_lr0: The d of the first step, > 0; smaller than the distance to the solution.
+        estim_lr0: d in the first step, > 0; smaller than the distance to the solution.
         weight_decay: λ ≥ 0, decoupled from the gradient.
         mask: Which parameters decay; see `add_decayed_weights`.
 
@@ -97,8 +97,8 @@ def dadapt_adamw(
         t = increment(state.count)
         rate = weak(state.estim_lr) * learning_rate * debias(b2, t) ** 0.5 / debias(b1, t)
 
-        # The printed algorithm has the new v here. The bound is on ⟨g, θ₀ − θ⟩, and θ was made
-        # with the old one; so it is in the authors' program.
+        # The paper's algorithm has the new v here. The bound is on ⟨g, θ₀ − θ⟩, and θ was computed
+        # with the old v, which the authors' code uses too.
         before = tree.map(
             lambda g, s, v: divide_by_root(s, v, eps), updates, state.grad_sum, state.exp_avg_sq
         )

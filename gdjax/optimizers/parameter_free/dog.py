@@ -1,4 +1,4 @@
-"""Distance over gradients: DoG, its form for each layer, and DoWG."""
+"""Distance over gradients: DoG, layer-wise DoG, and DoWG."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ __all__ = [
 class DoGState(NamedTuple):
     """State of `scale_by_dog`."""
 
-    is_init_step: Scalar  # bool: no step was taken yet
-    init_params: PerParam  # where the run began
+    is_init_step: Scalar  # bool: before the first step
+    init_params: PerParam  # the initial parameters
     max_dist: Scalar  # r̄
     sum_sq_norm_grads: Scalar  # G
 
@@ -48,7 +48,7 @@ class DoGState(NamedTuple):
 class DoWGState(NamedTuple):
     """State of `scale_by_dowg`."""
 
-    init_params: PerParam  # where the run began
+    init_params: PerParam  # the initial parameters
     weighted_sq_norm_grads: Scalar  # v
     estim_sq_dist: Scalar  # r̄²
 
@@ -58,7 +58,7 @@ class ScaleByDistanceOverGradientsState(NamedTuple):
 
     max_dist: Scalars  # for each leaf r̄
     grad_sum_of_squares: Scalars  # for each leaf G
-    init_params: PerParam  # where the run began
+    init_params: PerParam  # the initial parameters
 
 
 def _distance(updates: Any, start: Any, params: Any) -> jax.Array:
@@ -67,11 +67,11 @@ def _distance(updates: Any, start: Any, params: Any) -> jax.Array:
 
 @transformation
 def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegative = 1e-8):
-    """Multiplies by the greatest distance from the start over the root of all squared gradients.
+    """DoG scaling: gradient times the distance from the start over the root of all ‖g‖².
 
         r̄ ← max(r̄, ‖θ − θ₀‖)      G ← G + ‖g‖²      u = r̄ / √(G + eps) · g
 
-    All leaves are one vector. While the gradients are zero, u is zero.
+    Norms are over all leaves. While the gradients are zero, u is zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_dog(("distance", 10.0))
@@ -84,7 +84,7 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
         eps: In the units of the squared gradient.
 
     Raises:
-        ValueError: `update` was called without params, or the first of the pair is another word.
+        ValueError: `update` was called without params, or the first of the pair is unknown.
 
     Reference: Ivgi, Hinder and Carmon, DoG is SGD's best friend: a parameter-free dynamic step size
         schedule, 2023, https://arxiv.org/abs/2302.12022
@@ -123,11 +123,11 @@ def dog(
     weight_decay: WeightDecay | None = None,
     mask: Mask = None,
 ):
-    """Descends by the greatest distance from the start over the root of all squared gradients.
+    """DoG: parameter-free SGD, with the distance from the start over gradient norms as step size.
 
         r̄ ← max(r̄, ‖θ − θ₀‖)      G ← G + ‖g‖²      θ ← θ − η · r̄ / √(G + eps) · g
 
-    The rate needs no tuning: leave η at 1. The authors evaluate at an average of the parameters.
+    The rate needs no tuning: leave η at 1. The authors evaluate at an average of the iterates.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.dog(init_step=("distance", 0.1))
@@ -138,7 +138,7 @@ def dog(
         learning_rate: η ≥ 0, a factor of the rate that is found.
         init_step: The size of the first step; see `scale_by_dog`.
         eps: In the units of the squared gradient.
-        weight_decay: λ ≥ 0 of L2 regularisation, added to the gradient; None adds nothing.
+        weight_decay: λ ≥ 0: L2 regularization, added to the gradient; None for none.
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:
@@ -161,11 +161,11 @@ def scale_by_distance_over_gradients(
     state_dtype: Any = None,
     global_scale: Hyperparam = 1.0,
 ):
-    """Multiplies each leaf by its own distance from the start over the root of squared gradients.
+    """Layer-wise DoG scaling: each leaf times its distance from the start over the root of ‖g‖².
 
         r̄ ← max(r̄, ‖θ − θ₀‖)      G ← G + ‖g‖²      u = c · r̄ / √(G + eps) · g
 
-    with r̄ = α·(1 + ‖θ₀‖) at first: layer-wise DoG.
+    with r̄ = α·(1 + ‖θ₀‖) at first, and norms over one leaf.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.scale_by_distance_over_gradients(0.1), gd.scale(-1.0))
@@ -217,11 +217,11 @@ def scale_by_distance_over_gradients(
 
 @transformation
 def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative = 1e-4):
-    """Multiplies by the squared distance from the start over the root of weighted gradients.
+    """DoWG scaling: gradient times the squared distance from the start over weighted norms.
 
         r̄² ← max(r̄², ‖θ − θ₀‖²)      v ← v + r̄²·‖g‖²      u = r̄² / (√v + eps) · g
 
-    All leaves are one vector.
+    Norms are over all leaves.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_dowg(100.0, eps=0.0)
@@ -266,11 +266,11 @@ def dowg(
     weight_decay: WeightDecay | None = None,
     mask: Mask = None,
 ):
-    """Descends by the squared distance from the start over the root of weighted gradients.
+    """DoWG: parameter-free SGD by the distance over weighted gradients.
 
         r̄² ← max(r̄², ‖θ − θ₀‖²)      v ← v + r̄²·‖g‖²      θ ← θ − η · r̄² / (√v + eps) · g
 
-    DoG with more weight on recent gradients, which were taken farther away. Leave η at 1.
+    DoG with more weight on recent gradients, taken farther from the start. Leave η at 1.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.dowg(init_estim_sq_dist=0.01, eps=0.0)
@@ -281,7 +281,7 @@ def dowg(
         learning_rate: η ≥ 0, a factor of the rate that is found.
         init_estim_sq_dist: r̄² at first, > 0; eps by default.
         eps: In the units of the gradient times those of the parameters.
-        weight_decay: λ ≥ 0 of L2 regularisation, added to the gradient; None adds nothing.
+        weight_decay: λ ≥ 0: L2 regularization, added to the gradient; None for none.
         mask: Which parameters decay; see `add_decayed_weights`.
 
     Raises:

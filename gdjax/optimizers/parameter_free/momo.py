@@ -1,4 +1,4 @@
-"""MoMo: momentum whose rate comes from a model of the loss, for descent and for Adam."""
+"""MoMo and MoMo-Adam: momentum with a model-based (Polyak-type) adaptive learning rate."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class MomoAdamState(NamedTuple):
 def _step(
     rate: Any, shrink: Any, rho: Any, model: Any, along: Any, square: Any, bound: Any, least: Any
 ) -> tuple[jax.Array, jax.Array]:
-    """The step τ and the lower bound after it; with `least` the bound is estimated."""
+    """The step size τ and the lower bound after it; with `least` the bound is estimated."""
     h = shrink * model + along
-    if least is not None:  # a bound that the model has reached was too high: halve the model
+    if least is not None:  # a bound that the model reaches is too high: halve the model
         bound = jnp.where(
             h <= shrink * rho * bound, jnp.maximum(h / (2 * shrink * rho), least), bound
         )
@@ -71,17 +71,17 @@ def momo(
     weight_decay: WeightDecay = 0.0,
     adapt_lower_bound: bool = False,
 ):
-    """Descends along the mean gradient, as far as a model of the loss says, and η at most.
+    """MoMo: momentum with a model-based (Polyak-type) adaptive learning rate, at most η.
 
         d ← β·d + (1 − β)·g      f̄ ← β·f̄ + (1 − β)·f      γ ← β·γ + (1 − β)·⟨g, θ⟩
         τ = min(η, max((1 + ηλ)·(f̄ − γ − f*) + ⟨d, θ⟩, 0) / ‖d‖²)
         θ ← (θ − τ·d) / (1 + ηλ)
 
-    The means begin with the first values. With `adapt_lower_bound` f* is estimated: where the
+    The means start at the first values. With `adapt_lower_bound` f* is estimated: where the
     model h = (1 + ηλ)·(f̄ − γ) + ⟨d, θ⟩ is not above (1 + ηλ)·f*, first f* ← h / (2·(1 + ηλ)); after
     the step f* ← f̄ − γ + ⟨d, θ⟩ − τ‖d‖²/2; never below `lower_bound`.
 
-    The loss is given to each update: `tx.update(grads, state, params, value=loss)`.
+    `update` needs the loss as an extra argument: `tx.update(grads, state, params, value=loss)`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum(x**2)
@@ -93,7 +93,7 @@ def momo(
         b1: β in [0, 1).
         lower_bound: f*, a lower bound of the loss.
         weight_decay: λ ≥ 0.
-        adapt_lower_bound: Estimates f* from below on the way.
+        adapt_lower_bound: Estimates f* from below during training.
 
     Raises:
         TypeError: `update` was called without `value`.
@@ -110,7 +110,7 @@ def momo(
 
     def update(updates, state, params=None, *, value, **extra):
         errors.need_params("momo", params)
-        keep = jnp.where(state.count == 0, 0, b1)  # the first values are the means
+        keep = jnp.where(state.count == 0, 0, b1)  # the means start at the first values
 
         def mean(before, new):
             return ema(before, numerics.like(new, before), keep)
@@ -149,15 +149,15 @@ def momo_adam(
     weight_decay: WeightDecay = 0.0,
     adapt_lower_bound: bool = False,
 ):
-    """Runs Adam as far as a model of the loss says, and at most with the rate given.
+    """MoMo-Adam: Adam with a model-based (Polyak-type) adaptive learning rate, at most η.
 
         d ← β₁·d + (1 − β₁)·g     f̄ ← β₁·f̄ + (1 − β₁)·f     γ ← β₁·γ + (1 − β₁)·⟨g, θ⟩
         v ← β₂·v + (1 − β₂)·|g|²     D = √(v / (1 − β₂ᵗ)) + eps     ρ = 1 − β₁ᵗ
         τ = min(η / ρ, max((1 + ηλ)·(f̄ − γ − ρf*) + ⟨d, θ⟩, 0) / ⟨d, d / D⟩)
         θ ← (θ − τ·d / D) / (1 + ηλ)
 
-    With `adapt_lower_bound` f* is estimated as in `momo`. The loss is given to each update:
-    `tx.update(grads, state, params, value=loss)`.
+    With `adapt_lower_bound` f* is estimated as in `momo`. `update` needs the loss as an extra
+    argument: `tx.update(grads, state, params, value=loss)`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum(x**2)
@@ -171,7 +171,7 @@ def momo_adam(
         eps: In the units of the gradient.
         lower_bound: f*, a lower bound of the loss.
         weight_decay: λ ≥ 0.
-        adapt_lower_bound: Estimates f* from below on the way.
+        adapt_lower_bound: Estimates f* from below during training.
 
     Raises:
         TypeError: `update` was called without `value`.

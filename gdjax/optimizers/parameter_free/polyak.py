@@ -1,4 +1,4 @@
-"""Polyak's step: the gap of the loss over the squared gradient."""
+"""Polyak step size: the gap of the loss to its minimum over the squared gradient norm."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def scale_by_polyak(
     eps: NonNegative = 0.0,
     variant: str = "sps",
 ):
-    """Multiplies by Polyak's step, bounded from above.
+    """Polyak scaling: gradient times the Polyak step size, at most `max_learning_rate`.
 
         u = min((f − f_min) / (‖g‖² + eps), η_max) · g
         with "sps+":  u = min(max(f − f_min, 0) / (‖g‖² + eps), η_max) · g
 
-    All leaves are one vector. Where the gradient is zero, so is u.
+    The norm is over all leaves. Where the gradient is zero, so is u.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_polyak()
@@ -35,14 +35,14 @@ def scale_by_polyak(
     Array([1., 0.], dtype=float32)
 
     Args:
-        f_min: The least value of the loss, or a lower bound on it.
+        f_min: The minimum of the loss, or a lower bound on it.
         max_learning_rate: η_max ≥ 0.
         eps: In the units of the squared gradient.
-        variant: `"sps"`, or `"sps+"`, which never ascends where f_min is too high.
+        variant: `"sps"`, or `"sps+"`, which takes no step uphill where f_min is too high.
 
     Raises:
         TypeError: `update` was called without `value`, the loss f.
-        ValueError: `variant` is another word.
+        ValueError: Unknown `variant`.
 
     Reference: Loizou, Vaswani, Laradji and Lacoste-Julien, Stochastic Polyak step-size for SGD: an
         adaptive learning rate for fast convergence, 2021, https://arxiv.org/abs/2002.10542
@@ -68,11 +68,11 @@ def polyak_sgd(
     eps: NonNegative = 0.0,
     variant: str = "sps",
 ):
-    """Descends by Polyak's step: the gap of the loss over the squared gradient.
+    """SGD with the Polyak step size: the gap of the loss over the squared gradient norm.
 
         θ ← θ − c · min((f − f_min) / (‖g‖² + eps), η_max) · g
 
-    The loss is given to each update: `tx.update(grads, state, params, value=loss)`.
+    `update` needs the loss as an extra argument: `tx.update(grads, state, params, value=loss)`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum(x**2)
@@ -82,9 +82,9 @@ def polyak_sgd(
     Args:
         max_learning_rate: η_max ≥ 0.
         scaling: c ≥ 0, which may follow a schedule.
-        f_min: The least value of the loss, or a lower bound on it.
+        f_min: The minimum of the loss, or a lower bound on it.
         eps: In the units of the squared gradient.
-        variant: `"sps"`, or `"sps+"`, which never ascends where f_min is too high.
+        variant: `"sps"`, or `"sps+"`, which takes no step uphill where f_min is too high.
 
     Raises:
         TypeError: `update` was called without `value`.
@@ -92,7 +92,7 @@ def polyak_sgd(
     Reference: Loizou, Vaswani, Laradji and Lacoste-Julien, Stochastic Polyak step-size for SGD: an
         adaptive learning rate for fast convergence, 2021, https://arxiv.org/abs/2002.10542
     """
-    # The scaling stands after the step: before it, it would be squared under the division.
+    # The scaling comes after the step size, whose division would square it.
     return chain(
         scale_by_polyak(f_min, max_learning_rate, eps, variant), scale_by_learning_rate(scaling)
     )

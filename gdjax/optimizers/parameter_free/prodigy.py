@@ -1,4 +1,4 @@
-"""Prodigy: Adam that finds its own rate from how far it has come."""
+"""Prodigy: learning-rate-free Adam, by an estimate of the distance to the solution."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from gdjax.transforms.decay import masked_params
 
 __all__ = ["ProdigyState", "prodigy"]
 
-# Two decays in one argument, and a number that is read once: no schedule in their place.
+# Two decays in one argument, and a number that is read once: neither can be a schedule.
 Fixed = Annotated[ScalarLike, Range(low=0.0, high=1.0, open_high=True, scheduled=False)]
 Start = Annotated[ScalarLike, Range(low=0.0, open_low=True, scheduled=False)]
 
@@ -44,7 +44,7 @@ class ProdigyState(NamedTuple):
     exp_avg: Mean  # of d·g
     exp_avg_sq: MeanSquare  # of d·g
     grad_sum: SlowMean  # decayed sum of weighted gradients
-    params0: PerParam  # where the run began
+    params0: PerParam  # the initial parameters
     estim_lr: Scalar  # d
     numerator_weighted: Scalar  # decayed sum of ⟨g, θ₀ − θ⟩
     count: Count
@@ -63,7 +63,7 @@ def prodigy(
     *,
     mask: Mask = None,
 ):
-    """Runs Adam with a rate that grows to an estimate of the distance to the solution.
+    """Prodigy: learning-rate-free Adam, by an estimate of the distance to the solution.
 
         γ = η·√(1 − β₂ᵗ) / (1 − β₁ᵗ)
         m ← β₁·m + (1 − β₁)·d·g             v ← β₂·v + (1 − β₂)·d²·|g|²
@@ -71,8 +71,8 @@ def prodigy(
         θ ← θ − d·γ·(m / (√v + d·eps) + λθ)
         d ← max(d, c · r / ‖s‖₁)
 
-    The rate needs no tuning: leave η at 1, or let it follow a schedule that begins at 1. All leaves
-    share one d. While the gradients are zero, d stays as it is.
+    The rate needs no tuning: leave η at 1, or use a schedule that begins at 1. All leaves share one
+    d. While the gradients are zero, d does not change.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum((x - 30.0) ** 2)
@@ -85,8 +85,8 @@ def prodigy(
         betas: β₁ and β₂, each in [0, 1).
         beta3: β₃ in [0, 1), the decay of r and s; √β₂ by default.
         eps: In the units of the gradient.
-        estim_lr0: The d of the first step, > 0; smaller than the distance to the solution.
-        estim_lr_coef: c > 0. Values of 0.5 or 2 make the rate smaller or larger.
+        estim_lr0: d in the first step, > 0; smaller than the distance to the solution.
+        estim_lr_coef: c > 0; below 1 for a smaller learning rate, above 1 for a larger one.
         weight_decay: λ ≥ 0, decoupled from the gradient.
         safeguard_warmup: Leaves γ out of s, so that a warmup of η does not make d too large.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -131,7 +131,7 @@ def prodigy(
         _, s = tree.evolve(summed, (updates, state.grad_sum))
         away = tree.map(lambda g, x0, x: x0 - x, updates, state.params0, params)
         sums = tree.vdot(updates, away), tree.absolute_sum(s)
-        # Both sums are formed as s is, before the parameters change that they read.
+        # Both sums are computed together with s, before the parameters that they read change.
         rate = numerics.after(gamma, *sums)
         r = b3 * state.numerator_weighted + numerics.like(
             share * gamma * sums[0], state.numerator_weighted
