@@ -58,7 +58,7 @@ REFUSED = {
         lambda: gd.ctc_loss(FRAMES[0], FRAMES[1], LABELS, LABELS),
         "labels and label_paddings",
     ),
-    "dice shapes": (lambda: gd.dice_loss(IMAGE, MASK[..., :2]), "one shape"),
+    "dice shapes": (lambda: gd.dice_loss(IMAGE, MASK[..., :2]), "same shape"),
     "dice reduction": (lambda: gd.dice_loss(IMAGE, MASK, reduction="max"), "reduction"),
     "dice axis": (lambda: gd.dice_loss(IMAGE, MASK, axis=-1), "of the classes"),
     "dice weights": (lambda: gd.dice_loss(IMAGE, MASK, class_weights=EIGHT), "class_weights"),

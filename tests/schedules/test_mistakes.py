@@ -97,7 +97,7 @@ BAD = [
     (
         "warmup_cosine_decay_schedule(0.0, 1.0, 10, 10)",
         ValueError,
-        "decay_steps, which counts the warm-up too, must be more than 10, got 10",
+        "decay_steps, which includes the warmup, must be more than 10, got 10",
     ),
     (
         "warmup_exponential_decay_schedule(0.0, 1.0, 10, 0, 0.5)",
