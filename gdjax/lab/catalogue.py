@@ -20,44 +20,15 @@ __all__ = [
 ]
 
 import ast
-import functools
 import inspect
-import json
-import pathlib
-import re
-import typing
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from gdjax.core.data.compare import show
-from gdjax.core.data.factory import Factory, Kind
+from gdjax.core.data.factory import Factory
 from gdjax.core.data.recipe import Recipe, factories
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
-
-KINDS = typing.get_args(Kind)
-_SECTION = re.compile(r"^(Args|Returns|Raises|Reference|References|Yields):", re.MULTILINE)
-_YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b")
-_LAST_AUTHORS = re.compile(r"(?:[\w.'’\-]+ )*(?:and (?:[\w.'’\-]+ )*[\w.'’\-]+|et al\.?)$")
-
-
-class Entry(NamedTuple):
-    """What the catalogue knows of one factory."""
-
-    name: str
-    kind: str  # one of KINDS
-    module: str
-    summary: str  # the first sentence of the docstring
-    reference: str  # authors and year, empty where the docstring names none
-    formula: str  # the indented lines of the docstring above its sections
-    signature: str
-    url: str = ""  # of the first reference
-    oracles: tuple[str, ...] = ()  # the packages and transcriptions that it is tested against
-
-
-def entries() -> list[Entry]:
-    """All factories of the library, by kind and name."""
-    own = [made for made in list(factories().values()) if made.is_ours]
-    return sorted(map(_entry, own), key=lambda e: (KINDS.index(e.kind), e.name))
+from gdjax.lab.entries import KINDS, Entry, entries, functions, reference
 
 
 def lookup(name: str) -> Factory:
@@ -73,65 +44,6 @@ def lookup(name: str) -> Factory:
         hint = errors.nearest(name, factories()) or "gdjax list shows all."
         errors.fail("catalogue", "the name must be one of the catalogue", repr(name), instead=hint)
     return factories()[name]
-
-
-def _entry(made: Factory) -> Entry:
-    text = inspect.getdoc(made.function) or ""
-    body, url = _SECTION.split(text, maxsplit=1)[0], ""
-    first = " ".join(body.strip().split("\n\n")[0].split())
-    sentence = re.match(r".*?[.!](?=\s+[^a-z\s]|$)", first)
-    source = _paragraph(text, "Reference")
-    if found := re.search(r"https?://[^\s;,]+", source):
-        url = found.group().rstrip(".")
-    lines = [line for line in body.splitlines()[1:] if line.startswith("    ") or not line.strip()]
-    formula = inspect.cleandoc("\n" + "\n".join(lines)) if any(map(str.strip, lines)) else ""
-    formula = re.sub(r"\n{3,}", "\n\n", formula).strip()
-    return Entry(
-        made.name,
-        made.kind,
-        made.module,
-        sentence.group() if sentence else first,
-        reference(source),
-        formula,
-        str(made),
-        url,
-        tuple(_oracles().get(made.name, ())),
-    )
-
-
-@functools.cache
-def _oracles() -> dict[str, list[str]]:
-    """What each factory agrees with: written by `python -m tests.update`."""
-    return json.loads(pathlib.Path(__file__).with_name("oracles.json").read_text())
-
-
-def _paragraph(text: str, section: str) -> str:
-    """The text of a section of a docstring on one line, without its heading."""
-    found = re.search(rf"^{section}s?:(.*?)(?:\n[ \t]*\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    return " ".join(found.group(1).split()) if found else ""
-
-
-def reference(text: str) -> str:
-    """Authors and year of the first of the works that a `Reference:` paragraph names.
-
-    >>> reference("Duchi, Hazan and Singer, Adaptive subgradient methods, 2011, https://jmlr.org")
-    'Duchi, Hazan and Singer, 2011'
-    """
-    parts = re.split(r",\s+", re.split(r";|https?://", text, maxsplit=1)[0].strip(" ,."))
-    if not parts[0]:
-        return ""
-    years = [year for part in parts for year in _YEAR.findall(part)]
-    if years and years[0] in parts[1:2]:  # "Polyak, 1964, and Nesterov, 1983, in the form of ..."
-        return f"{parts[0]}, {years[0]}"
-    # A title may hold commas and "and" as well: authors go on only as long as they look like names.
-    count = 1
-    for i, part in enumerate(parts[:-1]):
-        if not part[:1].isupper() or len(part.split()) > 5:
-            break
-        if _LAST_AUTHORS.match(part):
-            count = i + 1
-            break
-    return ", ".join(parts[:count] + years[-1:])
 
 
 def markdown() -> str:
@@ -161,6 +73,10 @@ def describe(name: str) -> str:
     Raises:
         ValueError: No factory has that name.
     """
+    if name not in factories():
+        for entry in functions():
+            if entry.name == name:
+                return f"{entry.signature}\n{entry.kind}, from {entry.module}\n\n{entry.text}\n"
     made = lookup(name)
     text = inspect.getdoc(made.function) or ""
     blocks = [f"{made}\n{made.kind}, from {made.module}", text.strip()]

@@ -10,7 +10,6 @@ __all__ = ["main"]
 
 import argparse
 import contextlib
-import fnmatch
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", default="race", metavar="DIR", help="where to write; default: race")
 
     sub = command(_list, "list", "all there is: name, what it does, reference", "gdjax list adam")
-    words = "part of a name or of what it does, or a pattern for the name as 'scale_by_*'"
+    words = "a name or a term, as EMA or 'trust ratio'; or a pattern for the name as 'scale_by_*'"
     sub.add_argument("pattern", nargs="?", metavar="PATTERN", help=words)
     words = "all as the tables of docs/catalogue.md"
     sub.add_argument("--markdown", action="store_true", help=words)
@@ -223,16 +222,11 @@ def _list(arguments: argparse.Namespace) -> None:
     from rich.table import Table
 
     from gdjax.core.rule import errors
-    from gdjax.lab import catalogue
+    from gdjax.lab import catalogue, search
 
-    pattern = (arguments.pattern or "").lower()
-    known = catalogue.entries()
-    if any(sign in pattern for sign in "*?["):
-        found = [e for e in known if fnmatch.fnmatch(e.name, pattern)]
-    else:
-        found = [e for e in known if pattern in f"{e.name}\n{e.summary}\n{e.reference}".lower()]
+    found = search.search(arguments.pattern or "")
     if not found:
-        hint = errors.nearest(pattern, [e.name for e in known])
+        hint = errors.nearest(arguments.pattern, [e.name for e in search.search("")])
         raise _Wrong(f"list: PATTERN must match something, got {arguments.pattern!r}. {hint}")
     console = _console()
     if arguments.markdown:

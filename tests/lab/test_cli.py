@@ -186,7 +186,8 @@ def test_without_the_extras(missing, words, tmp_path, capsys, monkeypatch):
 def test_list(capsys):
     code, out, _ = run(capsys, "list")
     names = [line.split()[0] for line in out.splitlines()[1:]]
-    assert code == 0 and sorted(names) == sorted(e.name for e in catalogue.entries())
+    everything = [*catalogue.entries(), *catalogue.functions()]
+    assert code == 0 and sorted(names) == sorted(e.name for e in everything)
     assert "\x1b" not in out and "…" not in out
     _, out, _ = run(capsys, "list", "scale_by_*")
     assert all(line.startswith("scale_by_") for line in out.splitlines()[1:])

@@ -179,6 +179,8 @@ def lbfgs(
         ValueError: `update` was called without params.
         TypeError: `update` was called without the extra arguments of the line search.
 
+    A quasi-Newton method: second-order, without second derivatives.
+
     Reference: Liu and Nocedal, On the limited memory BFGS method for large scale optimization,
         1989, https://doi.org/10.1007/BF01589116
     """

@@ -74,6 +74,8 @@ def scale_by_muon(
         ValueError: Unknown coefficients or preconditioning; an array of more than two axes without
             `matrix_axes`; a dtype with an exact backend, or a real dtype for complex matrices.
 
+    The default backend is a Newton–Schulz iteration.
+
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
     """
@@ -214,6 +216,8 @@ def muon(
 
     Raises:
         ValueError: `update` was called without params; see also `scale_by_muon`.
+
+    The default backend is a Newton–Schulz iteration.
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/

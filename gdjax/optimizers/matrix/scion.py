@@ -145,6 +145,8 @@ def scion(
     Raises:
         ValueError: `update` was called without params; see also `scale_by_lmo`.
 
+    A stochastic Frank–Wolfe method.
+
     Reference: Pethick et al., Training deep learning models with norm-constrained LMOs, 2025,
         https://arxiv.org/abs/2502.07529
     """

@@ -104,6 +104,8 @@ def lion(
     Raises:
         ValueError: `update` was called without params.
 
+    A method of sign descent.
+
     Reference: Chen et al., Symbolic discovery of optimization algorithms, 2023,
         https://arxiv.org/abs/2302.06675
     """

@@ -53,6 +53,8 @@ def sign_sgd(learning_rate: LearningRate):
     Args:
         learning_rate: η ≥ 0, in the units of the parameters.
 
+    Also called sign descent.
+
     Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
         https://arxiv.org/abs/1802.04434
     """
@@ -76,6 +78,8 @@ def signum(learning_rate: LearningRate, b1: Decay = 0.9, mu_dtype: Any = None):
         learning_rate: η ≥ 0, in the units of the parameters.
         b1: β in [0, 1).
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
+
+    Also called sign descent with momentum.
 
     Reference: Bernstein et al., signSGD: compressed optimisation for non-convex problems, 2018,
         https://arxiv.org/abs/1802.04434
