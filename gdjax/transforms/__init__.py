@@ -1,1 +1,1 @@
-"""Updates in, updates out: the parts that optimizers are made of; none bears a paper's name."""
+"""Stages of optimizers: momentum, clipping, weight decay, normalization, noise, monitoring."""

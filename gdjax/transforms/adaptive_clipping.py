@@ -1,4 +1,4 @@
-"""Bounds on the updates that adapt: to the size of the parameters, to how long updates were."""
+"""Adaptive gradient clipping: by the norm of the parameters (AGC), by past norms (ZClip)."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["ZClipState", "adaptive_grad_clip", "unitwise_clip", "unitwise_norm",
 
 
 def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:
-    """Norms of the units of one array, in a shape that broadcasts with it.
+    """Unit-wise norms of one array, in a shape that broadcasts with it.
 
-    A unit is what feeds one output: a column of a matrix [in, out], a filter of a kernel
-    [height, width, in, out] with one more or less spatial axis; a vector is one unit.
+    A unit is the weights of one output: a column of a matrix [in, out], a filter of a kernel
+    [height, width, in, out] with any number of spatial axes; a vector is one unit.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.unitwise_norm(jnp.array([[3.0, 0.0], [4.0, 2.0]]))
     Array([[5., 2.]], dtype=float32)
 
     Args:
-        x: Of any shape.
-        axis: Axes that the norm goes over; None for all but the last of two or more.
+        x: An array of any shape.
+        axis: Axes that the norm reduces; None for all but the last of two or more axes.
     """
     if axis is None:
         vector = sum(n > 1 for n in x.shape) <= 1
@@ -38,7 +38,7 @@ def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> ja
 
 
 def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> jax.Array:
-    """Shortens the units of a gradient that are longer than they may be.
+    """Unit-wise gradient clipping: rescales the units of a gradient to a largest norm.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([[3.0, 0.0], [4.0, 2.0]])
@@ -47,8 +47,8 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> ja
            [0.8, 2. ]], dtype=float32)
 
     Args:
-        g_norm: Norms of the units, as `unitwise_norm` gives them.
-        max_norm: How long they may be, ≥ 0, in the same shape.
+        g_norm: Norms of the units, from `unitwise_norm`.
+        max_norm: The largest norm of each unit, ≥ 0, in the same shape.
         grad: The gradient.
     """
     factor = jnp.where(g_norm > max_norm, safe_divide(max_norm, g_norm), 1)
@@ -59,7 +59,7 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> ja
 def adaptive_grad_clip(
     clipping: NonNegative, eps: NonNegative = 1e-3, axis: int | tuple[int, ...] | None = None
 ):
-    """Bounds the gradient of each unit by a fraction of the size of its weights.
+    """Adaptive gradient clipping (AGC): clips each unit's gradient by the norm of its weights.
 
         u_i = g_i · min(1, λ·max(‖w_i‖, ε) / ‖g_i‖)
 
@@ -69,9 +69,10 @@ def adaptive_grad_clip(
     Array([0.12, 0.16], dtype=float32)
 
     Args:
-        clipping: λ ≥ 0, the greatest ratio of gradient to weights.
-        eps: ε, lets units move whose weights are zero; in the units of the weights.
-        axis: Axes that the norm of a unit goes over; None for those of `unitwise_norm`.
+        clipping: λ ≥ 0, the largest ratio of gradient norm to weight norm.
+        eps: ε, a lower bound of the weight norm, so that zero weights can move; in the units of
+            the weights.
+        axis: Axes that the norm of a unit reduces; None for those of `unitwise_norm`.
 
     Raises:
         ValueError: `update` was called without params.
@@ -107,14 +108,14 @@ def zclip(
     *,
     axis_name: Any = None,
 ):
-    """Shortens updates whose norm stands out from the norms before, by its z-score.
+    """ZClip: clips the global norm of the updates by its z-score among the previous norms.
 
         z = (‖g‖ − μ) / σ
         ĝ = μ + (κ² / z)·σ  where z > κ,  ‖g‖ elsewhere        u = g · ĝ / ‖g‖
         μ ← α·μ + (1 − α)·ĝ        σ² ← α·σ² + (1 − α)·(ĝ − μ)²
 
-    The longer the update, the shorter it becomes, down to the mean. In the first steps nothing is
-    clipped, and μ and σ² are the plain mean and variance of the norms.
+    The larger the norm, the smaller the clipped norm, down to the mean. In the first steps nothing
+    is clipped, and μ and σ² are the plain mean and variance of the norms.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.zclip(threshold=2.0, warmup_steps=2)
@@ -125,9 +126,9 @@ def zclip(
     Array([2.5], dtype=float32)
 
     Args:
-        threshold: κ ≥ 0, the greatest z-score that is not clipped.
-        decay: α in [0, 1), decay of mean and variance.
-        warmup_steps: Steps before clipping; one at the least.
+        threshold: κ ≥ 0, the largest z-score that is not clipped.
+        decay: α in [0, 1), the decay of mean and variance.
+        warmup_steps: Steps before clipping starts; at least one.
         axis_name: Axes of `shard_map` or `pmap` over which the updates are split.
 
     Reference: Kumar, Owen, Roy Chowdhury and Güra, ZClip: adaptive spike mitigation for LLM

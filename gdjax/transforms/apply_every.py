@@ -1,4 +1,4 @@
-"""Updates that are held back and pass as a sum: a stage of a chain."""
+"""Accumulated updates inside a chain: their sum passes at every k-th call."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class ApplyEvery(NamedTuple):
 
 @transformation
 def apply_every(every: int = 1):
-    """Holds updates back, and lets their sum pass at every k-th call: a stage of a chain.
+    """Accumulates the updates and passes on their sum at every k-th call; zero at the others.
 
-    The stages around it run at each call; `accumulate` is what stands for a larger batch.
+    The other stages of the chain run at each call. For gradient accumulation as in a larger batch
+    use `accumulate`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.sgd(1.0), gd.apply_every(2))
@@ -35,7 +36,7 @@ def apply_every(every: int = 1):
     (0.0, -3.0)
 
     Args:
-        every: Calls from one update to the next, 1 or more.
+        every: k, the number of calls from one update to the next, 1 or more.
 
     Raises:
         ValueError: `every` is no integer of 1 or more.

@@ -1,4 +1,4 @@
-"""Transformations that need no state: nothing, zero, a factor, any function."""
+"""Basic transformations: identity, zero, scaling, learning rate, schedule, any function."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _without_state(params: Any) -> EmptyState:
 
 @transformation
 def identity():
-    """Leaves the updates as they are: u = g.
+    """Identity: returns the updates unchanged, u = g.
 
     >>> import gdjax as gd
     >>> gd.identity().update({"w": None}, gd.EmptyState())
@@ -46,7 +46,7 @@ def identity():
 
 @transformation
 def set_to_zero():
-    """Makes every update zero: u = 0.
+    """Sets all updates to zero: u = 0.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.set_to_zero().update(jnp.array([1.0, 2.0]), gd.EmptyState())[0]
@@ -62,7 +62,7 @@ def set_to_zero():
 
 @transformation
 def stateless(function: Callable[[Any, Any], Any]):
-    """Makes a transformation of a function of the updates and the parameters: u = f(g, θ).
+    """Stateless transformation from a function of updates and parameters: u = f(g, θ).
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> sign = gd.stateless(lambda updates, params: jax.tree.map(jnp.sign, updates))
@@ -70,12 +70,12 @@ def stateless(function: Callable[[Any, Any], Any]):
     Array([-1.,  1.], dtype=float32)
 
     Args:
-        function: Takes the trees of updates and parameters (None if none were given), returns
-            updates in the structure they came in. A named function goes through pickle and JSON.
+        function: Takes the trees of updates and parameters (None if not given), returns updates of
+            the same structure. A function with a name can be pickled and written as JSON.
 
     Raises:
         TypeError: `function` is not callable.
-        ValueError: It returned another structure.
+        ValueError: `function` returned a tree of another structure.
     """
     if not callable(function):
         must = "function must be callable as function(updates, params)"
@@ -93,14 +93,14 @@ def stateless(function: Callable[[Any, Any], Any]):
 
 @transformation
 def scale(step_size: SignedFactor):
-    """Multiplies by a factor: u = s·g.
+    """Scales the updates by a factor: u = s·g.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.scale(-0.5).update(jnp.array([2.0, 4.0]), gd.EmptyState())[0]
     Array([-1., -2.], dtype=float32)
 
     Args:
-        step_size: s, of either sign; descent wants a negative one.
+        step_size: s, of either sign; negative for descent.
     """
 
     def update(updates, state, params=None, **extra):
@@ -111,7 +111,7 @@ def scale(step_size: SignedFactor):
 
 @transformation
 def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = True):
-    """Multiplies by minus the learning rate, the last stage of a descent: u = −η·g.
+    """Scales the updates by the negative learning rate, the last stage of a chain: u = −η·g.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.scale_by_learning_rate(0.5).update(jnp.array([2.0, 4.0]), gd.EmptyState())[0]
@@ -119,7 +119,7 @@ def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = Tr
 
     Args:
         learning_rate: η ≥ 0.
-        flip_sign: False for ascent: u = η·g.
+        flip_sign: False for gradient ascent: u = η·g.
     """
 
     def update(updates, state, params=None, **extra):
@@ -131,7 +131,7 @@ def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = Tr
 
 @transformation
 def scale_by_schedule(step_size_fn: Hyperparam):
-    """Multiplies by a function of the step: u = s(t)·g, the first step being t = 0.
+    """Scales the updates by a schedule: u = s(t)·g, from t = 0 at the first step.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_schedule(lambda step: 1.0 / (1.0 + step))
@@ -141,6 +141,6 @@ def scale_by_schedule(step_size_fn: Hyperparam):
     Array(0.5, dtype=float32)
 
     Args:
-        step_size_fn: s, which is any schedule or function of the step count [] int32.
+        step_size_fn: s, any schedule or function of the step count [] int32.
     """
     return scale(step_size_fn)

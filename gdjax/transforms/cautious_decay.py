@@ -1,4 +1,4 @@
-"""Weight decay where it does not work against the updates."""
+"""Cautious weight decay."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["add_cautious_weight_decay"]
 
 @transformation
 def add_cautious_weight_decay(weight_decay: WeightDecay = 0.0, mask: Mask = None):
-    """Adds decay to those entries that the update moves towards zero anyway.
+    """Cautious weight decay: decays only the entries that the update moves towards zero.
 
         u = g + λθ where g·θ ≥ 0,    u = g elsewhere
 
-    g is the direction before the rate, of the sign of the gradient, as `scale_by_adam` gives it.
-    Decay of this kind changes the path to a minimum and not the minimum.
+    g is the output of a stage such as `scale_by_adam`, before the learning rate, with the sign of
+    the gradient. Cautious decay changes the path to a minimum but not the minimum itself.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(

@@ -1,4 +1,4 @@
-"""Gradient centralisation."""
+"""Gradient centralization."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ __all__ = ["centralize"]
 
 @transformation
 def centralize(output_axis: int = 0):
-    """Takes from the gradient of each weight vector its mean.
+    """Gradient centralization: subtracts the mean of the gradient of each weight vector.
 
-        u = g − mean(g)    over what leads to one output
+        u = g − mean(g)    over the inputs of each output
 
-    Where outputs are the first axis, as in torch, the mean is over all other axes; kernels of Flax
-    and Haiku have their outputs last: `centralize(-1)`. Vectors and scalars pass as they are.
+    By default the first axis is the output axis, as in torch, and the mean is over all other axes.
+    Kernels of Flax and Haiku have their outputs last: `centralize(-1)`. Vectors and scalars stay
+    unchanged.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 9.0]])
@@ -26,10 +27,10 @@ def centralize(output_axis: int = 0):
     [[-1.0, 0.0, 1.0], [-2.0, -1.0, 3.0]]
 
     Args:
-        output_axis: The axis that counts the weight vectors.
+        output_axis: The axis of the outputs, one weight vector for each.
 
     Raises:
-        ValueError: An array of two axes or more has no such axis.
+        ValueError: An array of two or more axes does not have this axis.
 
     Reference: Yong et al., Gradient centralization: a new optimization technique for deep neural
         networks, 2020, https://arxiv.org/abs/2004.01461

@@ -1,4 +1,4 @@
-"""Bounds on the updates: each entry, or the length of all of them together."""
+"""Gradient clipping: by value, and by global norm."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["ClipByGlobalNormState", "clip", "clip_by_global_norm", "global_norm"
 
 
 def global_norm(updates: Any) -> jax.Array:
-    """Euclidean norm of a tree, √Σ|x|², [] float32 or wider.
+    """Global norm: Euclidean norm of all leaves of a tree, √Σ|x|², [] float32 or wider.
 
-    Sums in float32 or wider and does not overflow where the result is finite.
+    The sum is formed in float32 or wider and does not overflow where the result is finite.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0])})
@@ -31,9 +31,9 @@ def global_norm(updates: Any) -> jax.Array:
 
 @transformation
 def clip(max_delta: NonNegative):
-    """Bounds every entry of the updates: u = min(max(g, −Δ), Δ).
+    """Gradient clipping by value: clips each entry of the updates, u = min(max(g, −Δ), Δ).
 
-    Complex entries are bounded in length and keep their direction.
+    The absolute value of complex entries is clipped; their phase stays.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.clip(1.0).update(jnp.array([-3.0, 0.5]), gd.EmptyState())[0]
@@ -58,24 +58,24 @@ def clip(max_delta: NonNegative):
 
 
 class ClipByGlobalNormState(NamedTuple):
-    """State of `clip_by_global_norm`: what the last update met and did; nothing depends on it."""
+    """State of `clip_by_global_norm`: norm and factor of the last update, for logging only."""
 
     norm: Scalar  # length of the updates that came in
     factor: Scalar  # what they were multiplied by, 1 where not clipped
 
     def metrics(self) -> dict[str, jax.Array]:
-        """What the last update met and did."""
+        """Norm and factor of the last update."""
         return {"grad_norm": self.norm, "clip_factor": self.factor}
 
 
 @transformation
 def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
-    """Shortens the updates, all leaves as one vector, to a greatest length.
+    """Gradient clipping by global norm: rescales the updates to a norm of at most `max_norm`.
 
         u = g · min(1, c / ‖g‖)
 
-    A bound of 0 makes the updates zero. The norm is formed in float32 or wider; it and the factor
-    stand in the state, for those who log them.
+    A bound of 0 makes the updates zero. The norm is formed in float32 or wider; norm and factor
+    are in the state, for logging.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.clip_by_global_norm(1.0)
@@ -85,8 +85,8 @@ def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
 
     Args:
         max_norm: c ≥ 0, in the units of the updates.
-        axis_name: Axes of `shard_map` or `pmap` over which the updates are split: ‖g‖ is then that
-            of all shards together. Updates that every device has whole need none.
+        axis_name: Axes of `shard_map` or `pmap` over which the updates are split: ‖g‖ is then the
+            norm of all shards together. Not for updates that are replicated.
 
     Reference: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural
         networks, 2013, https://arxiv.org/abs/1211.5063

@@ -1,4 +1,4 @@
-"""Estimates of the curvature of a loss."""
+"""Hessian estimates: Hutchinson's estimator of the diagonal."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class HutchinsonState(NamedTuple):
 
 @transformation
 def hutchinson_estimator_diag_hessian(key: Any = 0):
-    """Estimates the diagonal of the Hessian of a function of the parameters.
+    """Hutchinson's estimator of the diagonal of the Hessian of a loss.
 
         u = v ⊙ ∇²f(θ)·v,    v = ±1 at random
 
-    Without bias, and exact where the Hessian is diagonal. It costs about two gradients. The updates
-    that come in are not looked at; what comes out is the estimate.
+    Unbiased, and exact for diagonal Hessians. The cost is about two gradients. The incoming updates
+    are ignored; the estimate replaces them.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.hutchinson_estimator_diag_hessian(), jnp.array([1.0, 2.0])
@@ -41,8 +41,8 @@ def hutchinson_estimator_diag_hessian(key: Any = 0):
         key: A seed, or a key of `jax.random`.
 
     Raises:
-        TypeError: `key` is neither, or `update` was called without `obj_fn`, a function of
-            the parameters alone that returns the loss, [].
+        TypeError: `key` is neither a seed nor a key, or `update` was called without `obj_fn`, a
+            function of the parameters alone that returns the loss, [].
         ValueError: `update` was called without params.
 
     Reference: Hutchinson, A stochastic estimator of the trace of the influence matrix, 1989,

@@ -1,22 +1,23 @@
-"""Weight decay and L2 regularisation, and why they are not the same.
+"""Weight decay and L2 regularization, and how they differ.
 
-L2 regularisation adds λ/2·‖θ‖² to the loss, so λθ to the gradient, **before** the rule. Decoupled
-decay shrinks the weights **beside** the rule. Under plain descent both are one,
+L2 regularization adds λ/2·‖θ‖² to the loss, so λθ to the gradient, **before** the rule. Decoupled
+weight decay shrinks the weights **beside** the rule. Under plain gradient descent both are the
+same,
 
     θ ← θ − η(g + λθ) = (1 − ηλ)θ − ηg,
 
-and under anything that remembers or rescales gradients they part:
+but they differ under momentum and under adaptive learning rates:
 
-- Under momentum the L2 term enters the velocity: a weight is still pulled by where it was 1/(1 − μ)
-  steps ago, and the pull of each step sums to ηλ/(1 − μ) instead of ηλ.
-- Under Adam the L2 term is divided by √v̂ with the rest: a weight whose gradients are large is
-  hardly decayed, one whose gradients vanish moves by the whole rate. Decoupled decay shrinks all
-  weights by the same factor, whatever their gradients.
+- Under momentum the L2 term enters the velocity: weights of the last 1/(1 − μ) steps still act, and
+  the effect of each step sums to ηλ/(1 − μ) instead of ηλ.
+- Under Adam the L2 term is divided by √v̂: weights with large gradients hardly decay, and weights
+  with vanishing gradients move by the whole learning rate. Decoupled decay shrinks all weights by
+  the same factor, whatever their gradients.
 
     chain(add_decayed_weights(λ), scale_by_adam(), scale_by_learning_rate(η))      L2 in Adam
     chain(scale_by_adam(), add_decayed_weights(λ), scale_by_learning_rate(η))      AdamW
 
-Three kinds of decoupled decay are in use. They differ in what a change of the rate does to λ:
+Three kinds of decoupled decay are in use. They differ in how the decay follows the learning rate:
 
     θ ← θ − η(t)(u + λθ)         scaled by the rate: `adamw(η, weight_decay=λ)`, the default
     θ ← θ − η(t)u − λθ           independent of it: `chain(adam(η), decay_weights(λ))`
@@ -42,10 +43,10 @@ __all__ = ["add_decayed_weights", "decay_weights"]
 
 @transformation
 def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
-    """Adds a multiple of the parameters to the updates: u = g + λθ.
+    """Weight decay or L2 regularization: adds λ times the parameters to the updates, u = g + λθ.
 
-    Before the rule this is L2 regularisation, after it (and before the rate) decoupled decay
-    scaled by the rate; `gdjax.transforms.decay` tells why they differ.
+    Before the rule this is L2 regularization; after it, before the learning rate, decoupled weight
+    decay that is scaled by the learning rate. `gdjax.transforms.decay` explains the difference.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.add_decayed_weights(0.1).update(jnp.array([1.0]), gd.EmptyState(), jnp.array([10.0]))[0]
@@ -53,9 +54,9 @@ def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
 
     Args:
         weight_decay: λ ≥ 0.
-        mask: Which parameters decay, `"matrices"` or any other rule of `gdjax.params`: a pattern
-            of paths, a tree of bools like the parameters or a part of it from the root, a function
-            that makes one of them; None decays all.
+        mask: The parameters that decay, `"matrices"` or any other rule of `gdjax.params`: a pattern
+            of paths, a tree of bools that is a prefix of the parameters, or a function of the
+            parameters that returns one of these; None decays all.
 
     Raises:
         ValueError: `update` was called without params, or the mask does not fit them.
@@ -65,17 +66,17 @@ def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
 
 @transformation
 def decay_weights(weight_decay: WeightDecay = 0.0, mask: Mask = None):
-    """Takes a multiple of the parameters from finished updates: u = g − λθ.
+    """Decoupled weight decay, independent of the learning rate: u = g − λθ.
 
-    It stands after the learning rate, so the decay does not depend on it; with a schedule as
-    `weight_decay` it follows that schedule alone.
+    Put it after the learning rate. With a schedule as `weight_decay` the decay follows this
+    schedule alone.
 
     >>> import gdjax as gd
     >>> gd.chain(gd.adam(1e-3), gd.decay_weights(1e-4))
     chain(adam(learning_rate=0.001), decay_weights(weight_decay=0.0001))
 
     Args:
-        weight_decay: λ ≥ 0, the fraction of a weight that is lost in one step.
+        weight_decay: λ ≥ 0, the fraction by which a weight decays in one step.
         mask: As in `add_decayed_weights`.
 
     Raises:
@@ -100,5 +101,5 @@ def _decay(name: str, weight_decay: Any, mask: Any, sign: int = 1):
 
 
 def masked_params(params: Any, mask: Any, where: str) -> Any:
-    """The parameters with None where the mask says False."""
+    """The parameters with None where the mask is False."""
     return params if mask is None else only(select(params, mask, where), params)

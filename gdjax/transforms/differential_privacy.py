@@ -1,4 +1,4 @@
-"""Differential privacy: sums of clipped gradients of single examples, with noise added."""
+"""Differential privacy: clipped per-example gradients with Gaussian noise (DP-SGD)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class DifferentiallyPrivateAggregateState(NamedTuple):
 def differentially_private_aggregate(
     max_norm: NonNegative, noise_multiplier: NonNegative, key: Any = 0
 ):
-    """Averages the clipped gradients of single examples, with noise that hides each of them.
+    """Differential privacy (DP-SGD): mean of clipped per-example gradients plus Gaussian noise.
 
         u = (Σ_i g_i·min(1, C/‖g_i‖) + σC·N(0, 1)) / n
 
-    The updates come with the examples along the first axis of every array, as
-    `jax.vmap(jax.grad(loss), in_axes=(None, 0))` gives them, and leave without it: nothing that
-    averages over examples may stand before it.
+    The incoming gradients have the examples along the first axis of every array, as from
+    `jax.vmap(jax.grad(loss), in_axes=(None, 0))`; the updates do not have this axis. No earlier
+    stage may average over examples.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.differentially_private_aggregate(1.0, noise_multiplier=0.0)
@@ -43,12 +43,12 @@ def differentially_private_aggregate(
     Array([0.45, 0.6 ], dtype=float32)
 
     Args:
-        max_norm: C ≥ 0, the greatest norm of the gradient of an example.
-        noise_multiplier: σ ≥ 0, the deviation of the noise in units of C.
-        key: A seed, or a key of `jax.random`. A run is private only if nobody can guess it.
+        max_norm: C ≥ 0, the largest norm of the gradient of an example.
+        noise_multiplier: σ ≥ 0, the standard deviation of the noise in units of C.
+        key: A seed, or a key of `jax.random`. It must be secret for the run to be private.
 
     Raises:
-        ValueError: The updates do not have one number of examples, or do not fit the parameters.
+        ValueError: The arrays differ in the number of examples, or do not fit the parameters.
 
     Reference: Abadi et al., Deep learning with differential privacy, 2016,
         https://arxiv.org/abs/1607.00133

@@ -1,4 +1,4 @@
-"""Matrices of unit size: each by itself, or each of its rows or columns."""
+"""Normalization of matrices, and of their rows or columns."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BOTH = (-2, -1)
 def in_place(
     leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any, axes: Any, where: str
 ) -> tuple[Any, ...]:
-    """`matrices.evolve` of a rule for stacks [..., m, n] that asks for sums and no more.
+    """`matrices.evolve` for a rule of stacks [..., m, n] that only needs sums.
 
-    So nothing is dealt out to devices, and matrices of one shape need not lie together.
+    So matrices are not distributed over devices, and matrices of equal shape need not be stacked.
     """
     leaves, found, treedef = matrices._stacks(trees[0], axes, where)
     columns = [treedef.flatten_up_to(x) for x in trees]
@@ -79,7 +79,7 @@ SIZES: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 @transformation
 def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
-    """Divides each matrix of the updates, or each row or column of it, by its size.
+    """Normalizes each matrix of the updates, or each of its rows or columns.
 
         u = g / ‖g‖,    0 where g is 0
 
@@ -90,15 +90,15 @@ def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
            [0.8, 1. ]], dtype=float32)
 
     Args:
-        norm: What becomes 1: the "frobenius" norm; "rms", the root mean square of the entries;
-            "spectral", the largest singular value, which takes a decomposition; or the length of
-            "columns", which are what comes into each output of a matrix [in, out], or of "rows",
-            which are what goes out of each input, as in a table of embeddings.
-        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
-            matrices of one column.
+        norm: The norm that becomes 1: "frobenius"; "rms", the root mean square of the entries;
+            "spectral", the largest singular value, by a decomposition; "columns", the Euclidean
+            norm of the weights of each output of a matrix [in, out]; or "rows", that of each
+            input, as in a table of embeddings.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`;
+            vectors are matrices of one column.
 
     Raises:
-        ValueError: No such norm; an array of more than two axes without `matrix_axes`.
+        ValueError: Unknown norm; an array of more than two axes without `matrix_axes`.
     """
     where = "normalize_matrices"
     if norm not in SIZES:

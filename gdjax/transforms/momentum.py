@@ -1,4 +1,4 @@
-"""Memory of past gradients: the accumulating trace and the exponential average."""
+"""Momentum: heavy ball, Nesterov, and the exponential moving average of the updates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TraceState(NamedTuple):
 
 @transformation
 def trace(decay: Decay, nesterov: bool = False, mu_dtype: Any = None):
-    """Adds up the updates under decay: heavy-ball momentum, or Nesterov's.
+    """Heavy-ball or Nesterov momentum: a decaying sum of the updates.
 
         v ← μ·v + g               u = v
         with nesterov:            u = g + μ·v
@@ -32,7 +32,7 @@ def trace(decay: Decay, nesterov: bool = False, mu_dtype: Any = None):
 
     Args:
         decay: μ in [0, 1).
-        nesterov: Looks one step of momentum ahead.
+        nesterov: Uses Nesterov momentum, one step of momentum ahead.
         mu_dtype: Dtype in which v is kept; float32 or wider by default.
 
     Reference: Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
@@ -63,7 +63,7 @@ class EmaState(NamedTuple):
 
 @transformation
 def ema(decay: Decay, debias: bool = True, mu_dtype: Any = None):
-    """Averages the updates exponentially.
+    """Exponential moving average (EMA) of the updates.
 
         v ← β·v + (1 − β)·g       u = v
         with debias:              u = v / (1 − βᵗ)
@@ -75,7 +75,7 @@ def ema(decay: Decay, debias: bool = True, mu_dtype: Any = None):
 
     Args:
         decay: β in [0, 1).
-        debias: Divides by what the weights add up to, so that the first u is g.
+        debias: Whether to divide by the sum of the weights, so that the first u is g.
         mu_dtype: Dtype in which v is kept; float32 or wider by default.
     """
 

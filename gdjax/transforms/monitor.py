@@ -1,4 +1,4 @@
-"""Measurements of the updates on their way, kept in the state; the updates pass as they are."""
+"""Logging of measurements of the updates in the state; the updates stay unchanged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class SnapshotState(NamedTuple):
 
 @transformation
 def snapshot(measure_name: str, measure: Callable[[Any], Any]):
-    """Keeps a function of the updates in the state, where `gdjax.state.find` finds it by name.
+    """Logs a function of the updates in the state, under a name; the updates stay unchanged.
+
+    `gdjax.state.find(state, name)` returns its last value.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.snapshot("gradient_norm", gd.global_norm), gd.sgd(0.1))
@@ -46,7 +48,7 @@ def snapshot(measure_name: str, measure: Callable[[Any], Any]):
 
     Args:
         measure_name: Its name in the state.
-        measure: Takes the tree of updates as they are at this stage, returns an array or a tree.
+        measure: Takes the tree of updates at this stage of the chain, returns an array or a tree.
 
     Raises:
         TypeError: `measure` is not callable.
@@ -76,11 +78,11 @@ class MeasureWithEmaState(NamedTuple):
 def measure_with_ema(
     measure: Callable[[Any], Any], decay: Decay, debias: bool = True, mu_dtype: Any = None
 ):
-    """Keeps an exponential average of a function of the updates in the state.
+    """Logs an exponential moving average (EMA) of a function of the updates in the state.
 
         m ← β·m + (1 − β)·f(g)          measured: m, or with debias m / (1 − βᵗ)
 
-    It stands in a chain, or under a name in `monitor`. Truth values are averaged as 0 and 1.
+    A stage of a chain, or a measure of `monitor`. Booleans are averaged as 0 and 1.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.measure_with_ema(gd.global_norm, decay=0.5)
@@ -91,9 +93,9 @@ def measure_with_ema(
     Array(2., dtype=float32)
 
     Args:
-        measure: Takes the tree of updates as they are at this stage, returns an array or a tree.
+        measure: Takes the tree of updates at this stage of the chain, returns an array or a tree.
         decay: β in [0, 1).
-        debias: Divides by what the weights add up to.
+        debias: Whether to divide by the sum of the weights.
         mu_dtype: Dtype in which m is kept; float32 or wider by default.
 
     Raises:
@@ -134,7 +136,7 @@ class MonitorState(NamedTuple):
 
 @transformation
 def monitor(measures: Mapping[str, Any]):
-    """Keeps several measurements of the updates in the state, by name.
+    """Logs several measurements of the updates in the state, by name.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.monitor({
@@ -146,10 +148,10 @@ def monitor(measures: Mapping[str, Any]):
     (Array(5., dtype=float32), Array(1., dtype=float32))
 
     Args:
-        measures: By name, functions of the tree of updates, or `measure_with_ema(...)`.
+        measures: A dict of functions of the tree of updates, or of `measure_with_ema(...)`.
 
     Raises:
-        TypeError: A measure is neither.
+        TypeError: A measure is neither a function nor `measure_with_ema(...)`.
     """
     for measure in measures.values():
         if not is_transformation(measure):
@@ -190,14 +192,14 @@ def _check(where: str, measure: Any) -> None:
 
 
 def _blank(measure: Callable[[Any], Any], params: Any) -> Any:
-    """Zeros like what is measured of updates, which may be wider than the parameters."""
+    """Zeros like the measurement of updates, which may be wider than the parameters."""
     wide = lambda x: numerics.wide(x) if tree.differentiable(x) else x
     zeros = lambda x: tree.filled_like(jnp.asarray(x), 0)
     return jax.tree.map(zeros, measure(jax.tree.map(wide, params)))
 
 
 def _take(measure: Callable[[Any], Any], updates: Any, before: Any) -> Any:
-    """What is measured, in the dtypes and the places it has in the state."""
+    """The measurement, with the dtypes and structure that it has in the state."""
     as_it_was = lambda x, old: distribute.reshard_like(numerics.like(x, old), old)
     return jax.tree.map(as_it_was, measure(updates), before)
 

@@ -1,4 +1,4 @@
-"""Noise on the updates, and random keys that belong to one leaf and one step."""
+"""Gradient noise, and random keys for each leaf and step."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class AddNoiseState(NamedTuple):
 
 @transformation
 def add_noise(eta: NonNegative, gamma: NonNegative, key: Any):
-    """Adds Gaussian noise whose variance falls with the steps.
+    """Gradient noise: adds Gaussian noise whose variance decays with the steps.
 
         u = g + σ·N(0, 1),    σ² = η / (1 + t)^γ,    the first step being t = 0
 
-    The noise of a leaf depends on the key, the step and the path of the leaf, and on nothing else:
-    not on other leaves, nor on how often a program was stopped and restored. Complex leaves get
-    circular noise of the same variance.
+    The noise of a leaf depends only on the key, the step and the path of the leaf: not on other
+    leaves, nor on interruptions and restarts. Complex leaves get circular noise of the same
+    variance.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.add_noise(eta=1.0, gamma=0.55, key=0)
@@ -46,7 +46,7 @@ def add_noise(eta: NonNegative, gamma: NonNegative, key: Any):
         key: A seed, or a key of `jax.random`.
 
     Raises:
-        TypeError: `key` is neither.
+        TypeError: `key` is neither a seed nor a key.
 
     Reference: Neelakantan et al., Adding gradient noise improves learning for very deep networks,
         2015, https://arxiv.org/abs/1511.06807

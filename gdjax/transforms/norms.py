@@ -1,6 +1,6 @@
-"""Scaling by sizes: of a block of parameters, of a block of updates, of all updates together.
+"""Scaling and clipping by norms: of parameter blocks, of update blocks, of all updates.
 
-A block is one array of the tree: the matrix of a layer, a vector of biases.
+A block is one array of the tree, such as the matrix of a layer or a vector of biases.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def _without_state(params: Any) -> EmptyState:
 
 
 def length_of(x: jax.Array, axis_name: Any = None) -> jax.Array:
-    """Norm of one array, [], which may be split over axes of `shard_map`."""
+    """Norm of one array, [], which may be sharded over axes of `shard_map`."""
     return numerics.norm(x) if axis_name is None else tree.norm(x, axis_name=axis_name)
 
 
 def _size(x: jax.Array, axis_name: Any) -> int:
-    """How many entries an array has, on all devices together."""
+    """The number of entries of an array, on all devices together."""
     return max(x.size, 1) * collectives.count(x, axis_name)
 
 
@@ -45,13 +45,13 @@ def rms(x: jax.Array, axis_name: Any = None) -> jax.Array:
 
 
 def _rms_of_weights(p: jax.Array, axis_name: Any) -> jax.Array:
-    """As `rms`, in one pass: there are no weights whose squares leave the range of float32."""
+    """As `rms`, in one pass: squares of weights do not overflow float32."""
     total = collectives.psum(jnp.sum(numerics.abs_sq(p)), axis_name)
     return numerics.safe_sqrt(total / _size(p, axis_name))
 
 
 def shorten(g: jax.Array, length: jax.Array, bound: Any) -> jax.Array:
-    """Scales g, which is `length` long, to be no longer than a bound: g · min(1, bound/length)."""
+    """Clips g of norm `length` to a norm of at most a bound: g · min(1, bound/length)."""
     longer = length > bound
     factor = jnp.where(longer, bound / jnp.where(longer, length, 1), 1)
     return g * factor.astype(g.dtype)
@@ -59,7 +59,7 @@ def shorten(g: jax.Array, length: jax.Array, bound: Any) -> jax.Array:
 
 @transformation
 def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
-    """Shortens each block of the updates to a greatest root mean square.
+    """Update clipping by block RMS: rescales each array to an RMS of at most `threshold`.
 
         u = g · min(1, d / RMS(g))
 
@@ -68,7 +68,7 @@ def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
     Array([0.2, 1.4], dtype=float32)
 
     Args:
-        threshold: d ≥ 0, in the units of the updates; 0 makes them zero.
+        threshold: d ≥ 0, in the units of the updates; 0 makes the updates zero.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
             those of all shards together.
 
@@ -84,11 +84,11 @@ def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
 
 @transformation
 def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: Any = None):
-    """Multiplies each block of the updates by the root mean square of its parameters.
+    """Scales each array of the updates by the RMS of its parameters.
 
         u = g · max(ε, RMS(θ))
 
-    So a learning rate is a fraction of the size of the weights.
+    So the learning rate is relative to the size of the weights.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_param_block_rms()
@@ -111,7 +111,7 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: Any = 
 
 @transformation
 def scale_by_param_block_norm(min_scale: NonNegative = 1e-3, *, axis_name: Any = None):
-    """Multiplies each block of the updates by the norm of its parameters.
+    """Scales each array of the updates by the norm of its parameters.
 
         u = g · max(ε, ‖θ‖)
 
@@ -144,7 +144,7 @@ def _by_size(name: str, size: Any, min_scale: Any, axis_name: Any):
 
 @transformation
 def normalize(*, axis_name: Any = None):
-    """Makes the updates, all leaves as one vector, one unit long.
+    """Normalizes the updates to a global norm of 1.
 
         u = g / ‖g‖,    0 where g is 0
 
@@ -168,7 +168,7 @@ def normalize(*, axis_name: Any = None):
 def normalize_by_update_norm(
     scale_factor: Hyperparam = 1.0, eps: NonNegative = 1e-6, *, axis_name: Any = None
 ):
-    """Divides the updates by their norm, all leaves as one vector, and scales them.
+    """Normalizes the updates by their global norm, then scales them by a factor.
 
         u = s · g / (‖g‖ + eps)
 
@@ -178,7 +178,7 @@ def normalize_by_update_norm(
     Array([0.6, 0.8], dtype=float32)
 
     Args:
-        scale_factor: s, the length of u, of either sign.
+        scale_factor: s, the norm of u, of either sign.
         eps: In the units of the updates; with eps = 0, u is 0 where g is.
         axis_name: Axes of `shard_map` or `pmap` over which the updates are split: their
             norm is then that of all shards together.

@@ -1,4 +1,4 @@
-"""Clipping of the gradients of single examples, the ground of differential privacy.
+"""Per-example gradient clipping, for differential privacy.
 
 Every array has the examples along its first axis, as `jax.vmap(jax.grad(loss))` gives them.
 """
@@ -17,7 +17,7 @@ __all__ = ["per_example_global_norm_clip", "per_example_layer_norm_clip"]
 
 
 def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any) -> tuple[Any, jax.Array]:
-    """Shortens the gradient of each example to a greatest norm, and adds them up.
+    """Per-example gradient clipping by global norm, and the sum over the examples.
 
         Σ_i g_i · min(1, C / ‖g_i‖)
 
@@ -32,10 +32,10 @@ def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any) -> tuple[Any, ja
         l2_norm_clip: C ≥ 0.
 
     Returns:
-        The sum over the examples, float32 or wider, and how many were shortened, [] int32.
+        The sum over the examples, float32 or wider, and the number of clipped examples, [] int32.
 
     Raises:
-        ValueError: The arrays do not have one number of examples.
+        ValueError: The arrays differ in the number of examples.
 
     Reference: Abadi et al., Deep learning with differential privacy, 2016,
         https://arxiv.org/abs/1607.00133
@@ -49,12 +49,12 @@ def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any) -> tuple[Any, ja
 def per_example_layer_norm_clip(
     grads: Any, global_l2_norm_clip: Any, uniform: bool = True
 ) -> tuple[Any, Any]:
-    """Shortens the gradient of each example array by array, and adds them up.
+    """Per-example gradient clipping, layer by layer, and the sum over the examples.
 
         Σ_i g_i,k · min(1, C_k / ‖g_i,k‖)
         C_k = C / √K  for K arrays;   not uniform: C · √(D_k / D)  for sizes D_k, together D
 
-    The gradient of an example is then no longer than C.
+    The global norm of the gradient of an example is then at most C.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> grads = {"w": jnp.array([[3.0, 4.0], [0.3, 0.4]])}
@@ -65,13 +65,14 @@ def per_example_layer_norm_clip(
     Args:
         grads: A tree of arrays [examples, ...].
         global_l2_norm_clip: C ≥ 0.
-        uniform: False for larger shares to larger arrays.
+        uniform: Whether all arrays have the same bound; False for larger bounds of larger arrays.
 
     Returns:
-        The sums over the examples, float32 or wider, and for each array how many were shortened.
+        The sums over the examples, float32 or wider, and the number of clipped examples of each
+        array.
 
     Raises:
-        ValueError: The arrays do not have one number of examples.
+        ValueError: The arrays differ in the number of examples.
 
     Reference: McMahan et al., Learning differentially private recurrent language models, 2017,
         https://arxiv.org/abs/1710.06963
@@ -93,16 +94,16 @@ def per_example_layer_norm_clip(
 
 
 def _check_examples(where: str, grads: Any) -> None:
-    """All arrays have one number of examples, and there is at least one array."""
+    """Checks that all arrays have the same number of examples, and that there is an array."""
     leaves = [g for g in jax.tree.leaves(grads) if tree.differentiable(g)]
     shapes = {jnp.shape(g)[:1] for g in leaves}
     if len(shapes) != 1 or () in shapes:
-        must = "every array must have one number of examples along its first axis"
+        must = "all arrays must have the same number of examples along their first axis"
         errors.fail(where, must, f"first axes {sorted(shapes)}")
 
 
 def _sums(grads: Any, lengths: jax.Array, bound: Any) -> tuple[Any, jax.Array]:
-    """Sums over examples of gradients `lengths` [examples] long, shortened; how many were."""
+    """Sums over examples of clipped gradients of norms `lengths` [examples]; how many changed."""
     longer = lengths > bound
     factors = jnp.where(longer, bound / jnp.where(longer, lengths, 1), 1)
 

@@ -1,4 +1,4 @@
-"""A rate that falls when a metric no longer does."""
+"""Learning-rate reduction on a plateau of a metric."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def reduce_on_plateau(
     accumulation_size: Positive = 1,
     min_scale: NonNegative = 0.0,
 ):
-    """Lowers the scale of the updates when a metric has stopped to fall: u = s·g.
+    """Reduces the scale of the updates when a metric has stopped improving (ReduceLROnPlateau).
 
-        better:  x < best − rtol·|best| − atol
+        u = s·g,    better:  x < best − rtol·|best| − atol
         s ← max(factor·s, min_scale) after more than `patience` metrics in a row that are not better
 
-    The metric is the extra argument `value`: a loss, of either sign, lower being better; give minus
-    an accuracy. A new scale holds from the update on that saw the metric.
+    The metric is the extra argument `value`, [], where lower is better: a loss of either sign, or
+    the negative accuracy. A reduction applies from the update that got the metric.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.sgd(1.0), gd.reduce_on_plateau(factor=0.5, patience=1))
@@ -56,12 +56,12 @@ def reduce_on_plateau(
 
     Args:
         factor: In [0, 1).
-        patience: Metrics that need not be better.
-        rtol: Least improvement as a fraction of the size of the best metric.
-        atol: Least improvement in the units of the metric.
-        cooldown: Metrics after a reduction during which none is counted against it.
-        accumulation_size: Values of which a metric is the mean; for losses of single batches.
-        min_scale: The scale falls no lower.
+        patience: The number of metrics without improvement before a reduction.
+        rtol: Smallest improvement relative to the absolute value of the best metric.
+        atol: Smallest improvement in the units of the metric.
+        cooldown: The number of metrics after a reduction that do not count.
+        accumulation_size: The number of values that are averaged to one metric, for batch losses.
+        min_scale: The lower bound of the scale.
 
     Raises:
         TypeError: `update` was called without `value`.

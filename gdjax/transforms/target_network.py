@@ -1,4 +1,4 @@
-"""Slow copies of parameters, as target networks and teachers need them: functions of trees."""
+"""Target networks: soft (Polyak, EMA) and periodic updates of a slow copy of the parameters."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["incremental_update", "periodic_update"]
 
 
 def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
-    """Moves a slow copy a part of the way: s·new + (1 − s)·old, in the dtypes of the old.
+    """Soft update of a target network (Polyak averaging, EMA): s·new + (1 − s)·old.
 
-    Formed in float32 or wider and rounded once. What is not differentiable (counts, keys) is taken
-    from the new; None of the new stands for a whole part that is not kept.
+    Formed in float32 or wider and rounded once to the dtypes of the old tree. Leaves that are not
+    differentiable (counts, keys) are those of the new tree; None in the new tree drops a subtree.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.incremental_update({"w": jnp.array(4.0)}, {"w": jnp.array(0.0)}, 0.25)
     {'w': Array(1., dtype=float32)}
 
     Args:
-        new_tensors: The tree that moves fast.
-        old_tensors: The slow copy, a tree of the same structure.
+        new_tensors: The online parameters.
+        old_tensors: The target network, a tree of the same structure.
         step_size: s in [0, 1], a number or [].
 
     Reference: Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992,
@@ -42,7 +42,7 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
 
 
 def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_period: Any) -> Any:
-    """Replaces a slow copy at every so many steps: new where steps is a multiple, else old.
+    """Periodic update of a target network: the new parameters every k-th step, else the old.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> new, old = jnp.array(4.0), jnp.array(0.0)
@@ -50,10 +50,10 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
     [4.0, 0.0, 4.0]
 
     Args:
-        new_tensors: The tree that moves fast.
-        old_tensors: The slow copy, a tree of the same structure; its dtypes are kept.
-        steps: Steps done, an integer or [].
-        update_period: Steps from one replacement to the next, an integer or [].
+        new_tensors: The online parameters.
+        old_tensors: The target network, a tree of the same structure; its dtypes are kept.
+        steps: The number of steps done, an integer or [].
+        update_period: k, the number of steps from one update to the next, an integer or [].
 
     Reference: Mnih et al., Human-level control through deep reinforcement learning, 2015,
         https://doi.org/10.1038/nature14236

@@ -1,4 +1,4 @@
-"""How far a step moves the parameters, measured against their length."""
+"""The ratio of update norm to parameter norm."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class MeasureUpdateRatioState(NamedTuple):
 
 @transformation
 def measure_update_ratio(rules: Any = None):
-    """Keeps in the state how long the updates are, measured by the parameters, group by group.
+    """Logs the ratio of update norm to parameter norm, group by group, in the state.
 
         r = ‖u‖ / ‖θ‖,  0 where θ is 0
 
-    It stands last in a chain. Of a network that learns well r is about 1e-3; a group whose r is
-    far off has the wrong learning rate.
+    Put it last in a chain. A usual value of r is about 1e-3; for a group whose r is far from it,
+    check the learning rate.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([3.0, 4.0]), "b": jnp.array([2.0])}
@@ -41,8 +41,8 @@ def measure_update_ratio(rules: Any = None):
     {'update_ratio/bias': 0.1, 'update_ratio/rest': 0.1}
 
     Args:
-        rules: The groups, as `gdjax.label` takes them: `by_label(...)`, a tree of labels.
-            None for one group, `all`.
+        rules: The groups, as in `gdjax.label`: `by_label(...)` or a tree of labels. None for one
+            group, `all`.
 
     Raises:
         ValueError: `update` was called without params, or a parameter has no label.

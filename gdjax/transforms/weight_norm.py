@@ -1,4 +1,4 @@
-"""Control of how long weights are, and how long a step is beside them, matrix by matrix."""
+"""Control of weight norms and relative step sizes, matrix by matrix."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ class HyperballState(NamedTuple):
 
 @transformation
 def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
-    """Steps of a fixed length on the sphere of weights that are as long as at the start.
+    """Hyperball: fixes each matrix to its initial norm, with steps of fixed relative size.
 
         W ← R·N(W − η·R·N(g)),    N(x) = x/‖x‖,    R = ‖W₀‖
 
-    It stands last, in the place of `scale_by_learning_rate`, behind what gives a direction, and
-    does what decay of the weights is there for. η is about the angle of a step. Weights that start
-    at zero stay there.
+    The last stage of a chain, instead of `scale_by_learning_rate`. It replaces weight decay. η is
+    about the angle of a step in radians. Weights that are zero at the start stay zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.array([[3.0, 0.0], [0.0, 4.0]])
@@ -42,7 +41,7 @@ def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
     5.0
 
     Args:
-        learning_rate: η ≥ 0, of the length of the weights.
+        learning_rate: η ≥ 0, relative to the norm of the weights.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
@@ -75,12 +74,12 @@ def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
 
 @transformation
 def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matrix_axes: Any = None):
-    """Lets the length of each matrix change by a part only of what a step would change it.
+    """Radial brake: damps the change of each matrix's norm in a step.
 
         ‖W + u‖ = ‖W‖ + s·(‖W + g‖ − ‖W‖),    W + u along W + g
         s = s₊ where the step makes W longer, s₋ where it makes it shorter
 
-    It stands behind the learning rate. With both 0 it keeps the lengths; s₊ = 0 is about AdamP.
+    Put it after the learning rate. If s₊ and s₋ are 0, norms stay constant; s₊ = 0 is about AdamP.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params, step = jnp.array([[4.0]]), jnp.array([[1.0]])
@@ -88,8 +87,8 @@ def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matri
     Array([[0.5]], dtype=float32)
 
     Args:
-        outward: s₊ ≥ 0.
-        inward: s₋ ≥ 0.
+        outward: s₊ ≥ 0, the fraction of an increase of the norm that remains.
+        inward: s₋ ≥ 0, the fraction of a decrease.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
@@ -117,18 +116,19 @@ def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matri
 
 
 def _less(wanted: Any, found: Any) -> Any:
-    """wanted/found − 1, 0 where nothing is found."""
+    """wanted/found − 1, 0 where found is 0."""
     return numerics.safe_divide(wanted - found, found)
 
 
 @transformation
 def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
-    """Lengthens the updates of a matrix to at least a part of the length of its weights.
+    """Lower bound of the update norm, relative to the weight norm of each matrix.
 
         u = g · max(1, r·‖W‖ / ‖g‖),    0 where g is 0
 
-    It stands before the learning rate, behind what gives a direction of known length, as the
-    orthogonal matrices of Muon are: a step then turns the weights by no less than r times the rate.
+    Put it before the learning rate, after a stage whose updates have a known norm, such as the
+    orthogonalized updates of Muon: the relative size of a step is then at least r times the
+    learning rate.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.update_floor(0.5)
@@ -136,7 +136,7 @@ def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
     Array([1.2, 1.6], dtype=float32)
 
     Args:
-        ratio: r ≥ 0, of the length of the weights.
+        ratio: r ≥ 0, relative to the norm of the weights.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 

@@ -1,4 +1,4 @@
-"""Updates set right, entry by entry: NaNs taken out, parameters kept at zero or above."""
+"""Elementwise corrections of updates: zeroed NaNs, nonnegative parameters, any function."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ZeroNansState(NamedTuple):
 
 @transformation
 def zero_nans():
-    """Replaces NaNs by zeros, and notes where they were.
+    """Replaces NaNs in the updates by zeros, and records which arrays had any.
 
-    What remembers gradients should rather not see such a step: `apply_if_finite`.
+    Before momentum or second moments, skip the whole step instead: `apply_if_finite`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.zero_nans()
@@ -56,9 +56,9 @@ def zero_nans():
 
 @transformation
 def keep_params_nonnegative():
-    """Shortens finished updates so that no parameter falls below zero: u = max(g, −θ).
+    """Keeps the parameters nonnegative: clips the updates so that θ + u ≥ 0, u = max(g, −θ).
 
-    It stands last in a chain. A parameter below zero is moved to zero.
+    Put it last in a chain. A negative parameter becomes zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.sgd(1.0), gd.keep_params_nonnegative())
@@ -86,7 +86,7 @@ def keep_params_nonnegative():
 
 @transformation
 def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
-    """Makes a transformation of a function of one update and one parameter: u = f(g, θ).
+    """Stateless transformation from a function of one array and its parameter: u = f(g, θ).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> shrink = gd.stateless_with_tree_map(lambda g, p: jnp.sign(g) * jnp.abs(p))
@@ -94,9 +94,9 @@ def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
     Array([-1.,  5.], dtype=float32)
 
     Args:
-        f: Takes an array of updates and the parameter it belongs to (None if none were given), both
-            in float32 or wider; returns an array of the same shape. A named function goes through
-            pickle and JSON.
+        f: Takes an array of updates and its parameter (None if not given), both in float32 or
+            wider; returns an array of the same shape. A function with a name can be pickled and
+            written as JSON.
 
     Raises:
         TypeError: `f` is not callable.

@@ -1,1 +1,1 @@
-"""Transformations in, a transformation out: masking, accumulating, guarding, reshaping."""
+"""Wrappers of transformations: masking, accumulation, guards, averages, precision, reshaping."""

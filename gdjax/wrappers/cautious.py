@@ -1,4 +1,4 @@
-"""Cautious updates: an optimizer goes only where the gradient agrees."""
+"""Cautious optimizers: updates masked where they disagree with the gradient."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["cautious"]
 
 @transformation(kind="wrapper")
 def cautious(inner: Any, xi: NonNegative = 1.0):
-    """Drops what an optimizer does against the present gradient, and lengthens the rest.
+    """Cautious optimizer: zeroes updates that disagree with the gradient and rescales the rest.
 
         φ = 1 where u·g < 0, 0 elsewhere
         u ← u · φ · d / (Σφ + ξ)    d the entries of the array
 
-    `inner` is a whole optimizer, whose updates u are added to the parameters, so those that descend
-    have the sign opposite to g. Decay of the weights is no part of what is compared: put it behind,
+    `inner` is a whole optimizer: its updates u are added to the parameters, so descent has the sign
+    opposite to g. Put weight decay behind it, outside of the comparison:
     `chain(cautious(adam(η)), decay_weights(ηλ))`.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -34,7 +34,7 @@ def cautious(inner: Any, xi: NonNegative = 1.0):
 
     Args:
         inner: The optimizer.
-        xi: ξ ≥ 0. The authors' program has 0, the paper 1.
+        xi: ξ ≥ 0; 0 in the authors' program, 1 in the paper.
 
     Reference: Liang et al., Cautious optimizers: improving training with one line of code, 2024,
         https://arxiv.org/abs/2411.16085

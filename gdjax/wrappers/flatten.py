@@ -1,4 +1,4 @@
-"""Parameters in another form: all as one vector, or complex ones as two real ones."""
+"""Parameters in another form: flattened to one vector, or complex split into real arrays."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = [
 
 @transformation(kind="wrapper")
 def flatten(inner: Any):
-    """Gives a transformation all parameters as one vector, in float32 or wider.
+    """Flattens all parameters to one vector for a transformation, in float32 or wider.
 
-    Rules that treat every entry by itself stay what they are, with a state of one array a moment,
-    so fewer and larger operations for many small parameters. Rules that look at a whole array
-    (norms, matrices) then look at all. A parameter without a gradient counts as one of zero.
+    Elementwise rules give the same updates with one array a moment: fewer and larger operations
+    for many small parameters. Rules of whole arrays (norms, matrices) act on the whole vector. A
+    missing gradient counts as zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.flatten(gd.sgd(0.1, momentum=0.9))
@@ -45,7 +45,7 @@ def flatten(inner: Any):
         inner: The transformation.
 
     Raises:
-        ValueError: `inner` gives matrices to one transformation and the rest to another, as `muon`.
+        ValueError: `inner` treats matrices and other arrays differently, as `muon`.
     """
 
     def init(params):
@@ -72,7 +72,7 @@ def flatten(inner: Any):
 
 
 def _judge(inner: Any, params: Any, vector: Any) -> None:
-    """Raises where a part of a transformation gets parameters, and of the vector nothing."""
+    """Raises where a part of a transformation gets parameters but nothing of the vector."""
     takes = lambda visit: any(map(tree.differentiable, jax.tree.leaves(visit.params)))
     for given, left in zip(walk(inner, None, params), walk(inner, None, vector)):
         if takes(given) and not takes(left):
@@ -83,7 +83,7 @@ def _judge(inner: Any, params: Any, vector: Any) -> None:
 
 
 def _vector(values: Any, like: Any) -> jax.Array:
-    """The numbers of a tree one after another, zeros where one is missing."""
+    """The concatenated entries of a tree, zeros for missing leaves."""
     rows = zip(
         jax.tree.leaves(values, is_leaf=tree.is_none), jax.tree.leaves(like, is_leaf=tree.is_none)
     )
@@ -135,10 +135,10 @@ class SplitRealAndImaginaryState(NamedTuple):
 
 @transformation(kind="wrapper")
 def split_real_and_imaginary(inner: Any):
-    """Gives a transformation the real and the imaginary part of complex parameters as two arrays.
+    """Splits complex parameters into real and imaginary parts for a transformation.
 
-    So a rule written for real numbers scales the two parts each by itself; real parameters stay as
-    they are. Without it, the rules here scale a complex number by its size: they turn with it.
+    The rule then scales the two parts separately; real parameters stay as they are. Without it, the
+    rules of gdjax scale a complex number by its absolute value.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.split_real_and_imaginary(gd.adam(0.1))

@@ -1,4 +1,4 @@
-"""Grafting: the direction of one transformation, the length of another."""
+"""Step-size grafting: the direction of one transformation with the norm of another."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class GraftState(NamedTuple):
 
 @transformation(kind="wrapper")
 def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
-    """Goes where one transformation goes, as far as another does, array by array.
+    """Step-size grafting: the direction of one transformation with the norm of another.
 
         u = d · ‖m‖ / ‖d‖    d of `direction`, m of `magnitude`, both of the same gradients
 
-    So a rate that was found for one serves the other. Where d is 0, u is 0.
+    Norms are of each array. So a learning rate tuned for `magnitude` also serves for `direction`.
+    Where d is 0, u is 0.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.graft(gd.identity(), gd.scale_by_sign())  # ‖sign(g)‖ of two entries is √2
@@ -36,10 +37,10 @@ def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
     [0.8485, 1.1314]
 
     Args:
-        direction: Any transformation.
-        magnitude: Any transformation.
-        matrix_axes: Where arrays hold several matrices, each has a length of its own; see
-            `gdjax.matrix_axes`. None for one length an array.
+        direction: The transformation that gives the direction.
+        magnitude: The transformation that gives the norm.
+        matrix_axes: The axes of matrices, for arrays that hold several: each matrix has a norm of
+            its own; see `gdjax.matrix_axes`. None for one norm an array.
 
     Reference: Agarwal et al., Disentangling adaptive gradient methods from learning rates, 2020,
         https://arxiv.org/abs/2002.11803

@@ -1,4 +1,4 @@
-"""MARS: an optimizer that gets gradients of less variance."""
+"""MARS: variance-reduced gradients for an optimizer."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class MarsState(NamedTuple):
 
 @transformation(kind="wrapper")
 def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Positive | None = 1.0):
-    """Gives an optimizer gradients that are corrected by how they changed, and shortened.
+    """MARS: variance reduction of the gradients by their change since the last step, and a clip.
 
         c = g + γ·b1/(1 − b1)·(g − g₋)       g₋ of the step before; in the first, c = g
         c ← c · min(1, ρ/‖c‖)                each array by itself
 
-    It is the form that the paper calls approximate and uses: g₋ is of the batch before, so no
-    gradient is computed twice.
+    This is the approximate form of the paper, which the paper uses: g₋ is the gradient of the
+    previous batch, so no gradient is computed twice.
 
     >>> import gdjax as gd
     >>> gd.mars(gd.adamw(3e-3, b1=0.95, b2=0.99), b1=0.95)
@@ -41,9 +41,9 @@ def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Pos
     Args:
         inner: The optimizer.
         gamma: γ ≥ 0, the strength of the correction.
-        b1: In [0, 1), the decay of the mean gradient inside of `inner`.
-        max_norm: ρ > 0, the greatest length of the corrected gradient of an array, in the units of
-            the gradient; None does not shorten, as for Lion in the paper.
+        b1: In [0, 1), the decay of the first moment of `inner`.
+        max_norm: ρ > 0, the largest norm of the corrected gradient of an array, in the units of
+            the gradient; None does not clip, as for Lion in the paper.
 
     Reference: Yuan et al., MARS: unleashing the power of variance reduction for training large
         models, 2024, https://arxiv.org/abs/2411.10438

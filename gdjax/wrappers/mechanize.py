@@ -1,4 +1,4 @@
-"""Mechanic: learns the factor by which the steps of any optimizer are multiplied."""
+"""Mechanic: a learning rate tuner for any optimizer."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def mechanize(
     s_init: NonNegative = 1e-6,
     num_betas: int = 6,
 ):
-    """Multiplies the way that an optimizer has gone by a factor that is learnt.
+    """Mechanic, a learning rate tuner: learns a scale for the updates of any optimizer.
 
         h = ⟨Δ, g + λ·Σs·‖g‖·θ/‖θ‖⟩
         m ← max(β·m, |h|)      v ← β²·v + h²      r ← max(β·r − s·h, 0)
         s ← (s₀·m/n + r) / (√v + eps)
-        Δ ← Δ + u of the base optimizer      θ ← θ₀ + Σs·Δ
+        Δ ← Δ + u of `inner`      θ ← θ₀ + Σs·Δ
 
-    for n values of β: 0.9, 0.99, 0.999, … The rate of the base may be any constant times its
-    schedule. The first step is zero: nothing is known yet.
+    for n values of β: 0.9, 0.99, 0.999, … Only the shape of the schedule of `inner` matters: its
+    learning rate may be scaled by any constant. The first update is zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum((x - 30.0) ** 2)
@@ -56,9 +56,9 @@ def mechanize(
 
     Args:
         inner: The transformation, its learning rate included.
-        weight_decay: λ ≥ 0, a pull of the factor and not of the parameters.
-        eps: In the units of h, the gradient times the steps of the base.
-        s_init: s₀ ≥ 0, the factor to begin with.
+        weight_decay: λ ≥ 0, a decay of the scale and not of the parameters.
+        eps: In the units of h, the gradient times the updates of `inner`.
+        s_init: s₀ ≥ 0, the initial scale.
         num_betas: n ≥ 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: steps with the gradient at a worse point nearby."""
+"""Sharpness-aware minimization (SAM, ASAM)."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def sam(
     opaque_mode: bool = False,
     batch_axis_name: Any = None,
 ):
-    """Descends from where it is by the gradient at a worse point nearby.
+    """Sharpness-aware minimization (SAM): descends by the gradient at a perturbed point.
 
-        θ' = θ − a(∇L(θ))                   climbs: a is the adversary's update
-        θ ← θ + u(∇L(θ'))                   descends from θ: u is that of `inner`
+        θ' = θ − a(∇L(θ))                   ascent: a is the update of the adversary
+        θ ← θ + u(∇L(θ'))                   descent from θ: u is the update of `inner`
 
     In the paper, the adversary is `chain(normalize(), sgd(ρ))`, so that θ' = θ + ρ·g/‖g‖; for ASAM
     it is `chain(normalize_adaptively(η), sgd(ρ))`.
 
-    Two gradients make a step. By default each call takes one: the parameters are θ' after an odd
-    call and θ after an even one; `gdjax.state.eval_params` gives θ at any time. In opaque mode a
-    call gets the gradient at θ and takes the others by itself, with the extra argument
-    `grad_fn(params, i)`, i = 0, 1, ... counting them.
+    A step takes two gradients. By default each call takes one: the parameters are θ' after an odd
+    call and θ after an even one; `gdjax.state.eval_params` returns θ at any time. In opaque mode
+    one call is a step: it gets the gradient at θ and computes the others with the extra argument
+    `grad_fn(params, i)`, where i = 0, 1, ... counts them.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> grad = jax.grad(lambda x: jnp.sum(x**2))
@@ -62,10 +62,10 @@ def sam(
     Array([-0.1], dtype=float32)
 
     Args:
-        inner: What descends.
-        adv_optimizer: A descent too: the adversary goes where it does not want to.
-        every: Gradients from one descent to the next, 2 or more: all but the last climb.
-        reset_state: Whether each climb begins with a fresh state of the adversary.
+        inner: The optimizer of the descent.
+        adv_optimizer: The adversary, an optimizer whose updates are subtracted in the ascent.
+        every: Gradients of one step, 2 or more: all but the last are for the ascent.
+        reset_state: Whether each ascent begins with a new state of the adversary.
         opaque_mode: Whether a call is a whole step.
         batch_axis_name: In opaque mode, axes of `shard_map` or `pmap` over which the gradients for
             the descent are averaged.
@@ -86,7 +86,7 @@ def sam(
         return SAMState(zero_count(), inner.init(params), adv_optimizer.init(params), cache)
 
     def climb(grads: Any, state: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
-        """Steps of the adversary, turned round."""
+        """The updates of the adversary, negated."""
         updates, adv_state = call_update(adv_optimizer, grads, state.adv_state, params, extra)
         return tree.map(jnp.negative, updates), state._replace(adv_state=adv_state)
 
@@ -98,7 +98,7 @@ def sam(
         ) if reset_state else state
 
     def begun(state: Any, params: Any) -> Any:
-        """Where the climb began, which is here before its first step."""
+        """The parameters before the ascent; the current ones before its first step."""
         here = state.steps_since_sync == 0
         choose = lambda p, old: p if old is None else jnp.where(here, p, old)
         return jax.tree.map(choose, params, state.cache)
@@ -157,12 +157,12 @@ def _needed(params: Any) -> Any:
 
 @transformation
 def normalize_adaptively(eta: NonNegative = 0.01):
-    """Makes the updates a direction in which large parameters move further, as ASAM climbs.
+    """Adaptive normalization of the updates by the size of the parameters: the ascent of ASAM.
 
         u = T²g / ‖Tg‖,    T = |θ| + η
 
-    It does not change when parameters are scaled and the gradients with them; u is 0 where g is 0
-    everywhere.
+    With η = 0, ‖u‖ relative to the parameters is invariant under rescaling of the parameters. If g
+    is 0 everywhere, u is 0.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> adversary = gd.chain(gd.normalize_adaptively(eta=0.0), gd.sgd(0.5))
@@ -171,7 +171,7 @@ def normalize_adaptively(eta: NonNegative = 0.01):
     Array([-0.3, -0.8], dtype=float32)
 
     Args:
-        eta: η ≥ 0, in the units of the parameters: how far one at zero moves.
+        eta: η ≥ 0, in the units of the parameters: the step of a parameter at zero.
 
     Raises:
         ValueError: `update` was called without params.

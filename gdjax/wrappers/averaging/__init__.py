@@ -1,1 +1,1 @@
-"""Wrappers that average the parameters."""
+"""Parameter averaging: EMA, SWA, polynomial decay averaging, Lookahead, Schedule-Free."""

@@ -1,4 +1,4 @@
-"""Averages of the parameters on their way, at which a model is evaluated."""
+"""Weight averaging for evaluation: EMA, SWA and polynomial decay averaging of the parameters."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ class AverageState(NamedTuple):
     inner_state: Any  # of the inner transformation
 
     def metrics(self) -> dict[str, jax.Array]:
-        """Steps, without the calls that a wrapper inside left out."""
+        """The number of steps, without the calls that an inner wrapper skipped."""
         return {"steps": self.count}
 
 
 @transformation(kind="wrapper")
 def with_ema(inner: Any, decay: Decay, debias: bool = True):
-    """Keeps an exponential average of the parameters, and lets them move as they would without.
+    """Exponential moving average (EMA) of the parameters; training is unchanged.
 
         θ ← θ + u of `inner`
         w ← β·w + (1 − β)          c = (1 − β)/w          θ̄ ← θ̄ + c·(θ − θ̄)
 
-    `gdjax.state.eval_params` gives θ̄, in the dtypes of the parameters. What is averaged are the
-    points at which `inner` would be evaluated, so those of `sam` before the climb. Calls at which a
-    wrapper inside leaves them where they are, are no steps: in `with_ema(accumulate(tx, 4), β)`
-    every fourth is one. `accumulate(with_ema(tx, β), 4)` gives the same and need not look whether
-    they moved. Nothing may change the updates after this.
+    `gdjax.state.eval_params` returns the average θ̄, in the dtypes of the parameters. The average
+    is debiased and is taken over the points at which `inner` would be evaluated: around `sam`,
+    over the parameters before the ascent. A call that leaves the parameters unchanged does not
+    count as a step: in `with_ema(accumulate(tx, 4), β)` every fourth call is a step.
+    `accumulate(with_ema(tx, β), 4)` gives the same average and saves the comparison of the
+    parameters. This wrapper must be the last to change the updates. Averaging over the whole run
+    is Polyak averaging: `with_polynomial_averaging(tx, eta=0)`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.with_ema(gd.sgd(1.0), decay=0.5), jnp.zeros(1)
@@ -59,8 +61,8 @@ def with_ema(inner: Any, decay: Decay, debias: bool = True):
     Args:
         inner: The transformation, its learning rate included.
         decay: β in [0, 1), a number or a schedule that counts calls.
-        debias: Whether the average begins with the parameters after the first step. False begins it
-            with those before, which then fade as βᵗ.
+        debias: Whether the average starts at the parameters after the first step. False starts it
+            at the initial parameters, whose weight decreases as βᵗ.
 
     Raises:
         ValueError: `update` was called without params.
@@ -80,14 +82,13 @@ def with_ema(inner: Any, decay: Decay, debias: bool = True):
 
 @transformation(kind="wrapper")
 def with_swa(inner: Any, start: int, every: int = 1):
-    """Keeps the plain mean of the parameters after step `start` and every k steps from there.
+    """Stochastic weight averaging (SWA): the mean of the parameters at every k-th step.
 
         θ̄ ← θ̄ + (θ − θ̄)/n    at steps start, start + k, start + 2k, …, the n-th of them
 
-    Stochastic weight averaging, of a run whose rate is constant or cyclic from `start` on, k being
-    the length of a cycle. `gdjax.state.eval_params` gives θ̄, and before `start` the parameters.
-    Steps are counted, and what is averaged is told, as in `with_ema`. The statistics of batch norms
-    must be made anew for θ̄.
+    For a run whose learning rate is constant or cyclical from step `start` on; k is the length of
+    a cycle. `gdjax.state.eval_params` returns θ̄, and the parameters before step `start`. Steps
+    are counted as in `with_ema`. Recompute the statistics of batch normalization for θ̄.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.with_swa(gd.sgd(1.0), start=1), jnp.zeros(1)
@@ -99,8 +100,8 @@ def with_swa(inner: Any, start: int, every: int = 1):
 
     Args:
         inner: The transformation, its learning rate included.
-        start: Steps before the first parameters that are averaged, 0 or more; 0 begins with the
-            parameters that `init` is given.
+        start: The step of the first parameters in the average, 0 or more; 0 includes the initial
+            parameters.
         every: k ≥ 1.
 
     Raises:
@@ -123,14 +124,14 @@ def with_swa(inner: Any, start: int, every: int = 1):
 
 @transformation(kind="wrapper")
 def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
-    """Keeps an average in which the parameters after step t weigh about as t^η: of the tail.
+    """Polynomial decay averaging of the parameters: step t has a weight of about t^η.
 
         θ̄ ← (1 − c)·θ̄ + c·θ,    c = (η + 1)/(t + η)
 
-    Polynomial-decay averaging. η = 0 is the mean of all; a larger η forgets the beginning, and any
-    length of a run has the average of its own tail: half of the weight lies in the last
-    1 − 2^(−1/(η + 1)) of the run, with η = 3 in the last sixth. `gdjax.state.eval_params` gives θ̄.
-    Steps are counted, and what is averaged is told, as in `with_ema`.
+    η = 0 is Polyak averaging, the mean of all steps. A larger η weighs the end of the run more,
+    whatever its length: half of the weight lies in the last 1 − 2^(−1/(η + 1)) of the steps, for
+    η = 3 in the last sixth. `gdjax.state.eval_params` returns θ̄. Steps are counted as in
+    `with_ema`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.with_polynomial_averaging(gd.sgd(1.0), eta=1.0), jnp.zeros(1)
@@ -160,7 +161,7 @@ def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
 def _averaging(
     where: str, inner: Any, share: Callable[[Any, Any], tuple[Any, Any, Any]], first: float
 ) -> Rule:
-    """A wrapper that keeps an average.
+    """A wrapper that maintains an average of the parameters.
 
     Args:
         where: Its name.

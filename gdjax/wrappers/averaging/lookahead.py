@@ -27,12 +27,13 @@ class LookaheadState(NamedTuple):
 
 @transformation(kind="wrapper")
 def lookahead(inner: Any, every: int, slow_step_size: NonNegative, reset_state: bool = False):
-    """Lets an optimizer run ahead, and every k steps goes only part of its way.
+    """Lookahead: every k steps of an optimizer, interpolates between slow and fast weights.
 
         φ ← φ + α·(θ − φ),    θ ← φ    after every k steps of `inner` on θ
 
-    The slow weights φ are in the state; the parameters are the fast ones, θ. Nothing may change
-    the updates after this. `gdjax.state.eval_params` gives φ, at which the model is evaluated.
+    The slow weights φ are in the state; the parameters are the fast weights θ. This wrapper must
+    be the last to change the updates. `gdjax.state.eval_params` returns φ, the weights at which
+    the model is evaluated.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.lookahead(gd.sgd(1.0), every=2, slow_step_size=0.5), jnp.zeros(1)
@@ -46,8 +47,8 @@ def lookahead(inner: Any, every: int, slow_step_size: NonNegative, reset_state: 
         inner: The optimizer of the fast weights.
         every: k ≥ 1, in steps.
         slow_step_size: α ≥ 0, at most 1 in the paper.
-        reset_state: Begins the state of `inner` anew after every k steps, its step counts and
-            schedules included.
+        reset_state: Whether to reinitialize the state of `inner` after every k steps, including
+            its step counts and schedules.
 
     Raises:
         ValueError: `every` is less than 1, or `update` was called without params.

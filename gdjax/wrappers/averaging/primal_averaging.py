@@ -1,4 +1,4 @@
-"""Averages of the way an optimizer goes, with gradients taken between it and the average."""
+"""Primal averaging: gradients at an interpolation between the iterates and their average."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Share = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_low=True)]  # 
 
 
 def move(steps: Any, z: Any, y: Any, share: Any, before: jax.Array, weight: Any) -> tuple[Any, Any]:
-    """Moves z by the steps and x towards z by a weight: what y between them moves by, and z.
+    """One step of primal averaging: the change of the interpolation y, and the new iterate z.
 
-    With z⁺ = z + u, x⁺ = (1 − c)·x + c·z⁺ and y⁺ = (1 − b)·z⁺ + b·x⁺. Of x nothing is kept: it
-    follows from y = (1 − b₀)·z + b₀·x, and cancels so that nothing is divided by a small number.
+    With z⁺ = z + u, x⁺ = (1 − c)·x + c·z⁺ and y⁺ = (1 − b)·z⁺ + b·x⁺. The average x is not stored:
+    it follows from y = (1 − b₀)·z + b₀·x, and cancels so that nothing is divided by a small number.
 
     Args:
-        steps: u, the updates of the base.
-        z: Where the base is.
+        steps: u, the updates of the inner transformation.
+        z: The iterate of the inner transformation.
         y: The parameters.
         share: b of the step.
         before: b₀, the one that y was made with, [].
@@ -62,12 +62,13 @@ class GeneralizedPrimalAveragingState(NamedTuple):
 def generalized_primal_averaging(
     inner: Any, mu_x: Decay = 0.9967, mu_y: Share = 0.7, *, state_dtype: Any = None
 ):
-    """Averages the way an optimizer goes, and takes gradients between it and the average.
+    """Generalized primal averaging (GPA): gradients between the iterates and their average.
 
-        z ← z + u of the base optimizer       x ← μx·x + (1 − μx)·z       y = μy·x + (1 − μy)·z
+        z ← z + u of `inner`       x ← μx·x + (1 − μx)·z       y = μy·x + (1 − μy)·z
 
-    The parameters trained are y; those to evaluate at are x: `gd.state.eval_params`. Over descent,
-    μy = μx gives Nesterov's momentum, and μy = 1 the heavy ball, both with the rate η·(1 − μx).
+    The trained parameters are y; `gd.state.eval_params` returns x, at which the model is
+    evaluated. With `inner=sgd(η)`, μy = μx is Nesterov momentum and μy = 1 heavy-ball momentum,
+    both with the learning rate η·(1 − μx).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.generalized_primal_averaging(gd.sgd(1.0), mu_x=0.75, mu_y=0.5)
@@ -76,10 +77,10 @@ def generalized_primal_averaging(
     (Array([-5.], dtype=float32), Array([-2.], dtype=float32))
 
     Args:
-        inner: The transformation that moves z, its learning rate included. It sees y as
-            the parameters, so its weight decay is of y.
-        mu_x: μx in [0, 1), how long the average remembers.
-        mu_y: μy in (0, 1], the share of the average in the parameters.
+        inner: The transformation that updates z, its learning rate included. Its parameters are
+            y, so its weight decay applies to y.
+        mu_x: μx in [0, 1), the decay of the average.
+        mu_y: μy in (0, 1], the weight of the average in the trained parameters.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Schedule-Free: averaging in the place of a decaying learning rate."""
+"""Schedule-Free learning: iterate averaging instead of learning-rate decay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ScheduleFreeState", "schedule_free", "schedule_free_eval_params"]
 
 
 class ScheduleFreeState(NamedTuple):
-    """State of `schedule_free`; the scalars are as wide as the widest leaf."""
+    """State of `schedule_free`; the scalars have the dtype of the widest leaf."""
 
     b1: Scalar  # the share that the parameters were made with
     weight_sum: Scalar  # sum of the weights of the average
@@ -37,14 +37,15 @@ def schedule_free(
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
 ):
-    """Averages the way an optimizer goes, which does what a decay of its rate would do.
+    """Schedule-Free: replaces learning-rate decay by iterate averaging.
 
-        z ← z + u of the base optimizer
+        z ← z + u of `inner`
         η̄ ← max(η̄, η)        w = η̄ᵖ        c = w / (sum of all w)
         x ← (1 − c)·x + c·z        y = (1 − β)·z + β·x
 
-    The parameters trained are y; those to evaluate at are x: `gd.state.eval_params`. Give a base
-    without momentum: the averaging takes its place. Rates may warm up but need not decay.
+    The trained parameters are y; `gd.state.eval_params` returns x, at which the model is
+    evaluated. `inner` should have no momentum: the interpolation replaces it. The learning rate may
+    warm up and needs no decay.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.schedule_free(gd.sgd(0.5), 0.5, b1=0.5)
@@ -54,10 +55,10 @@ def schedule_free(
     (Array([-3.5], dtype=float32), Array([-3.], dtype=float32))
 
     Args:
-        inner: The transformation that moves z, its learning rate included. It sees y as
-            the parameters, so its weight decay is of y.
-        learning_rate: η ≥ 0, the rate of the base, for the weights of the average.
-        b1: β in (0, 1], the share of the average in the parameters.
+        inner: The transformation that updates z, its learning rate included. Its parameters are
+            y, so its weight decay applies to y.
+        learning_rate: η ≥ 0, the learning rate of `inner`; it weights the average.
+        b1: β in (0, 1], the weight of the average in the trained parameters.
         weight_lr_power: p ≥ 0.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
 
@@ -97,9 +98,9 @@ def schedule_free(
 
 
 def schedule_free_eval_params(state: Any, params: Any) -> Any:
-    """The parameters to evaluate at, of a state of `schedule_free` and the parameters trained.
+    """Evaluation parameters of Schedule-Free: the average x, from the state and the parameters y.
 
-    `gd.state.eval_params(tx, state, params)` gives the same through any nesting.
+    `gd.state.eval_params(tx, state, params)` returns the same, for nested transformations too.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.schedule_free_sgd(0.5)

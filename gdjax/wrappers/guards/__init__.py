@@ -1,1 +1,1 @@
-"""Wrappers that leave out steps, or hold them back."""
+"""Guards: gradient accumulation, and wrappers that skip steps with bad gradients."""

@@ -1,4 +1,4 @@
-"""Small batches added up to large ones: a step of the optimizer every so many gradients."""
+"""Gradient accumulation: one step of the optimizer for several micro-batches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class SkipState(NamedTuple):
-    """What `accumulate` knows of the weights of gradients, and of those it left out."""
+    """Counts of `accumulate`: the weights of the gradients, and the gradients that were skipped."""
 
     weight: Scalar  # of the gradients accumulated so far
     skipped: Count  # gradients left out, of all
@@ -53,14 +53,14 @@ class MultiStepsState(NamedTuple):
     skip_state: SkipState
 
     def metrics(self) -> dict[str, jax.Array]:
-        """Gradients accumulated since the last step, and left out, of all."""
+        """Gradients accumulated since the last step, and gradients skipped in total."""
         return {"accumulated": self.mini_step, "skipped": self.skip_state.skipped}
 
 
 def skip_not_finite(
     updates: Any, gradient_step: Any, params: Any
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Tells `accumulate` to leave out gradients that hold a NaN or an infinity.
+    """Rule for `accumulate`: skips gradients that contain a NaN or an infinity.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> skip, info = gd.skip_not_finite({"w": jnp.array([1.0, jnp.nan])}, 0, None)
@@ -76,7 +76,9 @@ def skip_not_finite(
 def skip_large_updates(
     updates: Any, gradient_step: Any, params: Any, max_squared_norm: Any, axis_name: Any = None
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Tells `accumulate` to leave out gradients that are longer than √max_squared_norm, or NaN.
+    """Rule for `accumulate`: skips gradients that are NaN or whose norm is too large.
+
+    The bound of the global norm is √max_squared_norm.
 
     >>> import functools, gdjax as gd
     >>> skip = functools.partial(gd.skip_large_updates, max_squared_norm=100.0)
@@ -89,7 +91,7 @@ def skip_large_updates(
 
 
 def _means(updates: Any, means: Any) -> Any:
-    """The means, as wide as the gradients, and what is passed over as it came."""
+    """The means, in the dtypes of the gradients; leaves without a mean stay as they are."""
 
     def pick(g, mean):
         if mean is None or not tree.differentiable(g):
@@ -111,15 +113,15 @@ def accumulate(
     accumulator_dtype: Any = None,
     axis_name: Any = None,
 ):
-    """Averages the gradients of k calls, and lets the inner transformation step at the last.
+    """Gradient accumulation: averages k gradients, then applies the inner transformation once.
 
         ḡ ← ḡ + (g − ḡ)·w / Σw              at the k-th:  θ ← inner(ḡ),  ḡ ← 0
 
-    In the calls between, the updates are zero, and the inner transformation (rules, schedules,
-    decay) does not run. A gradient that is left out, by default one that holds a NaN or an
-    infinity, is as if it had not come, and is counted. Extra arguments reach the inner
-    transformation as they are at the k-th call. `step` forms everything in place. With k = 1
-    nothing is gathered; `flush` steps with fewer than k, at the end of an epoch.
+    In the other calls the updates are zero, and the inner transformation (its schedules and weight
+    decay too) does not run. Skipped gradients, by default those with a NaN or an infinity, are
+    counted in the state and do not enter the average. The inner transformation gets the extra
+    arguments of the k-th call. `step` accumulates in place. With k = 1 nothing is accumulated;
+    `flush` steps with fewer than k gradients, at the end of an epoch.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.accumulate(gd.sgd(1.0), 2)
@@ -131,7 +133,7 @@ def accumulate(
     0.0 False
     -2.0 True
 
-    Where the batches differ in size, say by what each gradient, a mean, is to be weighted:
+    Micro-batches of different sizes: name the extra argument that weights each mean gradient.
 
     >>> tx = gd.accumulate(gd.sgd(1.0), 2, weight="tokens")
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)), tokens=300)
@@ -139,19 +141,19 @@ def accumulate(
     Array([-2.], dtype=float32)
 
     Args:
-        inner: Any transformation. `step` keeps parameters inside of the branch: no copies between.
-        every: k ≥ 1, or a schedule of it that counts steps of the inner transformation.
+        inner: Any transformation.
+        every: k ≥ 1, or a schedule of k as a function of the steps of the inner transformation.
         weight: Name of the extra argument w ≥ 0, [], by which a gradient is weighted; `update`
             then needs it. None for a plain mean.
-        use_grad_mean: False adds the gradients up: ḡ ← ḡ + w·g.
+        use_grad_mean: False sums the gradients: ḡ ← ḡ + w·g.
         should_skip_update_fn: Takes `(updates, gradient_step, params)` and returns [] bool and a
-            dict; where it is True the gradient is left out. None leaves out none.
+            dict; where it is True the gradient is skipped. None skips none.
         accumulator_dtype: Dtype in which ḡ is kept; float32 or wider by default.
-        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
-            device leaves out, all of them do.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: all devices
+            skip what one of them skips.
 
     Raises:
-        ValueError: `every` is no number of 1 or more, nor a schedule; `weight` is no name.
+        ValueError: `every` is neither an integer of 1 or more nor a schedule; `weight` is no name.
         TypeError: `update` was called without the extra argument that `weight` names.
     """
     if not callable(every) and not (isinstance(every, int) and every >= 1):
@@ -168,7 +170,7 @@ def accumulate(
         return MultiStepsState(zero_count(), zero_count(), inner.init(params), mean, skips)
 
     def collect(updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
-        """Whether a step is due, by which gradients, and the state with this one counted."""
+        """Whether a step is due, its gradients, and the state that counts this call."""
         skip = jnp.zeros([], bool)
         if should_skip_update_fn is not None:
             skip, _ = should_skip_update_fn(updates, state.gradient_step, params)
@@ -233,9 +235,9 @@ def accumulate(
 
 
 def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
-    """Steps with the gradients gathered so far, fewer than k: the rest of an epoch.
+    """Steps with the gradients accumulated so far: the incomplete last group of an epoch.
 
-    Where none were gathered, nothing moves. Works under `jit`.
+    Without accumulated gradients nothing changes. Works under `jit`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.accumulate(gd.sgd(1.0), 4)
@@ -245,7 +247,7 @@ def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
     (-3.0, 0)
 
     Args:
-        tx: What `accumulate` made.
+        tx: A transformation made by `accumulate`.
         state: Its state.
         params: The parameters.
         **extra: Extra arguments of the inner transformation.
@@ -254,7 +256,7 @@ def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
         The parameters and the state.
 
     Raises:
-        TypeError: `tx` is another transformation.
+        TypeError: `tx` is not made by `accumulate`.
     """
     if not (isinstance(tx, GradientTransformation) and tx.made_by(accumulate)):
         hint = "Write flush(tx, state, params) with tx = accumulate(...)."
@@ -274,13 +276,13 @@ def flush(tx: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
 
 
 def did_step(state: Any) -> jax.Array:
-    """Whether the last call of `accumulate` was one at which the inner transformation ran, [] bool.
+    """Whether the last call of `accumulate` ran the inner transformation, [] bool.
 
     Args:
-        state: The state of `accumulate`, or of what holds it.
+        state: The state of `accumulate`, or a state that contains it.
 
     Raises:
-        KeyError: There is no such state in it, or more than one.
+        KeyError: `state` contains no state of `accumulate`, or several.
     """
     _, one = locate(state, MultiStepsState, "did_step")
     return (one.mini_step == 0) & (one.gradient_step > 0) & ~one.skip_state.last

@@ -1,4 +1,4 @@
-"""Skips steps whose gradients are not finite."""
+"""Skipping steps with non-finite gradients, and a test for NaNs and infinities."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: Any  # of the inner transformation
 
     def metrics(self) -> dict[str, jax.Array]:
-        """Steps left out, of all."""
+        """The number of skipped steps."""
         return {"skipped": self.total_notfinite}
 
 
 @transformation(kind="wrapper")
 def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name: Any = None):
-    """Leaves out the steps whose gradients hold a NaN or an infinity: no update, no new state.
+    """Skips steps with non-finite gradients (NaN, infinity); parameters and state stay unchanged.
 
-    The state counts them, so a run that only skips is seen. `step` keeps the parameters inside of
-    the branch and spares their copy.
+    The state counts the skipped steps.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.apply_if_finite(gd.sgd(0.1, momentum=0.9))
@@ -43,11 +42,12 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name
     (Array([0., 0.], dtype=float32), 1)
 
     Args:
-        inner: What is applied where all gradients are finite.
-        max_consecutive: As many are left out one after another; then one that is not finite
-            is applied, and the parameters with it are lost. None, the default, never does.
-        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
-            device meets, all of them act on.
+        inner: The transformation that is applied where all gradients are finite.
+        max_consecutive: The most steps that are skipped in a row; the next non-finite gradient
+            after them is applied, as in optax, and makes the parameters NaN. None, the default:
+            no limit.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: all devices
+            skip the step if one of them has a non-finite gradient.
 
     Raises:
         ValueError: `max_consecutive` is negative.
@@ -62,7 +62,7 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name
         )
 
     def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
-        """Whether to apply, and the state after it but for the inner one."""
+        """Whether to step, and the new state without the inner one."""
         finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, 0, increment(state.notfinite_count))
         total = jnp.where(finite, state.total_notfinite, increment(state.total_notfinite))
@@ -75,7 +75,7 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name
 
 
 def all_finite(updates: Any, *, axis_name: Any = None) -> jax.Array:
-    """Whether no number of a tree is NaN or infinite, [] bool.
+    """Whether all entries of a tree are finite (no NaN, no infinity), [] bool.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> bool(gd.all_finite({"w": jnp.array([1.0, jnp.inf])}))
@@ -83,8 +83,8 @@ def all_finite(updates: Any, *, axis_name: Any = None) -> jax.Array:
 
     Args:
         updates: Arrays of any shapes and dtypes.
-        axis_name: Axes of `shard_map` or `pmap` over which they are split; the answer is then that
-            of all shards together, the same on every device.
+        axis_name: Axes of `shard_map` or `pmap` over which they are split; the result is then for
+            all shards together, the same on every device.
     """
     flags = [_finite(x) for x in jax.tree.leaves(updates) if tree.differentiable(x)]
     finite = jnp.all(jnp.stack(flags)) if flags else jnp.ones([], bool)

@@ -1,4 +1,4 @@
-"""A transformation that runs in one branch of `lax.cond`, and costs nothing in the other."""
+"""A transformation inside one branch of `lax.cond`, at no cost in the other branch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def guarded(
     needs: str | None = None,
     couples: bool = True,
 ) -> Rule:
-    """A wrapper that takes a step of a transformation or leaves it out, which is a branch.
+    """A wrapper that runs or skips a step of a transformation, in a branch.
 
     Args:
         inner: The transformation; its state is the field `inner_state`.

@@ -1,4 +1,4 @@
-"""Transformations that run only at some steps."""
+"""Transformations that are applied at some steps only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ConditionallyTransformState(NamedTuple):
 def conditionally_mask(
     inner: Any, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ):
-    """Applies a transformation at some steps; at the others the updates are zero.
+    """Conditional updates: applies a transformation at some steps, zero updates at the others.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.conditionally_mask(gd.sgd(1.0), lambda step: step % 2 == 1)
@@ -66,9 +66,9 @@ def conditionally_mask(
 def conditionally_transform(
     inner: Any, should_transform_fn: Callable[..., Any], forward_extra_args: bool = False
 ):
-    """Applies a transformation at some steps; at the others the updates pass as they are.
+    """Conditional transformation: applied at some steps, the identity at the others.
 
-    It is for a stage of a chain that other stages finish; an optimizer wants `conditionally_mask`.
+    For a stage inside a chain, such as a clip. For a whole optimizer use `conditionally_mask`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.conditionally_transform(gd.clip(1.0), lambda step: step >= 1)

@@ -1,4 +1,4 @@
-"""Scaling of the loss, which keeps small gradients in the range of float16."""
+"""Dynamic loss scaling for training in float16."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LossScaleState(NamedTuple):
     inner_state: Any  # of the inner transformation, which counts only the steps taken
 
     def metrics(self) -> dict[str, jax.Array]:
-        """The scale, and steps left out, of all."""
+        """The scale, and the number of skipped steps."""
         return {"loss_scale": self.scale, "skipped": self.skipped}
 
 
@@ -45,13 +45,14 @@ def loss_scale(
     min_scale: Positive = 1.0,
     axis_name: Any = None,
 ):
-    """Takes gradients of the scaled loss s·L, and finds an s at which float16 does not overflow.
+    """Dynamic loss scaling: unscales float16 gradients, skips overflows and adapts the scale.
 
         g finite:      θ ← inner(g / s),  after growth_interval of them in a row  s ← growth·s
-        otherwise:     s ← max(backoff·s, min_scale), and the step is left out
+        otherwise:     s ← max(backoff·s, min_scale), and the step is skipped
 
-    Multiply the loss by `loss_scale_of(state)` before it is differentiated. The division is done
-    in float32 or wider, so what float16 could hold only scaled is not lost again.
+    For mixed precision with float16 gradients; bfloat16 needs none. Multiply the loss by
+    `loss_scale_of(state)` before it is differentiated. Gradients are unscaled in float32 or wider,
+    so small ones do not underflow.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> tx = gd.loss_scale(gd.sgd(0.5))
@@ -65,14 +66,14 @@ def loss_scale(
     (['-5.0e-08', '-5.0e-08'], 32768.0)
 
     Args:
-        inner: What is applied to the gradients of the loss itself.
-        init_scale: s at the start; powers of two lose no digit.
+        inner: The transformation of the unscaled gradients.
+        init_scale: The initial s; scaling by powers of two is exact.
         growth_factor: Above 1.
         backoff_factor: Below 1.
-        growth_interval: Finite gradients one after another before s grows, 1 or more.
-        min_scale: s does not fall below: gradients that are NaN at any scale do not end it.
-        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: what one
-            device meets, all of them act on.
+        growth_interval: Finite gradients in a row before s grows, 1 or more.
+        min_scale: The lower bound of s, for gradients that are NaN at any scale.
+        axis_name: Axes of `shard_map` or `pmap` over which the gradients are split: all devices
+            skip the step if one of them overflows.
 
     Raises:
         ValueError: `growth_interval` is no integer of 1 or more.
@@ -89,7 +90,7 @@ def loss_scale(
         return LossScaleState(scale, zero_count(), zero_count(), inner.init(params))
 
     def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
-        """Whether to take the step, and the state after it but for the inner one."""
+        """Whether to step, and the new state without the inner one."""
         finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, increment(state.growth_tracker), 0)
         grows = count >= growth_interval
@@ -113,12 +114,12 @@ def loss_scale(
 
 
 def loss_scale_of(state: Any) -> jax.Array:
-    """What `loss_scale` wants the loss to be multiplied by, [] float32.
+    """The current loss scale of `loss_scale`, by which to multiply the loss, [] float32.
 
     Args:
-        state: The state of `loss_scale`, or of what holds it.
+        state: The state of `loss_scale`, or a state that contains it.
 
     Raises:
-        KeyError: There is no such state in it, or more than one.
+        KeyError: `state` contains no state of `loss_scale`, or several.
     """
     return locate(state, LossScaleState, "loss_scale_of")[1].scale

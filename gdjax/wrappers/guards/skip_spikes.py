@@ -1,4 +1,4 @@
-"""A guard against spikes: steps whose loss or gradient lies far above those of the steps before."""
+"""Spike skipping: no step where the loss or the gradient norm is far above its recent values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SkipSpikesState(NamedTuple):
     inner_state: Any  # of the inner transformation, which counts only the steps taken
 
     def metrics(self) -> dict[str, jax.Array]:
-        """Steps skipped, why the last one was, and the means that a step is compared with."""
+        """The number of skipped steps, the reason of the last skip, and the running means."""
         means = {"loss_mean": self.losses, "grad_norm_mean": self.norms}
         told = {k: _level(x, self.count)[0] for k, x in means.items() if x is not None}
         return {"skipped": self.skipped, "skip_reason": self.reason, **told}
@@ -49,16 +49,16 @@ def skip_spikes(
     patience: int = 16,
     axis_name: Any = None,
 ):
-    """Leaves out steps whose loss or gradient norm stands out from those of the steps before.
+    """Skips steps whose loss or gradient norm is an outlier among the recent steps (loss spikes).
 
         x > mean + c · max(deviation, |mean| / 1000)
 
-    Mean and deviation are those of the last `window` steps that were taken, so a spike never
-    enters them. A step whose loss or gradient is NaN or infinite is left out at any time. What is
-    left out changes nothing: no update, no new inner state.
+    Mean and deviation are of the last `window` steps that were not skipped, so spikes do not enter
+    them. Steps with a non-finite loss or gradient are always skipped. A skipped step changes
+    nothing: no update, no new inner state.
 
-    Spikes end; a new level of the loss, after the data changed say, lasts. So once `patience` of
-    them came one after another the next one is taken, and the statistics begin anew with it.
+    After `patience` skipped steps in a row the level of the loss itself is taken to have changed,
+    for instance with the data: the next step is not skipped, and the statistics start again.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.skip_spikes(gd.sgd(0.1), window=8)
@@ -69,17 +69,17 @@ def skip_spikes(
     (0.6, 1)
 
     Args:
-        inner: What is applied in all other steps.
-        loss: c for the loss, in deviations; the loss is the extra argument `value`, [], which
-            `update` then needs. None leaves this test out.
-        norm: c for the norm of all gradients. None leaves this test out.
-        window: Steps to compare with, 4 or more. Until a quarter of them is known, all finite
-            steps are taken.
-        patience: Spikes one after another, from which on they are a new level.
+        inner: The transformation that is applied in all other steps.
+        loss: c for the loss, in standard deviations; the loss is the extra argument `value`, [],
+            which `update` then needs. None: the loss is not tested.
+        norm: c for the global norm of the gradients. None: the norm is not tested.
+        window: The number of recent steps, 4 or more. No finite step is skipped before a quarter
+            of them is known.
+        patience: The most skipped steps in a row.
         axis_name: Axes of `shard_map` or `pmap` over which the gradients are split.
 
     Raises:
-        ValueError: `window` is no integer of 4 or more, or `patience` none of 0 or more.
+        ValueError: `window` is no integer of 4 or more, or `patience` is no integer of 0 or more.
     """
     if not isinstance(window, int) or window < 4:
         errors.fail("skip_spikes", "window must be an integer of 4 or more", window)
@@ -92,7 +92,7 @@ def skip_spikes(
         return SkipSpikesState(zero(), *rings, zero(), zero(), zero(), inner.init(params))
 
     def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
-        """Whether to take the step, and the state after it but for the inner one."""
+        """Whether to step, and the new state without the inner one."""
         length = tree.norm(updates, axis_name=axis_name)
         value = None if loss is None else jnp.asarray(extra["value"])
         finite = jnp.isfinite(length) & (True if value is None else jnp.isfinite(value))
@@ -118,7 +118,7 @@ def skip_spikes(
 
 
 def _level(ring: Any, count: Any) -> tuple[jax.Array, jax.Array]:
-    """Mean and standard deviation of what is in a ring so far."""
+    """Mean and standard deviation of the filled part of a ring buffer."""
     filled = jnp.arange(ring.size, dtype=count.dtype) < count
     number = jnp.clip(count, 1, ring.size).astype(ring.dtype)
     mean = jnp.sum(jnp.where(filled, ring, 0)) / number

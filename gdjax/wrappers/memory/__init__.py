@@ -1,1 +1,1 @@
-"""Wrappers that keep parameters or state in other precisions or places."""
+"""Precision and memory of parameters and state: 16-bit weights, 8-bit state, host offloading."""

@@ -1,4 +1,4 @@
-"""Parameters of 16 bits beside which the state keeps what their rounding lost, in 1 byte or 2."""
+"""16-bit parameters with their rounding error in the state: Kahan summation, split weights."""
 
 from __future__ import annotations
 
@@ -49,13 +49,14 @@ class SplitWeightsState(NamedTuple):
 
 @transformation(kind="wrapper")
 def compensated(inner: Any):
-    """Adds to each update what the rounding of parameters of 16 bits lost before: Kahan's sum.
+    """Kahan (compensated) summation for 16-bit parameters.
 
         s = θ + c + u,    θ ← s rounded to the dtype of θ,    c ← s − θ rounded to bfloat16
 
-    Costs 2 bytes a parameter of 16 bits, nothing for others. The sum s is known to a 1024th of the
-    spacing of θ, and better where c is small. The updates that leave are float32 and take θ exactly
-    there (see `stochastic_rounding`); nothing may change them after this.
+    c is the rounding error of the parameters. State: 2 bytes for each 16-bit parameter, none for
+    others. The sum s is exact to 1/1024 of the spacing of θ, and better where c is small. The
+    returned updates are float32 and exact (see `stochastic_rounding`); this wrapper must be the
+    last to change them.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.ones(1, jnp.bfloat16)
@@ -67,7 +68,7 @@ def compensated(inner: Any):
     (Array([0.988281], dtype=bfloat16), 0.99)
 
     Args:
-        inner: The transformation, its learning rate included. The parameters it sees are θ + c.
+        inner: The transformation, its learning rate included. Its parameters are θ + c.
 
     Raises:
         ValueError: `update` was called without params.
@@ -103,17 +104,16 @@ def compensated(inner: Any):
 
 @transformation(kind="wrapper")
 def with_split_weights(inner: Any, key: Any = None):
-    """Trains weights that are split into a parameter of 16 bits and 8 bits of what it lost.
+    """Split weights: a 16-bit parameter plus its rounding error in 8 bits (24-bit master weights).
 
         w = θ + ρ/127 · h,    h = half of the spacing of θ's dtype at θ
         w ← w + u(g, w),    θ ← w rounded to the dtype of θ,    ρ ← (w − θ)/h · 127 in [−127, 127]
 
-    Costs 1 byte a parameter of 16 bits, nothing for others. For bfloat16, w has about 24 bits: it
-    is known to a 508th of the spacing of θ. Rounded to the nearest, as in the paper, ρ loses steps
-    that are smaller, and all of a run of equal steps are wrong by as much; with a key it is rounded
-    up or down so that w is right on average.
-    The updates that leave are float32 and take θ exactly there (see `stochastic_rounding`); nothing
-    may change them after this.
+    State: 1 byte for each 16-bit parameter, none for others. For bfloat16, w has about 24 bits: its
+    resolution is 1/508 of the spacing of θ. Rounding ρ to nearest, as in the paper, loses smaller
+    steps and biases a sequence of equal steps; with a key, ρ is rounded stochastically, so that w
+    is unbiased. The returned updates are float32 and exact (see `stochastic_rounding`); this
+    wrapper must be the last to change them.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.ones(1, jnp.bfloat16)
@@ -125,11 +125,11 @@ def with_split_weights(inner: Any, key: Any = None):
     (Array([0.988281], dtype=bfloat16), Array([111], dtype=int8))
 
     Args:
-        inner: The transformation, its learning rate included. The parameters it sees are w.
-        key: A seed, or a key of `jax.random`; None rounds ρ to the nearest.
+        inner: The transformation, its learning rate included. Its parameters are w.
+        key: A seed, or a key of `jax.random`; None rounds ρ to nearest.
 
     Raises:
-        TypeError: `key` is none of them.
+        TypeError: `key` is neither a seed nor a key.
         ValueError: `update` was called without params.
 
     Reference: Gonzalez Ortiz, Gupta, Renard and Blalock, FlashOptim: optimizers for memory
@@ -181,7 +181,7 @@ def _dequantized(p: jax.Array, lost: jax.Array, dtype: Any) -> jax.Array:
 
 
 def _weights(decode: Callable[..., Any], lost: Any, params: Any) -> Any:
-    """The weights in float32, and the parameters where nothing is kept."""
+    """The weights in float32; parameters without a residual as they are."""
     one = lambda c, p: None if c is None else decode(p.astype(jnp.float32), c, p.dtype)
     weights = jax.tree.map(one, lost, params, is_leaf=tree.is_none)
     return instead(weights, params)
@@ -197,15 +197,15 @@ def _keep(
     params: Any,
     extra: dict[str, Any],
 ) -> tuple[Any, Any, Any]:
-    """Updates, the state of `inner` and what is lost now.
+    """Updates, the state of `inner`, and the new rounding errors.
 
     Args:
-        inner: What moves the weights.
-        decode: The weight, of the parameter and what it lost.
-        encode: What is kept of the difference of the weight and the parameter.
+        inner: The transformation of the weights.
+        decode: The weight, from the parameter and its stored rounding error.
+        encode: The stored form of the difference between weight and parameter.
         updates: The gradients.
         inner_state: State of `inner`.
-        lost: What is kept.
+        lost: The stored rounding errors.
         params: The parameters.
         extra: The extra arguments.
     """

@@ -1,4 +1,4 @@
-"""Parameters of 16 bits that are the roundings of weights in float32."""
+"""Float32 master weights of 16-bit parameters."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class MasterWeightsState(NamedTuple):
 
 @transformation(kind="wrapper")
 def with_master_weights(inner: Any):
-    """Trains float32 copies of parameters of 16 bits, which are their roundings: mixed precision.
+    """Mixed precision: trains float32 master weights of 16-bit parameters.
 
         w ← w + u(g, w),    θ ← w rounded to the dtype of θ
 
-    Costs 4 bytes a parameter of 16 bits, nothing for others. The updates that leave are float32 and
-    take θ exactly there (see `stochastic_rounding`); nothing may change them after this. The
-    parameters follow w: what changes them elsewhere is undone at the next step.
+    State: 4 bytes for each 16-bit parameter, none for others. The returned updates are float32 and
+    exact (see `stochastic_rounding`); this wrapper must be the last to change them. The parameters
+    follow w: a change made to them elsewhere is undone by the next step.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.ones(1, jnp.bfloat16)
@@ -44,7 +44,7 @@ def with_master_weights(inner: Any):
     (Array([0.988281], dtype=bfloat16), 0.99)
 
     Args:
-        inner: The transformation, its learning rate included. The parameters it sees are w.
+        inner: The transformation, its learning rate included. Its parameters are w.
 
     Raises:
         ValueError: `update` was called without params.
@@ -80,13 +80,13 @@ def with_master_weights(inner: Any):
 
 
 def instead(weights: Any, params: Any) -> Any:
-    """The weights, and the parameters where there are none."""
+    """The master weights; parameters without one as they are."""
     choose = lambda w, p: p if w is None else w
     return jax.tree.map(choose, weights, params, is_leaf=tree.is_none)
 
 
 def point_of(inner: Any, state: Any, weights: Any, params: Any) -> Any:
-    """Where `inner`, which saw weights, evaluates, in the dtypes of params; often params."""
+    """The evaluation point of `inner`, which has the master weights, in the dtypes of params."""
     if not isinstance(inner, GradientTransformation):
         return params
     pick = lambda x, w, p: p if x is w else numerics.like(x, p)

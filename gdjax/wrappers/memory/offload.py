@@ -1,4 +1,4 @@
-"""State in the memory of the host, brought to the device for the step."""
+"""Offloading of optimizer state to the memory of the host."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class OffloadState(NamedTuple):
 
 @transformation(kind="wrapper")
 def offload(inner: Any, min_size: int = 4096):
-    """Keeps the large arrays of a transformation's state in the pinned memory of the host.
+    """Offloads the large arrays of optimizer state to pinned host memory (CPU offload).
 
-    A step copies them to the device and back, which the compiler may do beside other work: what it
-    costs is the bus. The state stays there between steps, under `jit` and `scan`, divided among
-    devices as it was. On a CPU the state lies in that memory anyway, and the transformation is
-    called as it is.
+    Each step copies them to the device and back; the compiler may overlap the copies with other
+    work, so the cost is bandwidth. Between steps the state stays on the host, under `jit` and
+    `scan` too, with its sharding over devices. On a CPU backend the wrapper does nothing.
 
-    Only the device computes: `gdjax.state` brings near what it reads, and so does
-    `jax.device_put(x, jax.memory.Space.Device)`. Keep it outermost, around guards and averages,
-    which compute with the state inside of them. Donate parameters and state in the order in which
-    the step returns them: JAX pairs buffers by shape, and those of two memories are an error.
+    Only the device computes: the functions of `gdjax.state` copy what they read to the device, and
+    so does `jax.device_put(x, jax.memory.Space.Device)`. Make it the outermost wrapper: guards and
+    averages compute with the state inside of them. Donate parameters and state in the order in
+    which the step returns them: JAX pairs donated buffers by shape, and a pair in two memories is
+    an error.
 
     >>> import gdjax as gd
     >>> gd.offload(gd.store(gd.adamw(1e-3), "8bit"))
@@ -41,10 +41,10 @@ def offload(inner: Any, min_size: int = 4096):
 
     Args:
         inner: The transformation.
-        min_size: Arrays with fewer entries stay on the device, and scalars do.
+        min_size: Arrays with fewer entries, and scalars, stay on the device.
 
     Raises:
-        RuntimeError: The device has no such memory.
+        RuntimeError: The device has no pinned host memory.
     """
 
     def offloaded(state: Any) -> OffloadState:
@@ -72,10 +72,10 @@ def offload(inner: Any, min_size: int = 4096):
 
 
 def _is_apart() -> bool:
-    """Tells whether the memory of the host is another than the device's.
+    """Whether the memory of the host differs from the memory of the device.
 
     Raises:
-        RuntimeError: It is, and nothing can be kept in it.
+        RuntimeError: It differs, and the device cannot keep arrays in it.
     """
     device = jax.devices()[0]
     if device.platform == "cpu":
@@ -84,6 +84,6 @@ def _is_apart() -> bool:
     if not hasattr(jax, "memory") or memory.HOST not in kinds:
         must = f"the device must have the memory {memory.HOST!r}"
         got = f"{device.platform} with {', '.join(kinds)} (jax {jax.__version__})"
-        hint = "Leave the wrapper out here."
+        hint = "Remove offload on this device."
         errors.fail("offload", must, got, instead=hint, kind=RuntimeError)
     return True

@@ -1,4 +1,4 @@
-"""Parameters of 16 bits that move on average as they should: stochastic rounding."""
+"""Stochastic rounding of 16-bit parameters."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class StochasticRoundingState(NamedTuple):
 
 @transformation(kind="wrapper")
 def stochastic_rounding(inner: Any, key: Any):
-    """Moves parameters of 16 bits to one of the two numbers beside θ + u, so that this is the mean.
+    """Applies updates to 16-bit parameters with stochastic rounding.
 
         θ ← ⌊θ + u⌋ or ⌈θ + u⌉,    E[θ] = θ + u
 
-    Rounded to the nearest, a bfloat16 parameter does not move at all by less than 2⁻⁹ of itself.
-    Nothing is kept for a parameter. The updates that leave are float32 and take θ exactly there, in
-    any code that adds in float32 and rounds once, as `gdjax.apply_updates` does; nothing may change
-    them after this. What a parameter gets depends on the key, the step, its path and the position
-    of the entry: not on how arrays lie on devices. Parameters of other dtypes move as ever.
+    Under rounding to nearest, updates smaller than 2⁻⁹ of a bfloat16 parameter are lost. Stochastic
+    rounding keeps them on average, without state for each parameter. The returned updates are
+    float32 and exact: code that adds in float32 and rounds once, as `gdjax.apply_updates` does,
+    gives the rounded parameters. This wrapper must be the last to change the updates. The random
+    bits depend on the key, the step, the path and the position of the entry, not on the sharding.
+    Parameters of other dtypes are updated as usual.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.ones(10_000, jnp.bfloat16)
@@ -50,7 +51,7 @@ def stochastic_rounding(inner: Any, key: Any):
         key: A seed, or a key of `jax.random`.
 
     Raises:
-        TypeError: `key` is neither.
+        TypeError: `key` is neither a seed nor a key.
         ValueError: `update` was called without params.
 
     Reference: Gupta, Agrawal, Gopalakrishnan and Narayanan, Deep learning with limited numerical

@@ -1,4 +1,4 @@
-"""State in few bits between steps: 8-bit codes with a scale for each block, or bfloat16."""
+"""Quantized optimizer state: block-wise 8-bit codes, or bfloat16."""
 
 from __future__ import annotations
 
@@ -39,27 +39,29 @@ class StoreState(NamedTuple):
 def store(
     inner: Any, format: str | Mapping[str, str] = "8bit", block: int = 256, min_size: int = 4096
 ):
-    """Keeps the moments of a transformation in few bits between steps.
+    """Quantizes optimizer state between steps (block-wise 8-bit, or bfloat16).
 
-    A step reads them into float32, calls the transformation, and stores what it leaves. Formats:
+    Each step dequantizes the state to float32, calls the transformation, and quantizes the new
+    state. Formats:
 
-    - `"8bit"`: 256 numbers of unequal distance, times a scale for each block. AdamW's 8 bytes of
-      state for a parameter become 2.03. Second moments have codes of their own kind, and a
-      positive one never becomes 0.
-    - `"8bit-linear"`: 255 numbers of equal distance for the momentum of matrices, whose singular
-      values count and not their entries (Muon); squares as in `"8bit"`.
-    - `"8bit-companded"`: 2x / (1 + |x|) of first and √x of second moments at equal distances. Its
+    - `"8bit"`: a nonlinear code of 256 values, with a scale for each block. AdamW's state shrinks
+      from 8 to 2.03 bytes a parameter. Second moments have a code of their own, in which a positive
+      value never becomes 0.
+    - `"8bit-linear"`: a linear code of 255 values for the momentum of matrices whose singular
+      values matter more than their entries (Muon); squares as in `"8bit"`.
+    - `"8bit-companded"`: linear codes of 2x / (1 + |x|) for first and of √x for second moments. The
       paper has blocks of 32.
-    - `"bf16"`: two bytes. Second moments are rounded at random: to nearest, one that decays by a
-      thousandth at a step would stand still.
+    - `"bf16"`: two bytes. Second moments are rounded stochastically: under rounding to nearest, one
+      that decays by a thousandth in a step would not change.
 
-    Quantized are the fields that their state declares as a mean of gradients or of squares (`Mean`,
-    `MeanSquare`, `MatrixMean`, `MatrixMeanSquare` of `gdjax.core.rule.roles`), in users' states as
-    in gdjax's. All else stays as it is: small arrays and complex ones; sums, to which a step adds
-    little; first parameters, from which distances are measured; bases, statistics and factors of
-    matrices (SOAP, Shampoo, Kron). A dict names the fields that are stored instead: any field in
-    `"bf16"`, means and sums in 8 bits too. Bases and inverse roots do well in `"bf16"`; what is
-    rounded to nearest, as statistics are, stands still where a step changes it by less than 1/256.
+    Quantized are the fields that a state declares as a mean of gradients or of squares (`Mean`,
+    `MeanSquare`, `MatrixMean`, `MatrixMeanSquare` of `gdjax.core.rule.roles`), in states of gdjax
+    and of users. Everything else keeps its dtype: small and complex arrays; sums, to which a step
+    adds little; initial parameters, from which distances are measured; bases, statistics and
+    factors of matrices (SOAP, Shampoo, Kron). A dict names the fields to quantize instead: any
+    field as `"bf16"`, means and sums in 8 bits too. Bases and inverse roots work well as `"bf16"`.
+    Statistics are rounded to nearest, so they do not change where a step changes them by less than
+    1/256.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.store(gd.adamw(1e-3), "8bit")
@@ -71,12 +73,12 @@ def store(
     Args:
         inner: The transformation.
         format: One of the above, or a dict of a format for each field: `{"mu": "8bit"}`.
-        block: How many entries have a scale together, at most; neighbours on the last axis.
-        min_size: Arrays with fewer entries stay as they are.
+        block: The most entries that share a scale; neighbours on the last axis.
+        min_size: Arrays with fewer entries are not quantized.
 
     Raises:
-        ValueError: There is no such format, no such field, a field named for 8 bits is neither a
-            mean nor a sum, or no field of the state may be stored.
+        ValueError: Unknown format or field; a field for 8 bits that is neither a mean nor a sum;
+            or a state without a field to quantize.
 
     Reference: Dettmers et al., 8-bit Optimizers via Block-wise Quantization, 2021,
         https://arxiv.org/abs/2110.02861; Gonzalez Ortiz, Gupta, Renard and Blalock, FlashOptim:
@@ -150,7 +152,7 @@ def store(
 def _kind(
     format: str | Mapping[str, str], owner: Any, field: str, role: Role | None
 ) -> tuple[str, bool] | None:
-    """The format of a field, and whether it holds squares; None if it is not stored."""
+    """The format of a field, and whether it holds squares; None if it is not quantized."""
     _refuse_old(type(owner))
     if isinstance(format, str):
         return None if role is None or role.bits > 8 else (format, role.square)
@@ -175,19 +177,19 @@ def _refuse_old(kind: type) -> None:
 def _fail_with_nothing(
     inner: str, roles: Mapping[str, Role | None], without: Sequence[tuple[str, str]]
 ) -> NoReturn:
-    """Says what the state has instead of something to store, and what to write."""
+    """Raises with the fields that the state has, and what to write."""
     large = {name: role for name, role in roles.items() if role is not None and not role.small}
     kinds = dict.fromkeys(role.name for role in large.values())
     named = {kind: ", ".join(n for n, role in large.items() if role.name == kind) for kind in kinds}
     got = ", ".join(f"{names} ({kind})" for kind, names in named.items())
     two = ", ".join(f'"{name}": "bf16"' for name, role in large.items() if role.bits == 16)
-    hint = f"Write store({inner}(...), {{{two}}}) to keep that in two bytes." if two else ""
+    hint = f"Write store({inner}(...), {{{two}}}) to store these in bfloat16." if two else ""
     if without:
         kinds = dict.fromkeys(kind for kind, _ in without)
         named = {kind: ", ".join(n for k, n in without if k == kind) for kind in kinds}
         got = "no role of " + "; ".join(f"{names} of {kind}" for kind, names in named.items())
         hint = "Annotate them by gdjax.core.rule.roles, or name them for bf16."
-    must = f"the state of {inner} must hold a mean of gradients or of squares, to keep in few bits"
+    must = f"the state of {inner} must have a mean of gradients or of squares to quantize"
     errors.fail(
         "store", must, got or "nothing for each parameter", instead=hint or "Leave store out."
     )

@@ -1,1 +1,1 @@
-"""A transformation for some of the parameters, and others for the rest."""
+"""Parameter groups: masked, frozen and partitioned parameters, muP and CompleteP."""

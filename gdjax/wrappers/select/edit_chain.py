@@ -1,4 +1,4 @@
-"""Chains taken apart and put together, with other arguments in one of their stages."""
+"""Chains with the arguments of one of their stages replaced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RATE = "learning rate"  # a role of arguments, see `gdjax.core.data.hyperparams`
 
 
 class Times(Recipe):
-    """A factor of an argument that the base has; made by `times`."""
+    """A factor of an argument of the base transformation; made by `times`."""
 
 
 def _as_times(function: Callable[P, Any]) -> Callable[P, Times]:
@@ -35,7 +35,7 @@ def _as_times(function: Callable[P, Any]) -> Callable[P, Times]:
 
 @_as_times
 def times(factor: float) -> Any:
-    """In the changes of `groups`: what the base has, times a factor.
+    """For `groups`: an argument of the base transformation, multiplied by a factor.
 
     >>> import gdjax as gd
     >>> tx = gd.groups(gd.adamw(1e-3, weight_decay=0.1), ("embed", dict(weight_decay=gd.times(2))))
@@ -43,23 +43,23 @@ def times(factor: float) -> Any:
     ('embed', {'weight_decay': times(factor=2)})
 
     Args:
-        factor: Of a number, or of each value of a schedule.
+        factor: The factor of a number, or of each value of a schedule.
     """
 
 
 def is_chain(tx: Any) -> bool:
-    """Tells whether a transformation is a chain; an alias of one is not."""
+    """Whether a transformation is a chain; an alias of one is not."""
     return isinstance(tx, GradientTransformation) and tx.made_by(chain)
 
 
 def parts_of(tx: Any) -> dict[Any, Any]:
-    """The stages of a chain, by name or by place."""
+    """The stages of a chain, by name or by index."""
     given = tx.arguments
     return dict(given["named"]) or dict(enumerate(given["transformations"]))
 
 
 def chain_like(like: Any, stages: list[Any]) -> Any:
-    """A chain of stages under the names that those of another have; of fewer, the last is new."""
+    """A chain of stages under the names of another chain; of fewer, the last is new."""
     if not (names := list(like.arguments["named"])):
         return chain(*stages)
     if len(stages) < len(names):
@@ -105,7 +105,7 @@ def _product(name: str, value: Any, factor: Any) -> Any:
     if callable(value):
         return scaled_schedule(value, factor)
     if not is_number(value):
-        errors.fail("groups", f"{name} must be a number or a schedule, to be multiplied", value)
+        errors.fail("groups", f"{name} must be a number or a schedule to be multiplied", value)
     return value * factor
 
 
@@ -117,7 +117,7 @@ def edited(base: Any, changes: dict[str, Any]) -> Any:
         fits = [spot for spot in known if f"/{spot[0]}".endswith(f"/{key}")]
         paths = [path.removeprefix("/") for path, *_ in (fits or known)]
         if not fits:
-            must = "an argument that differs must be one of a stage of base"
+            must = "an argument of a row must be one of a stage of inner"
             hint = errors.nearest(
                 key, {n for _, n, _ in known} | (set(paths) if "/" in key else set())
             )
@@ -125,7 +125,7 @@ def edited(base: Any, changes: dict[str, Any]) -> Any:
             errors.fail("groups", must, repr(key), instead=hint.strip())
         if len(fits) > 1:
             must = (
-                f"an argument that differs must be one of one stage, and {key!r} is of {len(fits)}"
+                f"an argument of a row must be one of one stage, and {key!r} is one of {len(fits)}"
             )
             errors.fail("groups", must, ", ".join(paths), instead=f"Write {{{paths[-1]!r}: ...}}.")
         base = _edit(base, fits[0][2], {name: value})
@@ -133,13 +133,13 @@ def edited(base: Any, changes: dict[str, Any]) -> Any:
 
 
 def _wraps(base: Any) -> bool:
-    """Tells whether a stage holds transformations, as wrappers do."""
+    """Whether a stage contains transformations, as wrappers do."""
     held = [x for *_, stage in _stages(base) for x in getattr(stage, "arguments", {}).values()]
     return any(map(is_transformation, held))
 
 
 def faster(base: Any, factor: Any) -> tuple[Any, Any]:
-    """The base with another rate; or as it is, and the factor of finished updates."""
+    """The base with another learning rate; or unchanged, and the factor of its updates."""
     spots = [(keys, stage) for _, keys, stage in _stages(base) if _rates(stage)]
     if len(spots) != 1 or spots[0][1].arguments[_rates(spots[0][1])[0]] is None:
         return base, factor
@@ -153,9 +153,9 @@ def _rates(stage: Any) -> list[str]:
 
 
 def leading(stages: list[Any]) -> int:
-    """How many of the first stages another transformation leaves where they are.
+    """How many of the first stages stay where another transformation replaces the rest.
 
-    These are they that come before any rule or rate, up to the last that sees all leaves together.
+    Those before any rule or learning rate, up to the last that couples all leaves.
     """
     count = 0
     for i, stage in enumerate(stages):
@@ -167,6 +167,6 @@ def leading(stages: list[Any]) -> int:
 
 
 def _remembers(stage: Any) -> bool:
-    """Tells whether a stage keeps arrays in the state: a rule does, a clip has scalars at most."""
+    """Whether a stage has arrays in its state: a rule does, a clip has scalars at most."""
     state = jax.eval_shape(stage.init, {"w": jax.ShapeDtypeStruct((7, 11), jnp.float32)})
     return any(x.ndim for x in jax.tree.leaves(state))

@@ -1,17 +1,17 @@
-"""One optimizer whose arguments differ from group to group of the parameters.
+"""Parameter groups: one optimizer with other arguments for some of the parameters.
 
     groups(
         chain(clip_by_global_norm(1.0), adamw(1e-3, weight_decay=0.1)),
-        (r".*/bias", dict(weight_decay=0.0)),      these arguments are others
-        (r"head/.*", 10.0),                        the learning rate is ten times that of the base
+        (r".*/bias", dict(weight_decay=0.0)),      other arguments
+        (r"head/.*", 10.0),                        ten times the learning rate
         (r"embed/.*", sgd(0.1)),                   another transformation
         (r"backbone/.*", frozen),                  not trained: no update, no state, no decay
     )
 
-A parameter belongs to the first row that picks it, and to the base if none does. No more of a chain
-is split than differs: the clip above is one stage, whose norm is that of all trained parameters,
-and a bias whose decay is another differs from the base in the stage `adamw` alone. Where stages of
-each group are to see the parameters of this group only, `partition` whole chains.
+A parameter belongs to the first row that picks it, and to the base if none does. Only the stages
+that differ are split: the clip above stays one stage with the norm of all trained parameters, and
+the group of biases has a stage `adamw` of its own. For chains that are separate in every stage, use
+`partition`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["groups"]
 
 @transformation(kind="wrapper")
 def groups(inner: Any, *rows: Any):
-    r"""Trains with one optimizer, some parameters with other arguments, otherwise, or not at all.
+    r"""Parameter groups: other arguments, learning rates or optimizers for some parameters.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.groups(
@@ -56,30 +56,31 @@ def groups(inner: Any, *rows: Any):
     >>> bool(updates["embed"].any()), round(float(gd.state.find(state, "norm")), 1)
     (False, 2.0)
 
-    A wrapper goes around: `accumulate(groups(...), 4)`.
+    For layer-wise learning rates, weight decay without biases, freezing and fine-tuning. Wrappers
+    go outside: `accumulate(groups(...), 4)`.
 
     Args:
         inner: The transformation of the parameters that no row picks; `base` in the state.
-        *rows: Pairs of a rule, any of `gdjax.params`, and what differs; the first row that picks a
-            parameter has it. What differs is one of
+        *rows: Pairs of a rule, any of `gdjax.params`, and a change; a parameter belongs to the
+            first row that picks it. A change is one of
 
-            - a dict of arguments: `dict(weight_decay=0.0)` is another decay in the one stage of
-              `inner` that has this argument; where more have it, `{"opt/weight_decay": 0.0}` names
-              the stage. The value may be `times(factor)`;
-            - a number: the learning rate times it, a schedule's too (`scaled_schedule`); the
-              finished updates, if no stage has a learning rate or more than one. What is `live`
-              lives in each group on its own;
-            - a transformation in the place of `inner`, but for the leading stages of a chain that
-              see all parameters together, a clip by the global norm say: these stay;
-            - `frozen`: no update, no state, no decay, and part of no norm.
+            - a dict of arguments: `dict(weight_decay=0.0)` sets the decay of the one stage of
+              `inner` that has this argument; if several stages have it, `{"opt/weight_decay": 0.0}`
+              names the stage. The value may be `times(factor)`;
+            - a number: a factor of the learning rate, which may be a schedule (`scaled_schedule`);
+              a factor of the updates, if no stage or several stages have a learning rate. A `live`
+              learning rate is set in each group separately;
+            - a transformation that replaces `inner`, except for leading stages of a chain that
+              couple all parameters, such as a clip by the global norm;
+            - `frozen`: no update, no state, no decay, and no part in norms.
 
-            A rule that is a plain word names the group in the state, others are `group_1`, ... by
+            A rule that is a plain word names the group in the state; others are `group_1`, ... by
             their place among the rows.
 
     Raises:
-        TypeError: A row is no pair, or its second is none of these.
-        ValueError: No stage has an argument, or more than one; a pattern matches nothing. The
-            message says the nearest.
+        TypeError: A row is no pair, or its second item is none of these changes.
+        ValueError: No stage or several stages have an argument, or a pattern matches nothing; the
+            message has the nearest names.
     """
     _judge(inner, rows)
     rules, changes = [row[0] for row in rows], [row[1] for row in rows]
@@ -111,12 +112,12 @@ def groups(inner: Any, *rows: Any):
 
 
 def _is_frozen(change: Any) -> bool:
-    """Tells whether what a row says is that its parameters are not trained."""
+    """Whether a row freezes its parameters."""
     return is_transformation(change) and change == frozen
 
 
 class _Split:
-    """Puts several variants of one transformation together, each for its own rows."""
+    """Combines several variants of one transformation, each for its own rows."""
 
     def __init__(self, names: list[str], rules: list[Any]) -> None:
         self.names, self.rules = names, rules
@@ -175,7 +176,7 @@ def _noted(name: str, function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _names(rules: list[Any]) -> list[str]:
-    """What groups are called in the state: a plain word as it is, others by number."""
+    """The names of groups in the state: a plain word as it is, others by number."""
     taken, names = ["base", "rules", "mask_compatible_extra_args"], []
     for i, rule in enumerate(rules):
         plain = isinstance(rule, str) and re.fullmatch(r"\w[\w.-]*", rule) and rule not in taken
@@ -194,7 +195,7 @@ def _judge(base: Any, rows: tuple) -> None:
         change: Any = row[1]
         kinds = isinstance(change, Mapping) or is_number(change)
         if not kinds and not is_transformation(change):
-            must = "what differs must be a dict of arguments, a number or a transformation"
+            must = "the second of a row must be a dict of arguments, a number or a transformation"
             hint = "Call the factory." if callable(change) else ""
             errors.fail("groups", must, show(change), instead=hint, kind=TypeError)
         known: Any = change if is_number(change) and is_known(change) else 0

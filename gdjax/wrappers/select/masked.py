@@ -1,11 +1,11 @@
-"""Parts of the parameters: masked, frozen, or split among several transformations.
+"""Masked, frozen and partitioned parameters.
 
-A transformation sees None where a parameter is not its own, so it keeps no state there. What
-nobody takes has a zero update. In optax what `masked` leaves out passes through instead, which in
-the place of an optimizer adds raw gradients to the parameters; here that is said: `outside="pass"`,
-for a stage in the midst of a chain that others of the same chain finish.
+A transformation gets None for each parameter that is masked out, so it keeps no state there, and
+the update is zero. In optax the gradients of masked-out parameters pass through `masked`, and an
+optimizer that is masked so adds raw gradients to the parameters. Here that is an option,
+`outside="pass"`, for a stage inside a chain whose later stages handle all parameters.
 
-Two optimizers for two parts are one `partition`, not a chain of two `masked`.
+For two optimizers on two parts of the parameters use one `partition`, not a chain of two `masked`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ frozen = set_to_zero()
 def masked(
     inner: Any, mask: Any, *, outside: str = "zero", mask_compatible_extra_args: bool = False
 ):
-    """Applies a transformation to some of the parameters; the others have no update and no state.
+    """Masks a transformation: it applies to some parameters; the others get no update and no state.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
@@ -65,29 +65,29 @@ def masked(
 
     Args:
         inner: The transformation.
-        mask: Which parameters it gets; any rule of `gdjax.params`.
-        outside: What becomes of the updates of the others: `"zero"`, or `"pass"`, as in optax, in
-            a stage of a chain that other stages finish:
-            `chain(masked(clip(1.0), "embed/.*", outside="pass"), adam(η))`.
-        mask_compatible_extra_args: Masks those extra arguments too that are trees like the updates.
+        mask: The parameters it applies to; any rule of `gdjax.params`.
+        outside: The updates of the other parameters: `"zero"`, or `"pass"` as in optax, for a
+            stage inside a chain: `chain(masked(clip(1.0), "embed/.*", outside="pass"), adam(η))`.
+        mask_compatible_extra_args: Whether to mask extra arguments that are trees like the
+            updates.
 
     Raises:
-        ValueError: The mask does not fit the parameters, or `outside` is another word.
+        ValueError: The mask does not fit the parameters, or `outside` is unknown.
     """
     return restrict("masked", inner, mask, outside, mask_compatible_extra_args)
 
 
 @transformation(kind="wrapper")
 def selective_transform(inner: Any, *, freeze_mask: Any):
-    """Trains all parameters but those of the mask, which have no update and no state.
+    """Freezes some parameters and trains the others; frozen ones have no update and no state.
 
     >>> import gdjax as gd
     >>> gd.selective_transform(gd.adamw(1e-3), freeze_mask="embed/.*")
     selective_transform(inner=adamw(learning_rate=0.001), freeze_mask='embed/.*')
 
     Args:
-        inner: What trains the others.
-        freeze_mask: Which parameters stay as they are; any rule of `gdjax.params`.
+        inner: The transformation of the trained parameters.
+        freeze_mask: The frozen parameters; any rule of `gdjax.params`.
 
     Raises:
         ValueError: The mask does not fit the parameters.
@@ -97,10 +97,10 @@ def selective_transform(inner: Any, *, freeze_mask: Any):
 
 @transformation
 def freeze(mask: Any):
-    """Makes the updates of some parameters zero and lets the others pass.
+    """Freezes some parameters: sets their updates to zero and passes the others through.
 
-    As the last stage of a chain it holds parameters fixed, decay and momentum included; the stages
-    before it keep their state, which `selective_transform` spares.
+    As the last stage of a chain it fixes parameters, against weight decay and momentum too. The
+    stages before it still keep state for them; with `selective_transform` they do not.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.sgd(1.0), gd.freeze("b"))
@@ -109,7 +109,7 @@ def freeze(mask: Any):
     {'b': Array([0., 0.], dtype=float32), 'w': Array([-1., -1.], dtype=float32)}
 
     Args:
-        mask: Which parameters stay as they are; any rule of `gdjax.params`.
+        mask: The frozen parameters; any rule of `gdjax.params`.
 
     Raises:
         ValueError: The mask does not fit the parameters.
@@ -124,7 +124,7 @@ def freeze(mask: Any):
 
 @transformation(kind="wrapper")
 def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transformations: Any):
-    """Applies to each part of the parameters a transformation of its own.
+    """Partitions the parameters by label and applies a transformation to each part.
 
     >>> import gdjax as gd
     >>> tx = gd.partition(
@@ -135,22 +135,22 @@ def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transfo
     >>> tx.replace(rest=gd.frozen).arguments["transformations"]["rest"]
     set_to_zero()
 
-    What couples parameters, a clip by the global norm say, sees those of its own part only; in
-    front of the partition, `chain(clip_by_global_norm(1.0), partition(...))`, it sees all.
-    `groups` splits no more of a chain than differs.
+    A stage that couples parameters, such as a clip by the global norm, couples those of its part
+    only. In front of the partition, `chain(clip_by_global_norm(1.0), partition(...))`, it couples
+    all. `groups` splits only the stages of a chain that differ.
 
     Args:
-        rules: `by_label(...)`, a tree of labels like the parameters or a part of it from the root,
-            or a function that makes one of these of the parameters.
-        mask_compatible_extra_args: Splits those extra arguments too that are trees like the
+        rules: `by_label(...)`, a tree of labels that is a prefix of the parameters, or a function
+            of the parameters that returns one of these.
+        mask_compatible_extra_args: Whether to split extra arguments that are trees like the
             updates.
-        **transformations: The transformation of each label; `frozen` keeps no state. A label that
-            is no Python name is given as `**{"1st": tx}`. A part may be empty, as the matrices of
-            a model that has none.
+        **transformations: The transformation of each label; `frozen` has no state. Write a label
+            that is no Python name as `**{"1st": tx}`. A part may be empty, such as the matrices of
+            a model without matrices.
 
     Raises:
-        TypeError: What is given for a label is no transformation.
-        ValueError: A parameter has no label, or one that no transformation has; a pattern matches
+        TypeError: The value of a label is no transformation.
+        ValueError: A parameter has no label, or one without a transformation; a pattern matches
             nothing; the labels of `by_label` are not those of the transformations.
     """
     _judge_labels(rules, transformations)
@@ -187,16 +187,16 @@ def partition(rules: Any, *, mask_compatible_extra_args: bool = False, **transfo
 
 
 def _judge_labels(rules: Any, transformations: dict[str, Any]) -> None:
-    """Judges what can be judged before there are parameters."""
+    """Checks labels as far as possible without the parameters."""
     for name, tx in transformations.items():
         hint = f"Write partition(..., {name}=adamw(1e-3))."
         check_transformation("partition", f"what is given for the label {name!r}", tx, hint)
         if "/" in name:
-            errors.fail("partition", "labels stand in paths of the state and have no slash", name)
+            errors.fail("partition", "a label must have no slash: it is part of paths", name)
     if not isinstance(rules, ParamRule):
         return
     if not rules.made_by(by_label):
-        must = "rules must give labels, and this one picks"
+        must = "rules must give labels, and this rule gives True or False"
         hint = f"Write by_label(picked={rules!r}, rest=True)."
         errors.fail("partition", must, rules, instead=hint)
     known = rules.arguments["rules"]
@@ -226,7 +226,7 @@ def restrict(
     *,
     invert: bool = False,
 ) -> Rule:
-    """The functions of a transformation that gets some of the parameters; see `masked`."""
+    """Init and update of a transformation of some of the parameters; see `masked`."""
     if outside not in ("zero", "pass"):
         hint = errors.nearest(str(outside), ["zero", "pass"])
         errors.fail(where, 'outside must be "zero" or "pass"', outside, instead=hint)

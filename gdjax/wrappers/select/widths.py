@@ -1,20 +1,19 @@
-"""Learning rates that need no new tuning when a model grows: rows for `groups`, from its shapes.
+"""Hyperparameter transfer from small to large models: muP (width) and CompleteP (depth).
 
-A model is tuned at a small width, and a wide one is trained with the same numbers:
+Hyperparameters are tuned on a narrow model and used for a wide one:
 
     small = jax.eval_shape(lambda: init(width=64))         only shapes are compared
     tx = gd.groups(gd.adam(3e-3), *gd.width_groups(params, small, "adam"))
 
-Which axes of an array grow tells what it is: of a hidden matrix both do, of an input or an
-embedding that of the outputs, of the last layer that of the inputs, of a bias or a gain its only
-one. Rates alone are not enough: the entries of every array start with variance 1/fan_in, as they
-mostly do, but those of the last layer either smaller by the ratio of widths, zero say
-(`outputs="small"`), or its outputs are divided by that ratio (`outputs="divided"`); and attention
-is q·k/d, times a constant, in the place of q·k/√d.
+The kind of an array follows from the axes that grow: both axes of a hidden matrix, the output axis
+of an input layer or embedding, the input axis of the last layer, the only axis of a bias or gain.
+Learning rates alone are not enough. Initialize every array with variance 1/fan_in, as is usual,
+except the last layer: smaller by the ratio of widths, or zero (`outputs="small"`), or divide its
+outputs by that ratio (`outputs="divided"`). Scale attention logits by 1/d instead of 1/√d.
 
-Decay that is scaled by the rate becomes weaker where the rate does. One that is not stays:
-`chain(adam(η), decay_weights(λ))`. An `eps` must be small against gradients, which become smaller
-as 1/width.
+Weight decay that is scaled by the learning rate becomes weaker where the learning rate does;
+`chain(adam(η), decay_weights(λ))` is independent of it. `eps` must be small relative to the
+gradients, which decrease as 1/width.
 """
 
 from __future__ import annotations
@@ -47,16 +46,16 @@ def width_groups(
     transposed: Any = False,
     outputs: str = "small",
 ) -> tuple[tuple[Any, float], ...]:
-    """Rows for `groups` that carry the learning rate of a small model over to a wide one (µP).
+    """Maximal update parametrization (muP): learning-rate groups for a wider model.
 
         mᵢ, mₒ: ratios of fan-in and of fan-out, wide to small
         adam      1/mᵢ          each entry of an update has the size of the rate
         sgd       mₒ/mᵢ         updates are the gradients, or momentum of them
         matrix    √(mₒ/mᵢ)      updates U·Vᵀ of matrices; of other arrays as adam
 
-    Where outputs are divided by the ratio of widths, the last layer has m times that, under sgd m².
-    `muon` has a factor of √max(1, out/in) inside: for hidden matrices whose axes grow alike, and
-    embeddings and the last layer left to its AdamW, `matrix` is right as it is.
+    If outputs are divided by the ratio of widths, the last layer has m times that factor, under
+    sgd m². `muon` includes a factor of √max(1, out/in): `matrix` is right for it where both axes of
+    hidden matrices grow alike, and its AdamW trains the embeddings and the last layer.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> def shapes(n):
@@ -68,18 +67,20 @@ def width_groups(
 
     Args:
         params: Parameters of the wide model, arrays or abstract values (`jax.eval_shape`).
-        base_params: Those of the small one, whose rate is known; the same paths.
+        base_params: Parameters of the small model, whose learning rate is known; the same paths.
         optimizer: How updates depend on gradients: `"adam"` (and all that divide by the size of
-            gradients: Lion, Adafactor, RMSProp, signs), `"sgd"` or `"matrix"`.
-        transposed: Which arrays have the axes (out, in, ...), as the layers of Equinox and torch
-            have, and not (..., in, out); a rule of `gdjax.params`. Embeddings mostly are not.
-        outputs: `"small"` or `"divided"`: what keeps the outputs in size, see above.
+            gradients: Lion, Adafactor, RMSProp, sign descent), `"sgd"` or `"matrix"`.
+        transposed: The arrays with axes (out, in, ...), as in layers of Equinox and torch, instead
+            of (..., in, out); a rule of `gdjax.params`. Embeddings mostly are not transposed.
+        outputs: `"small"` (initialization of the last layer) or `"divided"` (its outputs).
 
     Returns:
-        Pairs of a rule and the factor of the rate, one for each factor that is not 1.
+        Rows for `groups`: pairs of a rule and a factor of the learning rate, for factors other
+        than 1.
 
     Raises:
-        ValueError: The two differ in more than shapes, or it cannot be told which axis is which.
+        ValueError: The two trees differ in more than shapes, or inputs and outputs of an array
+            cannot be distinguished.
 
     Reference: Yang et al., Tensor Programs V: tuning large neural networks via zero-shot
         hyperparameter transfer, 2022, https://arxiv.org/abs/2203.03466, tables 3 and 8; for
@@ -106,14 +107,14 @@ def depth_groups(
     transposed: Any = False,
     weight_decay: bool = False,
 ) -> tuple[tuple[Any, dict[str, Any]], ...]:
-    """Rows for `groups` that carry AdamW's numbers over to a wider and deeper model (CompleteP).
+    """CompleteP: AdamW hyperparameter groups for a wider and deeper model.
 
         m: ratio of widths,  l: ratio of depths
-        learning rate     hidden matrices 1/m, and in blocks all arrays l^(α − 1) times as much
-        eps               all arrays 1/m, and in blocks l^(−α) times as much
+        learning rate     hidden matrices 1/m, times l^(α − 1) for all arrays in blocks
+        eps               all arrays 1/m, times l^(−α) in blocks
         weight decay      hidden matrices m, so that the product with the rate stays
 
-    The model does the rest: x ← x + l^(−α)·block(x), and outputs divided by m.
+    The model must have residual blocks x ← x + l^(−α)·block(x) and outputs divided by m.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> wide = {"blocks": {"kernel": jnp.zeros((256, 256))}, "out": jnp.zeros((256, 2))}
@@ -125,18 +126,19 @@ def depth_groups(
 
     Args:
         params: Parameters of the large model, arrays or abstract values.
-        base_params: Those of a model as deep and as wide as the one whose numbers are known.
-        depth: l, the number of blocks over that of the known model.
-        blocks: Which parameters are in residual blocks; a rule of `gdjax.params`.
-        alpha: α in [0.5, 1]; 1 keeps every layer learning features.
+        base_params: Parameters of the small model, whose hyperparameters are known. Only widths
+            are compared: it has as many blocks as `params`.
+        depth: l, the number of blocks divided by that of the small model.
+        blocks: The parameters in residual blocks; a rule of `gdjax.params`.
+        alpha: α in [0.5, 1]; 1 for feature learning in every layer.
         transposed: As in `width_groups`.
-        weight_decay: Whether the base has that argument, scaled by the rate, as `adamw`.
+        weight_decay: Whether the optimizer has `weight_decay`, scaled by the rate, as `adamw`.
 
     Returns:
-        Pairs of a rule and a dict of factors; what is 1 is left out.
+        Rows for `groups`: pairs of a rule and a dict of factors other than 1.
 
     Raises:
-        ValueError: See `width_groups`; or widths grow by different ratios.
+        ValueError: As `width_groups`; or widths grow by different ratios.
 
     Reference: Dey et al., Don't be lazy: CompleteP enables compute-efficient deep transformers,
         2025, https://arxiv.org/abs/2505.01618, table 1
@@ -162,7 +164,7 @@ def depth_groups(
 
 
 def _rows(said: dict[str, Any], nothing: Any) -> tuple[tuple[Any, Any], ...]:
-    """One row for all paths of which the same is said."""
+    """One row for all paths with the same value."""
     paths: dict[Any, list[str]] = {}
     for path, value in said.items():
         if value != nothing:
@@ -171,7 +173,7 @@ def _rows(said: dict[str, Any], nothing: Any) -> tuple[tuple[Any, Any], ...]:
 
 
 def _ratios(where: str, params: Any, base_params: Any, transposed: Any) -> Any:
-    """Of each array its path, how many axes it has, and the ratios of fan-in and fan-out."""
+    """For each array its path, its number of axes, and the ratios of fan-in and fan-out."""
     small = dict(zip(tree.paths(base_params), jax.tree.leaves(base_params)))
     turned = jax.tree.leaves(select(params, transposed, where))
     for path, x, flip in zip(tree.paths(params), jax.tree.leaves(params), turned):

@@ -60,7 +60,7 @@ def test_each_factory_stores_or_says_that_nothing_can_be(row):
         state = jax.eval_shape(gd.store(tx).init, PARAMS)
     except ValueError as error:
         message = str(error)
-        assert message.startswith(f"store: the state of {tx.name} must hold a mean of"), message
+        assert message.startswith(f"store: the state of {tx.name} must have a mean of"), message
         if found := re.search(r"Write store\((\w+)\(\.\.\.\), (\{.*?\})\) to keep", message):
             assert found[1] == tx.name  # what the message says to write is smaller
             assert size(gd.store(tx, ast.literal_eval(found[2]))) < size(tx)
@@ -216,7 +216,7 @@ def test_what_a_role_allows(name):
     if unasked:
         assert is_kept("8bit")
     else:
-        with pytest.raises(ValueError, match="the state of sample must hold a mean"):
+        with pytest.raises(ValueError, match="the state of sample must have a mean"):
             is_kept("8bit")
     if named_for_8_bits:
         assert is_kept({"field": "8bit"})
