@@ -1,3 +1,3 @@
-"""Which parameters: rules by path, rank and function, in the place of any mask; see `rules`."""
+"""Selection of parameters: rules by path, rank and function for masks and groups; see `rules`."""
 
 from gdjax.params.rules import *

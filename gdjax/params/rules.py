@@ -1,17 +1,17 @@
-"""Rules that pick parameters: by path, by rank, by function, by tree.
+"""Rules that select parameters: by path, by rank, by function, by tree.
 
-Whatever takes a mask takes any of these, and `select` tells which parameters it picks:
+Every argument that takes a mask takes any of these, and `select` shows the selected parameters:
 
-    None, True, False                  all of them, all, none
-    "matrices"                         those of two axes or more
-    r".*/bias"                         those whose path a regular expression matches as a whole
+    None, True, False                  all parameters, all, none
+    "matrices"                         arrays of two or more axes
+    r".*/bias"                         parameters whose whole path matches a regular expression
     by_path(...), by_rank(...), ...    rules, which are data and combine: ~a, a | b, a & b
-    {"dense": True, "norm": False}     a tree of bools like them, or a part of it from the root
-    function                           makes one of these of the parameters
+    {"dense": True, "norm": False}     a tree of bools, a prefix of the tree of parameters
+    function                           a function of the parameters that returns one of these
 
-Paths are written `dense/kernel`, `layers/0/bias`. Trees are matched by path too, so a mask need not
-be in the kind of box that the parameters are in: a dict, a state of Flax (which keeps an array in
-the field `value`; a path may name it), a module of Equinox.
+Paths are written `dense/kernel`, `layers/0/bias`. Trees are matched by path too, so parameters and
+mask may be in different containers: a dict, a state of Flax (which has an array in the field
+`value`; a path may name it), a module of Equinox.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ P = ParamSpec("P")
 
 
 class ParamRule(Recipe):
-    """Picks parameters, and remembers the call that made it; a function of the parameters."""
+    """A rule that selects parameters: a function of the parameters that is data."""
 
     def _try(self) -> None:
         self.factory.invoke(self.given)
 
     def __call__(self, params: Any) -> Any:
-        """The tree of what it says of each parameter."""
+        """The tree of bools or labels of the parameters."""
         return label(params, self, self.name)
 
     def _of(self, params: Any, where: str) -> list[Any]:
         return self.factory.invoke(self.given)(params, where)
 
     def __invert__(self) -> ParamRule:
-        """Those that it does not pick."""
+        """The complement: the parameters that this rule does not select."""
         return by_not(self)
 
     def __or__(self, other: Any) -> ParamRule:
-        """Those that one of the two picks."""
+        """The union: the parameters that one of the two rules selects."""
         return by_any(self, other)
 
     def __and__(self, other: Any) -> ParamRule:
-        """Those that both pick."""
+        """The intersection: the parameters that both rules select."""
         return by_all(self, other)
 
 
@@ -74,7 +74,7 @@ def _rule(function: Callable[P, Any]) -> Callable[P, ParamRule]:
 
 
 def select(params: Any, rule: Any, where: str = "select") -> Any:
-    """Which parameters a rule picks: a tree of bools like the parameters.
+    """Selects parameters by a rule: a mask, a tree of bools like the parameters.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"dense": {"bias": jnp.zeros(2), "kernel": jnp.zeros((3, 2))}, "gain": 1.0}
@@ -84,19 +84,19 @@ def select(params: Any, rule: Any, where: str = "select") -> Any:
     {'dense': {'bias': True, 'kernel': False}, 'gain': False}
 
     Args:
-        params: Parameters, or what is like them; the values are not looked at.
+        params: Parameters, or a tree like them; values are not read.
         rule: See `gdjax.params`.
-        where: Who asks, for messages.
+        where: The caller, for messages.
 
     Raises:
-        ValueError: A pattern matches nothing, or a tree does not fit; the message says the nearest.
+        ValueError: A pattern matches nothing, or a tree does not fit; the message has the nearest.
     """
     leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
     return treedef.unflatten(_blank(leaves, _flags(params, rule, where)))
 
 
 def label(params: Any, rule: Any, where: str = "label") -> Any:
-    """The label that a rule gives to each parameter: a tree of labels like the parameters.
+    """Labels parameters by a rule: a tree of labels like the parameters.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"dense": {"bias": jnp.zeros(2), "kernel": jnp.zeros((3, 2))}}
@@ -104,11 +104,11 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
     {'dense': {'bias': 'adam', 'kernel': 'muon'}}
 
     Args:
-        params: Parameters, or what is like them.
-        rule: `by_label(...)`, a tree of labels like the parameters or a part of it from the root, a
-            function that makes one of these of the parameters, or a rule that picks, whose labels
-            are True and False.
-        where: Who asks, for messages.
+        params: Parameters, or a tree like them.
+        rule: `by_label(...)`, a tree of labels that is a prefix of the parameters, a function of
+            the parameters that returns one of these, or a rule that selects, whose labels are True
+            and False.
+        where: The caller, for messages.
     """
     leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
     if isinstance(rule, ParamRule):
@@ -121,15 +121,15 @@ def label(params: Any, rule: Any, where: str = "label") -> Any:
 
 
 def only(flags: Any, values: Any) -> Any:
-    """The leaves of a tree that are flagged, and None in the place of the others."""
+    """The flagged leaves of a tree, and None for the others."""
     return jax.tree.map(lambda keep, x: x if keep else None, flags, values, is_leaf=tree.is_none)
 
 
 @_rule
 def by_path(*patterns: str):
-    r"""Picks the parameters whose path is matched as a whole by one of the regular expressions.
+    r"""Selects parameters by path: the whole path must match one of the regular expressions.
 
-    A pattern that matches nothing raises.
+    A pattern that matches no parameter raises.
 
     >>> import gdjax as gd
     >>> gd.adamw(1e-3, mask=~gd.by_path(r".*/bias", r"norm_\d+/.*")).arguments["mask"]
@@ -152,7 +152,7 @@ def by_path(*patterns: str):
 
 @_rule
 def by_rank(at_least: int = 0, at_most: int | None = None):
-    """Picks the parameters by how many axes they have; `by_rank(2)` picks the matrices.
+    """Selects parameters by their number of axes; `by_rank(2)` selects the matrices.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.by_rank(at_most=1)({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
@@ -168,14 +168,14 @@ def by_rank(at_least: int = 0, at_most: int | None = None):
 
 @_rule
 def by_function(function: Callable[[str, Any], bool]):
-    """Picks the parameters for which a function of path and array holds.
+    """Selects parameters by a predicate: a function of path and array that returns a bool.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> large = gd.by_function(lambda path, x: x.size > 100)
     >>> large({"w": jnp.ones((20, 20)), "b": jnp.ones(20)})
     {'b': False, 'w': True}
 
-    The function may look at shape and dtype of the array, not at values.
+    The function may read shape and dtype of the array, not values.
     """
 
     def pick(params: Any, where: str) -> list[bool]:
@@ -187,7 +187,7 @@ def by_function(function: Callable[[str, Any], bool]):
 
 @_rule
 def by_not(rule: Any):
-    """Picks the parameters that another rule does not; also written `~rule`.
+    """Complement of a rule: selects the parameters that it does not; also written `~rule`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.by_not("b")({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
@@ -198,7 +198,7 @@ def by_not(rule: Any):
 
 @_rule
 def by_any(*rules: Any):
-    """Picks the parameters that any of the rules picks; also written `rule | rule`.
+    """Union of rules: selects the parameters that any of them selects; also `rule | rule`.
 
     >>> import gdjax as gd
     >>> gd.by_any(gd.by_path("embed/.*"), gd.by_rank(2)) == gd.by_path("embed/.*") | gd.by_rank(2)
@@ -209,7 +209,7 @@ def by_any(*rules: Any):
 
 @_rule
 def by_all(*rules: Any):
-    """Picks the parameters that all of the rules pick; also written `rule & rule`.
+    """Intersection of rules: selects the parameters that all of them select; also `rule & rule`.
 
     >>> import gdjax as gd
     >>> gd.by_all(gd.by_rank(2), gd.by_not("gain")) == gd.by_rank(2) & gd.by_not("gain")
@@ -220,7 +220,7 @@ def by_all(*rules: Any):
 
 @_rule
 def by_label(**rules: Any):
-    """Labels each parameter by the first of the rules that picks it.
+    """Labels each parameter by the first rule that selects it.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"embed": jnp.ones((9, 2)), "w": jnp.ones((2, 2)), "b": jnp.ones(2)}
@@ -228,7 +228,7 @@ def by_label(**rules: Any):
     {'b': 'rest', 'embed': 'table', 'w': 'matrix'}
 
     Raises:
-        ValueError: A parameter is picked by none; the message names it.
+        ValueError: No rule selects a parameter; the message names it.
     """
 
     def pick(params: Any, where: str) -> list[Any]:
@@ -250,7 +250,7 @@ def _leaves(params: Any) -> list[Any]:
 
 
 def _blank(leaves: list[Any], said: list[Any]) -> list[Any]:
-    """None where there is no parameter."""
+    """None for a leaf that is no parameter."""
     return [None if leaf is None else x for leaf, x in zip(leaves, said)]
 
 
@@ -270,21 +270,21 @@ def _names(params: Any) -> list[list[str]]:
 def _matches(pattern: str, names: list[list[str]], where: str) -> list[bool]:
     found = [any(re.fullmatch(pattern, name) for name in own) for own in names]
     if not any(found) and names:
-        must = "a pattern must match the path of a parameter as a whole"
+        must = "a pattern must match the path of a parameter from end to end"
         hint = errors.nearest(pattern, [own[-1] for own in names], cutoff=0.3)
         if any(name.startswith(f"{pattern}/") for own in names for name in own):
-            hint = f"Write {f'{pattern}/.*'!r} for all that is in it."
+            hint = f"Write {f'{pattern}/.*'!r} for all parameters in it."
         errors.fail(where, must, repr(pattern), instead=hint)
     return found
 
 
 def _is_function(rule: Any) -> bool:
-    """A function, and not a tree that happens to be callable, as modules of Equinox are."""
+    """Whether a value is a function, and no callable tree such as a module of Equinox."""
     return callable(rule) and jax.tree_util.all_leaves([rule])
 
 
 def _flags(params: Any, rule: Any, where: str) -> list[bool]:
-    """What a rule says of each leaf, None counted as a leaf."""
+    """The flag or label of each leaf, with None as a leaf."""
     if rule is None or isinstance(rule, (bool, np.bool_)):
         return [rule is None or bool(rule)] * len(_leaves(params))
     if isinstance(rule, str):
@@ -307,14 +307,14 @@ def _as_bool(flag: Any, where: str) -> bool:
         is_array(flag) and not isinstance(flag, jax.core.Tracer) and flag.dtype == bool
     )
     if flag is not None and (not known or np.ndim(flag) != 0):
-        must = "mask must be a tree of bools that are known while tracing, or a rule"
-        errors.fail(where, must, flag, instead="Rules see shapes and paths, not values.")
+        must = "mask must be a rule, or a tree of bools that are not traced"
+        errors.fail(where, must, flag, instead="A mask depends on shapes and paths, not on values.")
     return bool(flag)
 
 
 def _by_tree(params: Any, said: Any, where: str, must: str) -> list[Any]:
-    """What a tree like the parameters, or a part of it from the root, says of each leaf."""
-    must += " like the parameters, or a part of it from the root"
+    """The flag or label of each leaf, from a tree that is a prefix of the parameters."""
+    must += " like the parameters, or a prefix of that tree"
     values, entries, found = jax.tree.leaves(said, is_leaf=tree.is_none), {}, []
     for i, (words, boxed) in enumerate(_keys(said)):
         entries |= {words: i} | ({words[:-1]: i} if boxed else {})
@@ -322,9 +322,9 @@ def _by_tree(params: Any, said: Any, where: str, must: str) -> list[Any]:
         heads = [words[:n] for n in range(len(words) + 1) if words[:n] in entries]
         if not heads and leaf is not None:
             hint = errors.nearest("/".join(words), map("/".join, entries))
-            errors.fail(where, must, f"one that lacks {'/'.join(words)!r}", instead=hint)
+            errors.fail(where, must, f"a tree without {'/'.join(words)!r}", instead=hint)
         found.append(entries[heads[0]] if heads else None)
     if extra := [words for words, i in entries.items() if i not in found and found]:
         hint = errors.nearest("/".join(extra[0]), (names[-1] for names in _names(params)))
-        errors.fail(where, must, f"one that has {'/'.join(extra[0])!r}", instead=hint)
+        errors.fail(where, must, f"a tree with {'/'.join(extra[0])!r}", instead=hint)
     return [None if i is None else values[i] for i in found]

@@ -1,1 +1,1 @@
-"""Around an optimizer: a training loop, a table of what it does, micro-batches."""
+"""Training: a compiled loop (`minimize`), a table of an optimizer (`explain`), micro-batches."""

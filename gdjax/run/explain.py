@@ -1,4 +1,4 @@
-"""What an optimizer will do with each parameter, before any training."""
+"""Table of the learning rate, weight decay and state of each parameter, before training."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Explanation:
 
 
 def explain(tx: Any, params: Any) -> Explanation:
-    """Tells what an optimizer will do with each parameter; computes nothing.
+    """Table of learning rate, weight decay and state bytes for each parameter; computes nothing.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}

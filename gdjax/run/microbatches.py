@@ -1,4 +1,4 @@
-"""The gradient of a large batch in the memory of a small one."""
+"""Gradient accumulation over micro-batches inside one step."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def accumulate_gradients(
     key: str | None = None,
     has_aux: bool = False,
 ) -> Callable[..., Any]:
-    """Makes a `value_and_grad` of a loss that goes through its batch part by part, in one scan.
+    """Gradient accumulation over micro-batches: a `value_and_grad` with one scan over the batch.
 
         L = Σ wᵢ·Lᵢ / Σ wᵢ             g = Σ wᵢ·∇Lᵢ / Σ wᵢ
 
-    It equals that of the whole batch where the loss is a mean over the examples, and takes the
-    memory of one microbatch. Sums are formed in float32 or wider, and gradients stay so.
+    If the loss is a mean over the examples, this is the gradient of the whole batch with the memory
+    of one microbatch. Sums and gradients are in float32 or wider.
 
-    Microbatch i holds the examples i, i + n, i + 2n, ...: where the batch is split over devices,
-    each of them has its share of every microbatch, and nothing is moved.
+    Microbatch i has the examples i, i + n, i + 2n, ...: if the batch is sharded over devices, each
+    device has its share of every microbatch, and no data moves.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> loss = lambda w, batch: jnp.mean((batch["x"] @ w - batch["y"]) ** 2)
@@ -39,23 +39,23 @@ def accumulate_gradients(
     (Array(1.5, dtype=float32), Array([ 0.5,  0. , -0.5, -1. ], dtype=float32))
 
     Args:
-        loss: Called as `loss(params, batch, *others, **named)`; returns a scalar, or a scalar and
-            more with `has_aux`.
-        microbatches: n, by which the first axis of every array in `batch` divides.
-        weight: Takes a microbatch and returns wᵢ ≥ 0, []: the number of its tokens, say, where the
-            loss is a mean over them. None weighs all alike.
-        key: Name of the argument, given by name, that is a random key: each microbatch gets one of
-            its own.
-        has_aux: Whether the loss returns a pair; what is beside the loss is stacked, [n, ...].
+        loss: Called as `loss(params, batch, *others, **named)`; returns a scalar, or a pair
+            `(scalar, aux)` with `has_aux`.
+        microbatches: n, a divisor of the first axis of every array in `batch`.
+        weight: A function of a microbatch that returns wᵢ ≥ 0, []: for instance the number of its
+            tokens, if the loss is a mean over tokens. None for equal weights.
+        key: The name of a keyword argument that is a random key; each microbatch gets a key of its
+            own.
+        has_aux: Whether the loss returns a pair; `aux` is stacked, [n, ...].
 
     Returns:
         A function of the arguments of `loss` that returns `(value, grads)`, or
-        `((value, aux), grads)`. It differentiates in `params`; leaves that are not of
+        `((value, aux), grads)`. It differentiates with respect to `params`; leaves without
         floating-point numbers have None.
 
     Raises:
-        ValueError: `microbatches` is no integer of 1 or more; an array of the batch, named by its
-            path, cannot be divided.
+        ValueError: `microbatches` is no integer of 1 or more, or does not divide the first axis of
+            an array of the batch; the message has its path.
     """
     where, n = "accumulate_gradients", microbatches
     if not isinstance(n, int) or n < 1:
@@ -93,7 +93,7 @@ def accumulate_gradients(
 
 
 def _to_microbatches(where: str, batch: Any, n: int) -> Any:
-    """Arrays [B, ...] as [B / n, n, ...], which moves nothing."""
+    """Arrays [B, ...] as [B / n, n, ...], without moving data."""
     for path, x in zip(tree.paths(batch), jax.tree.leaves(batch)):
         if jnp.ndim(x) == 0 or jnp.shape(x)[0] % n:
             must = f"the first axis of the batch must divide by {n} microbatches, at {path!r}"

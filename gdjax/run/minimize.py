@@ -1,4 +1,4 @@
-"""A whole run as one compiled program: a scan with a stopping rule, and a bar if one is wanted."""
+"""Minimization of a function in one compiled scan, with a stopping rule and a progress bar."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["History", "MinimizeResult", "Status", "minimize"]
 
 
 class Status(enum.IntEnum):
-    """How a run of `minimize` ended."""
+    """Why a run of `minimize` ended."""
 
     STEPS = 0  # it took all its steps
     CONVERGED = 1  # the gradient became as short as the tolerance
@@ -30,7 +30,7 @@ class Status(enum.IntEnum):
 
 
 class History(NamedTuple):
-    """What `minimize` keeps of a run; after a stop the last entries are repeated."""
+    """History of a run of `minimize`; after an early stop the last entries are repeated."""
 
     loss: jax.Array  # [steps]: the loss before each step
     params: Any = None  # like params, each [steps + 1, ...], from the start to the end
@@ -59,10 +59,11 @@ def minimize(
     keep: str = "losses",
     progress: bool = False,
 ) -> MinimizeResult:
-    """Minimises a function of a tree of arrays in one compiled scan.
+    """Minimizes a function of a tree of arrays in one compiled scan.
 
-    The numbers of `tx` are arguments of the compiled program, so another rate compiles nothing;
-    `jax.vmap` goes over `params`, over `tx` and over what `fun` and `batches` close over (keys).
+    The numbers of `tx` are arguments of the compiled program, so another rate needs no new
+    compilation. `jax.vmap` works over `params`, over `tx`, and over values that `fun` and `batches`
+    close over (keys).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> result = gd.minimize(lambda x: jnp.sum(x**2), jnp.ones(2), gd.sgd(0.1), 100, tolerance=1e-3)
@@ -71,24 +72,24 @@ def minimize(
 
     Args:
         fun: `fun(params)`, or `fun(params, batch)` if there are batches; returns the loss, [].
-        params: Where to start; a tree of arrays.
-        tx: A transformation, of gdjax or of optax. Those that take them get the extra arguments
-            `value`, `grad` and `value_fn`.
-        steps: The greatest number of updates.
-        batches: A function of the step ([] int32) that gives the batch of that step, or a tree of
-            arrays whose first axis runs over the steps and begins again at its end.
+        params: The initial parameters, a tree of arrays.
+        tx: A transformation, of gdjax or of optax. It gets the extra arguments `value`, `grad` and
+            `value_fn` if it takes any.
+        steps: The largest number of updates.
+        batches: A function of the step ([] int32) that returns its batch, or a tree of arrays whose
+            first axis is over the steps, repeated at its end.
         tolerance: Stops before the step at which the norm of the gradient is at most this.
-        has_aux: `fun` returns `(loss, aux)`.
+        has_aux: Whether `fun` returns `(loss, aux)`.
         keep: `"losses"`, or `"path"` to keep the parameters of all steps as well.
-        progress: Shows a bar with the loss while it runs; costs nothing when off.
+        progress: Whether to show a progress bar with the loss; no cost when off.
 
     Returns:
         Parameters, state, history, status and the number of updates.
 
     Raises:
-        TypeError: `tx` is no transformation, or `fun` no function.
-        ValueError: `steps` or `keep` is wrong, the loss is no scalar, or batches have no common
-            first axis.
+        TypeError: `tx` is no transformation, or `fun` is no function.
+        ValueError: `steps` or `keep` is wrong, the loss is no scalar, or the arrays of `batches`
+            differ in their first axis.
         ImportError: `progress` needs tqdm: `pip install "gdjax[lab]"`.
         RuntimeError: `progress` needs JAX's CPU device: `JAX_PLATFORMS=cuda,cpu`, not `cuda` alone.
     """
@@ -108,7 +109,7 @@ def minimize(
             errors.fail("minimize", must, show(leaf), instead=hint, kind=TypeError)
     if leaves and not any(map(tree.differentiable, leaves)):
         hint = "Write jax.tree.map(lambda x: jnp.asarray(x, float), params)."
-        must = "params must hold floating-point numbers, which can be moved"
+        must = "params must have floating-point numbers"
         got = ", ".join(sorted({str(jnp.result_type(x)) for x in leaves}))
         errors.fail("minimize", must, got, instead=hint, kind=TypeError)
     if keep not in ("losses", "path"):
@@ -199,7 +200,7 @@ class _Carry(NamedTuple):
 
 
 def _strong(x: Any) -> jax.Array:
-    """An array whose dtype no Python number decides, as a scan wants it."""
+    """An array without a weak type, as needed for a scan."""
     x = jnp.asarray(x)
     return jax.lax.convert_element_type(x, x.dtype) if tree.differentiable(x) else x
 

@@ -1,4 +1,4 @@
-"""The progress bar of a compiled run, drawn by callbacks from the running program."""
+"""Progress bar of a compiled run, by callbacks from the running program."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__: list[str] = []  # of `minimize` and the lab
 
 
 def add_cpu() -> None:
-    """Adds the CPU to the platforms that JAX_PLATFORMS names; before JAX looks for its devices."""
+    """Adds the CPU to the platforms of JAX_PLATFORMS; call it before JAX initializes devices."""
     named: str | None = getattr(jax.config, "jax_platforms", None)
     if named and "cpu" not in named.split(","):
         jax.config.update("jax_platforms", f"{named},cpu")
 
 
 def need_cpu(where: str) -> None:
-    """Raises where a running program cannot report: JAX takes callbacks by way of its CPU device.
+    """Checks for the CPU device, which JAX needs for callbacks.
 
     Raises:
-        RuntimeError: `JAX_PLATFORMS` names others alone.
+        RuntimeError: `JAX_PLATFORMS` excludes the CPU.
     """
     try:
         jax.local_devices(backend="cpu")
@@ -34,22 +34,22 @@ def need_cpu(where: str) -> None:
 
 
 class Bar(NamedTuple):
-    """What is compiled in of a bar: equal for equal numbers of steps."""
+    """The static part of a progress bar: equal for equal numbers of steps."""
 
     steps: int
     every: int
 
     def report(self, done: jax.Array, loss: jax.Array) -> None:
-        """Draws from inside a program."""
+        """Draws the bar from inside a compiled program."""
         jax.debug.callback(_draw, self.steps, done, loss)
 
 
 def progress_bar(steps: int) -> Bar:
-    """The bar of `minimize`, drawn a hundred times.
+    """The progress bar of `minimize`, drawn a hundred times.
 
     Raises:
         ImportError: tqdm is missing.
-        RuntimeError: There is no CPU device to report by.
+        RuntimeError: `JAX_PLATFORMS` excludes the CPU.
     """
     try:
         import tqdm.auto  # noqa: F401
@@ -65,9 +65,9 @@ _open_bars: dict[int, Any] = {}
 
 
 def _draw(steps: Any, done: Any, loss: Any) -> None:
-    """Moves the bar of a run: opened by its first step, closed by its last.
+    """Advances the bar of a run: opened by its first step, closed by its last.
 
-    Under `vmap` every run of the batch draws here; the first of them opens and closes.
+    Under `vmap` every run of the batch calls this; the first run opens and closes the bar.
     """
     from tqdm.auto import tqdm
 

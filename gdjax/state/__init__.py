@@ -1,4 +1,4 @@
-"""States by name: read, logged, changed, saved, restored into a changed optimizer."""
+"""Optimizer state by name: read, log, set, reset, save, restore into a changed optimizer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def eval_params(tx: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate a model at: averages where the optimizer keeps them, else params.
+    """Evaluation parameters: the average (EMA, SWA, Schedule-Free) if there is one, else params.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.sgd(0.1)
@@ -41,8 +41,8 @@ def eval_params(tx: Any, state: Any, params: Any) -> Any:
 
     Args:
         tx: The transformation that made the state.
-        state: Its state, that of an `nnx.Optimizer` too.
-        params: The parameters that are trained, in the boxes of Flax or without.
+        state: Its state, also the state of an `nnx.Optimizer`.
+        params: The trained parameters, also in variables of Flax.
     """
     check_transformation("eval_params", "tx", tx, "Write eval_params(tx, state, params).")
     return boxed_as(params, call_evaluate(tx, unboxed(state), unboxed(params)))

@@ -1,4 +1,4 @@
-"""States in compiled programs that are saved: what `jax.export` has to know of their classes."""
+"""Registration of the classes of states with `jax.export`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["register_export"]
 
 @functools.cache
 def register_export() -> None:
-    """Tells `jax.export` how the classes of states are written; once in each process.
+    """Registers the classes of states with `jax.export`; once in each process.
 
-    Call it before a step that has a state among its arguments or results is serialized, and in
-    the process that deserializes it.
+    Call it before serializing a step that has a state among its arguments or results, and in the
+    process that deserializes it.
 
     >>> import gdjax as gd, jax, jax.export, jax.numpy as jnp
     >>> gd.state.register_export()

@@ -1,4 +1,4 @@
-"""Parts of a state by name: found, replaced, counted in bytes."""
+"""Parts of a state by name or type: find, replace, count bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["find", "find_all", "nbytes", "replace"]
 
 
 def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
-    """Exchanges the one part of a state that has a name or a type; see `find`.
+    """Replaces the part of a state with a given name or type; see `find`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> state = gd.adam(0.1).init(jnp.ones(2))
@@ -27,14 +27,14 @@ def replace(state: Any, name_or_type: str | type, value: Any) -> Any:
 
     Args:
         state: The state of any transformation; it is not changed.
-        name_or_type: Which part.
-        value: The new one, or a function that makes it of the old one, which it gets on the device.
+        name_or_type: The name or the type of the part.
+        value: The new value, or a function of the old value, which is passed on the device.
 
     Returns:
         The new state, of the same structure, shapes and dtypes.
 
     Raises:
-        KeyError: Nothing has that name or type, or more than one thing does.
+        KeyError: No part or several parts have that name or type.
         ValueError: The value differs in structure or in the shape of an array.
     """
     path, old = locate(state, name_or_type, "replace")
@@ -67,7 +67,7 @@ def _put(node: Any, path: tuple[str, ...], value: Any) -> Any:
 
 
 def nbytes(state: Any) -> int:
-    """The bytes of all arrays of a state, or of any tree, abstract ones too.
+    """The number of bytes of a state, or of any tree of arrays or abstract values.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.state.nbytes(gd.adam(0.1).init(jnp.zeros(1000)))

@@ -1,4 +1,4 @@
-"""Hyperparameters by name: those in use, and those that may be set."""
+"""Hyperparameters by name: read the current values, set the live ones."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["hyperparams", "set_hyperparams"]
 
 
 def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
-    """Every hyperparameter in use, by name, through any nesting: numbers, schedules, live values.
+    """Current hyperparameters by name: numbers, schedules and live values, at any nesting.
 
-    For those that follow a schedule, the value is the one that the last update used, or the first
-    will. Works under `jit`.
+    The value of a schedule is that of the last update, or of the first update before any. Works
+    under `jit`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(clip=gd.clip(1.0), opt=gd.sgd(gd.linear_to_zero(0.5, 10)))
@@ -49,7 +49,7 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
 
 
 def _numbers(visit: Visit) -> dict[str, Any]:
-    """The hyperparameters of a transformation, as they are in use."""
+    """The current hyperparameters of a transformation."""
     if not isinstance(visit.tx, GradientTransformation):  # another library's may tell its own
         return dict(getattr(visit.state, "hyperparams", {}))
     given = {name: visit.tx.arguments[name] for name in visit.tx.numbers}
@@ -58,7 +58,7 @@ def _numbers(visit: Visit) -> dict[str, Any]:
 
 
 def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None, **named: Any):
-    """Sets hyperparameters that were given as `live`, between steps or inside of one.
+    """Sets `live` hyperparameters, between steps or under `jit`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(opt=gd.sgd(gd.live(0.1)))
@@ -70,9 +70,9 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
     Args:
         tx: The transformation that made the state.
         state: Its state, which is not changed.
-        values: New values by the names that `hyperparams` gives.
-        **named: The same, for names without a slash. The end of a name is enough where one
-            hyperparameter alone has it: `learning_rate` for `opt/learning_rate`.
+        values: New values, by the names of `hyperparams`.
+        **named: The same, for names without a slash. A unique ending of a name is enough:
+            `learning_rate` for `opt/learning_rate`.
 
     Returns:
         The new state, of the same structure, shapes and dtypes.
@@ -103,13 +103,14 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
 
 
 def _whole(name: str, live: Mapping[str, Any]) -> str:
-    """The name of a live hyperparameter, which may be given by its end where one alone has that."""
+    """The full name of a live hyperparameter, from the name or a unique ending of it."""
     ends = [name] if name in live else [one for one in live if one.endswith(f"/{name}")]
     if len(ends) == 1:
         return ends[0]
     hint = f"Write one of {', '.join(ends)}." if ends else errors.nearest(name, live)
     hint = hint or "Write live(value) where the factory is called."
-    raise KeyError(f"set_hyperparams: names must be those of live ones, got {name}. {hint}")
+    must = "a name must be that of a live hyperparameter"
+    raise KeyError(f"set_hyperparams: {must}, got {name!r}. {hint}")
 
 
 def _set(tx: GradientTransformation, name: str, old: jax.Array, value: Any) -> jax.Array:

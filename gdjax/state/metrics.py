@@ -1,4 +1,4 @@
-"""What transformations recorded on their way, in one flat dict to log."""
+"""Metrics for logging: what transformations record in their state, as a flat dict."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ __all__ = ["metrics"]
 
 
 def metrics(state: Any) -> dict[str, jax.Array]:
-    """Every scalar that a transformation records: rates that move, norms, factors, counts.
+    """Metrics of an optimizer for logging: gradient norms, clip factors, scheduled rates, counts.
 
-    Under its name where one part of the state has it (`skipped`); where more do, with what tells
-    them apart before it: your names of groups and stages (`bias/learning_rate`), the kind of state
-    (`SkipSpikes/skipped`), or else the path (`0/learning_rate`). They are in the state as they are,
-    so reading them adds nothing to a compiled step, and what is not read is not computed once more.
-    Numbers that do not move are in `hyperparams`.
+    The key is the name of the scalar if one part of the state has it (`skipped`). Otherwise a
+    prefix distinguishes them: your names of groups and stages (`bias/learning_rate`), the kind of
+    state (`SkipSpikes/skipped`), or the path (`0/learning_rate`). The scalars are in the state, so
+    reading them adds nothing to a compiled step. Constant hyperparameters are in `hyperparams`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.clip_by_global_norm(1.0), gd.sgd(gd.linear_to_zero(0.5, 10)))
@@ -29,8 +28,8 @@ def metrics(state: Any) -> dict[str, jax.Array]:
     {'clip_factor': 0.2, 'grad_norm': 5.0, 'learning_rate': 0.5}
 
     Args:
-        state: The state of any transformation. What a state records is said by its method
-            `metrics`, which gives scalars by name; write one for a state of yours.
+        state: The state of any transformation. The method `metrics` of a state returns its scalars
+            by name; write one for your own states.
     """
     found = []
     for path, node in nodes(unboxed(state)):
@@ -46,7 +45,7 @@ def metrics(state: Any) -> dict[str, jax.Array]:
 
 
 def _apart(name: str, alike: list[tuple]) -> list[str]:
-    """Names for values of one name: the shortest that differ."""
+    """The shortest distinct names of values that share a name."""
     users = [
         [w for w in path if not w.isdigit() and not w.startswith("inner")] for _, path, *_ in alike
     ]

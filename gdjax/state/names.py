@@ -1,9 +1,9 @@
-"""The name of every array of a state: who keeps it, in which field, for which parameter.
+"""Names of the arrays of a state: transformation, field, parameter.
 
-Names come from the recipe. An array is named by the transformation that keeps it and by its place
-there, `scale_by_adam/mu/dense/kernel`. Chains without names, wrappers and optimizers that stand
-for a chain add nothing, so stages without state change no name, nor does a wrapper that is added;
-the stages of a named chain and the labels of a partition stand before: `opt/scale_by_adam/mu/w`.
+An array is named by the transformation that owns it and by its path there,
+`scale_by_adam/mu/dense/kernel`. Chains without names, wrappers and optimizers that are aliases of a
+chain add nothing to a name, so adding a stateless stage or a wrapper changes no name. The stages of
+a named chain and the labels of a partition are prefixes: `opt/scale_by_adam/mu/w`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Name(NamedTuple):
     text: str = ""  # how it is written, where its words with slashes are those of another
 
     def __str__(self) -> str:
-        """Written with slashes."""
+        """The name with slashes."""
         return self.text or "/".join(self.words)
 
     @property
@@ -76,7 +76,7 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
 
 
 def _owned(tx: Any, state: Any) -> Iterator[tuple]:
-    """Each transformation that keeps something: prefix, name, and its arrays with their paths."""
+    """Each transformation with state: prefix, name, and its arrays with their paths."""
     for visit in walk(tx, state):
         own: list[tuple[tuple[str, ...], int, bool, Role | None]] = []
         if visit.moving is not None:  # beside what it keeps when nothing moves
@@ -100,11 +100,11 @@ def _places(state: Any) -> list[tuple[tuple[str, ...], int]]:
 def parameter_of(
     name: Name, leaf: Any, params: dict[tuple[str, ...], Any]
 ) -> tuple[str, ...] | None:
-    """The path of the parameter that an array of a state is for; None if it is for none.
+    """The path of the parameter that an array of a state belongs to; None if it belongs to none.
 
     Args:
-        name: Of the array.
-        leaf: The array, which may be abstract, or one in few bits.
+        name: The name of the array.
+        leaf: The array, which may be abstract or quantized.
         params: The parameters by path.
     """
     inside = name.path[1:]

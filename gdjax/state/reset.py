@@ -1,4 +1,4 @@
-"""The state of some parameters, or of some rows of them, as it was at the beginning."""
+"""Reset of the optimizer state of some parameters, or of some rows of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["reset"]
 
 
 def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
-    """Begins the state of some parameters anew: moments, accumulators, averages. Counts go on.
+    """Resets the state of some parameters: moments, accumulators and averages, but not counts.
 
-    Rows (entries along the first axes) are for layers that were grown, tokens that were added,
-    neurons that were dead. Works under `jit`.
+    Rows (entries along the first axes) are for grown layers, new tokens and dead neurons. Works
+    under `jit`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"embed": jnp.ones((3, 2)), "w": jnp.ones(2)}
@@ -39,16 +39,16 @@ def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
         tx: The transformation that made the state.
         state: Its state, which is not changed.
         params: The parameters, as they are now.
-        where: A rule of `gdjax.params`; or a dict from paths of parameters to arrays of bools, in
-            the shape of the first axes of the parameter. With True, of all.
+        where: The parameters: a rule of `gdjax.params`, or True for all; or a dict from paths of
+            parameters to arrays of bools with the shape of the first axes of the parameter.
 
     Returns:
-        The new state. An array that has not the first axes of its parameter (a factor of the other
-        axis) stays as it is where rows are given.
+        The new state. If rows are given, arrays without the first axes of their parameter (such as
+        a factor of another axis) stay unchanged.
 
     Raises:
-        KeyError: A path of `where` is none of a parameter.
-        ValueError: An array of `where` has not the first axes of its parameter.
+        KeyError: A path of `where` is not the path of a parameter.
+        ValueError: An array of `where` does not have the first axes of its parameter.
     """
     check_transformation("reset", "tx", tx, "Write reset(tx, state, params).")
     plain = jax.tree_util.tree_leaves_with_path(unboxed(params))
@@ -63,7 +63,7 @@ def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
 
 
 def _flags(params: Any, by_path: dict[tuple[str, ...], Any], where: Any) -> dict[Any, Any]:
-    """For each parameter whether its state is reset, or which rows of it."""
+    """For each parameter: whether to reset its state, or which rows of it."""
     is_rows = isinstance(where, dict) and any(jnp.ndim(x) for x in where.values())
     if not is_rows:
         return dict(zip(by_path, jax.tree.leaves(select(params, where, "reset"))))
@@ -75,14 +75,14 @@ def _flags(params: Any, by_path: dict[tuple[str, ...], Any], where: Any) -> dict
             raise KeyError(f"reset: where must name parameters, got {name!r}. {hint}".rstrip())
         shape = jnp.shape(by_path[names[name]])
         if jnp.shape(rows) != shape[: jnp.ndim(rows)]:
-            must = f"where must have the first axes of {name!r}, whose shape is {shape}"
+            must = f"where[{name!r}] must have the first axes of the parameter, of shape {shape}"
             errors.fail("reset", must, jnp.shape(rows))
         flags[names[name]] = jnp.asarray(rows, bool)
     return flags
 
 
 def _mixed(old: Any, new: Any, flag: Any) -> Any:
-    """The old state where the flag is not set, the new one where it is, in the old one's memory."""
+    """The new state where the flag is set, else the old, in the memory kind of the old."""
     if isinstance(flag, bool):
         return new if flag else old
     return memory.lying_as(_rows(memory.near(old), memory.near(new), flag), old)

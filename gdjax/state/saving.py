@@ -1,4 +1,4 @@
-"""States as flat dicts of named arrays, and back, also into a changed optimizer."""
+"""Checkpoints: states as flat dicts of named arrays, and their restoration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = 1
 
 
 class Report(NamedTuple):
-    """What `from_dict` did, by name."""
+    """What `from_dict` restored, by name."""
 
     kept: dict[str, str]  # of the new state: the name in what was saved
     changed: dict[str, str]  # of those: what was converted, "float32 to bfloat16"
@@ -33,11 +33,11 @@ class Report(NamedTuple):
 
 
 def to_dict(tx: Any, state: Any) -> dict[str, Any]:
-    """The arrays of a state by name, in a flat dict that any saver of arrays takes.
+    """Checkpoint of an optimizer state: a flat dict of named arrays, for any checkpoint library.
 
-    Names come from the transformations, not from their nesting: stages without state, wrappers
-    and turning a number into a schedule change none. One more entry, `gdjax`, holds the version.
-    Random keys become their data. Works under `jit`.
+    For Orbax, safetensors or `numpy.savez`. Names come from the transformations, not from their
+    nesting: stateless stages, wrappers and a schedule instead of a number change no name. The entry
+    `gdjax` has the version of the format. Random keys become their data. Works under `jit`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.clip(1.0), gd.adamw(1e-3))
@@ -64,13 +64,13 @@ def to_dict(tx: Any, state: Any) -> dict[str, Any]:
 def from_dict(
     tx: Any, params: Any, saved: Mapping[str, Any], strict: bool = True
 ) -> tuple[Any, Report]:
-    """The state of a transformation from what `to_dict` gave, and what became of each name.
+    """Restores an optimizer state from a checkpoint of `to_dict`, and reports each name.
 
-    Every array is placed as `tx.init(params)` places it. Not strict, the transformation may be
-    another than the one saved: names that both have are kept, those of another group of parameters
-    (or under another name of a stage) are found by the rest of their name, dtypes and bits are
-    converted, what is new begins as `init` makes it, and what is left is dropped. The count of a
-    schedule that is new is the count that all of `saved` has, if that is one.
+    Every array is placed as `tx.init(params)` places it. With `strict=False` the transformation may
+    differ from the saved one: arrays with the same name are kept, arrays of another group of
+    parameters (or of a renamed stage) are found by the rest of their name, dtypes and quantization
+    are converted, new arrays begin as `init` makes them, and all others are dropped. A new schedule
+    starts at the step count of `saved`, if all counts there are equal.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.zeros(2)}
@@ -83,13 +83,16 @@ def from_dict(
 
     Args:
         tx: The transformation that will use the state.
-        params: Its parameters, as `init` takes them.
-        saved: What `to_dict` gave, in any mapping: a dict, an open file of `numpy.load`.
-        strict: Whether the names have to be the same, and shapes and dtypes with them.
+        params: Its parameters, as for `init`.
+        saved: The result of `to_dict`, in any mapping: a dict, an open file of `numpy.load`.
+        strict: Whether names, shapes and dtypes must be the same.
+
+    Returns:
+        The state, and a `Report` of the names that were kept, new and dropped.
 
     Raises:
-        ValueError: `saved` is damaged or of something else; the message names the first bad name,
-            and nothing was restored.
+        ValueError: `saved` is damaged or of another optimizer; the message has the first bad name,
+            and nothing is restored.
     """
     check_transformation("from_dict", "tx", tx, "Write from_dict(tx, params, saved).")
     source = _Source(saved, _judge(saved), strict)
@@ -100,8 +103,9 @@ def from_dict(
     dropped = tuple(name for name in source.names if name not in used)
     if strict and dropped:
         hint = errors.nearest(dropped[0], (str(name) for name, _ in entries))
-        must = f"saved must hold what the state has, and nothing else; not {dropped[0]!r}"
-        errors.fail("from_dict", must, f"{len(dropped)} more", instead=f"{hint} {LOOSE}".lstrip())
+        must = "saved must have the names of the state and no others"
+        got = f"{dropped[0]!r}" + (f" and {len(dropped) - 1} more" if dropped[1:] else "")
+        errors.fail("from_dict", must, got, instead=f"{hint} {LOOSE}".lstrip())
     if entries and not source.kept:
         must = "saved must have a name in common with the state"
         errors.fail("from_dict", must, ", ".join(list(saved)[:3]))
@@ -114,9 +118,9 @@ LOOSE = "For another optimizer write from_dict(..., strict=False)."
 
 
 def _judge(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Tells whether this is what `to_dict` gave, and which arrays of it are kept in few bits."""
+    """Checks that `saved` comes from `to_dict`; returns the forms of its quantized arrays."""
     if not hasattr(saved, "keys") or ABOUT not in saved:
-        must = f"saved must be what to_dict gave, which has the entry {ABOUT!r}"
+        must = f"saved must be a result of to_dict, with the entry {ABOUT!r}"
         got = ", ".join(list(saved)[:3]) if hasattr(saved, "keys") else saved
         errors.fail("from_dict", must, got or "nothing")
     try:
@@ -131,7 +135,7 @@ def _judge(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Source:
-    """What was saved, and what became of it."""
+    """A checkpoint, and the names that were read from it."""
 
     def __init__(self, saved: Mapping[str, Any], forms: dict[str, Any], strict: bool) -> None:
         self.saved, self.forms, self.strict = saved, forms, strict
@@ -143,12 +147,12 @@ class _Source:
         self.new: list[str] = []
 
     def restore(self, name: Name, leaf: Any) -> Any:
-        """The array that has this name, in the form of the one that `init` made."""
+        """The saved array of this name, in the form of the array that `init` made."""
         theirs = self.find(name)
         if theirs is None:
             if self.strict:
                 hint = errors.nearest(str(name), self.names)
-                must = f"saved must hold {str(name)!r}"
+                must = f"saved must have {str(name)!r}"
                 errors.fail("from_dict", must, "none", instead=f"{hint} {LOOSE}".lstrip())
             self.new.append(str(name))
             return leaf
@@ -157,7 +161,7 @@ class _Source:
         found = _fitted(old, leaf, there == here)
         if found is None or (self.strict and there != here):
             if self.strict:
-                must = f"{theirs!r} must be {_words(here)}, as the state has it"
+                must = f"{theirs!r} must be {_words(here)}, as in the state"
                 errors.fail("from_dict", must, _words(there), instead=LOOSE)
             self.new.append(str(name))
             return leaf
@@ -179,7 +183,7 @@ class _Source:
         return found[0] if same else None
 
     def read(self, name: str) -> Any:
-        """What was saved under a name: an array, or one in few bits."""
+        """The array saved under a name, which may be quantized."""
         form = self.forms.get(name)
         parts = [f"{name}/{part}" for part in parts_of(form.get("format", ""))] if form else [name]
         values = [self.saved[part] if part in self.saved else None for part in parts]  # read once
@@ -192,11 +196,11 @@ class _Source:
             arrays = [_known(value, jnp.zeros([], jnp.bfloat16)) for value in values]
             return Quantized.build(self.forms[name], [jnp.asarray(x) for x in arrays])
         except (TypeError, ValueError, KeyError) as error:
-            errors.fail("from_dict", f"{name!r} must be in few bits as its form says", str(error))
+            errors.fail("from_dict", f"{name!r} must be quantized as its format says", str(error))
 
 
 def _spellings(name: Name) -> Iterator[str]:
-    """The name of an array, and those it had before: a value that moves has its argument's name."""
+    """The name of an array, and its older names: a scheduled value has its argument's name."""
     yield str(name)
     if name.moves:
         for old in former(name.path[-1]):
@@ -204,7 +208,7 @@ def _spellings(name: Name) -> Iterator[str]:
 
 
 def _form(x: Any) -> dict[str, Any]:
-    """What an array is, as JSON can tell it: shape and dtype, and how it is kept in few bits."""
+    """The form of an array as JSON: shape and dtype, and the format of a quantized one."""
     if is_quantized(x):
         return x.form
     dtype = jax.random.key_data(x).dtype if _is_key(x) else x.dtype
@@ -226,7 +230,7 @@ def _data(x: Any) -> Any:
 
 
 def _fitted(old: Any, leaf: Any, same: bool) -> Any:
-    """What was saved in the form of what `init` made, placed as that is; None if it cannot be."""
+    """The saved array in the form and placement of the array of `init`; None if impossible."""
     if same and is_quantized(leaf):
         return jax.tree.map(_placed, old, leaf)
     old = memory.near(old)
@@ -248,7 +252,7 @@ def _fitted(old: Any, leaf: Any, same: bool) -> Any:
 
 
 def _known(value: Any, leaf: Any) -> Any:
-    """Numbers again out of NumPy's files, which do not know bfloat16 and its kin."""
+    """Arrays from NumPy's files, which do not have bfloat16 and other dtypes of ml_dtypes."""
     if is_quantized(value) or is_quantized(leaf) or value.dtype.kind != "V" or _is_key(value):
         return value
     same = value.dtype.itemsize == leaf.dtype.itemsize
@@ -260,7 +264,7 @@ def _is_float(x: Any) -> bool:
 
 
 def _placed(value: Any, leaf: Any) -> Any:
-    """The array where `init` put the one in whose place it comes."""
+    """The array with the placement of the array that it replaces."""
     if isinstance(leaf, jax.core.Tracer) or isinstance(value, jax.core.Tracer):
         return memory.lying_as(jnp.asarray(value), leaf)
     if isinstance(leaf, jax.Array) and leaf.committed:

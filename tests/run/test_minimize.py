@@ -416,7 +416,7 @@ class TestArguments:
     def test_whole_numbers_do_not_move(self, params):
         """They were told converged, after no step."""
         loss = lambda x: sum(jnp.sum((jnp.asarray(x) - 3.5) ** 2) for x in jax.tree.leaves(x))
-        with pytest.raises(TypeError, match="must hold floating-point numbers.*jnp.asarray"):
+        with pytest.raises(TypeError, match="must have floating-point numbers.*jnp.asarray"):
             minimize(loss, params, gd.lbfgs(), 20, tolerance=1e-3)
 
     def test_errors_of_a_transformation_pass(self):

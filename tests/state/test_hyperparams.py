@@ -201,9 +201,9 @@ class TestSet:
         assert len(TRACES) == 2 * 2  # two stages, once eagerly and once under jit
 
     BAD = [
-        (gd.sgd(gd.live(0.1)), {"momentum": 0.5}, "got momentum. Known: learning_rate"),
+        (gd.sgd(gd.live(0.1)), {"momentum": 0.5}, "got 'momentum'. Known: learning_rate"),
         (gd.sgd(gd.live(0.1)), {"learnin_rate": 0.5}, "Did you mean learning_rate"),
-        (gd.sgd(0.1), {"learning_rate": 0.5}, r"got learning_rate. Write live\(value\)"),
+        (gd.sgd(0.1), {"learning_rate": 0.5}, r"got 'learning_rate'. Write live\(value\)"),
         (gd.sgd(falling), {"learning_rate": 0.5}, r"Write live\(value\)"),
         (gd.chain(a=gd.sgd(gd.live(0.1))), {"a/learnin_rate": 0.5}, "Did you mean a/learning_rate"),
         (

@@ -62,7 +62,7 @@ def _fits(where: str, what: str, tree: Any, params: Any) -> Any:
     try:
         jax.tree.map(lambda *_: None, tree, params)
     except ValueError as error:
-        must = f"{what} must be a tree like the parameters, or a part of it from the root"
+        must = f"{what} must be a tree like the parameters, or a prefix of that tree"
         hint = f"JAX says: {errors.shorten(str(error), 200)}"
         errors.fail(where, must, f"one with {', '.join(paths(tree)) or 'no leaves'}", instead=hint)
     return tree
@@ -105,7 +105,7 @@ def masked(inner: Any, mask: Any, *, mask_compatible_extra_args: bool = False):
 
     Args:
         inner: The transformation.
-        mask: A tree of bools like the parameters or a part of it from the root, True where the
+        mask: A tree of bools like the parameters, or a prefix of that tree, True where the
             transformation applies; or a function that makes it of parameters or updates.
         mask_compatible_extra_args: Masks extra arguments that are trees like the updates too.
 
@@ -152,7 +152,7 @@ def partition(
 
     Args:
         transforms: Transformations by label.
-        param_labels: A tree of labels like the parameters or a part of it from the root, or a
+        param_labels: A tree of labels like the parameters, or a prefix of that tree, or a
             function that makes it of parameters or updates.
         mask_compatible_extra_args: Masks extra arguments that are trees like the updates too.
 
