@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import types
 from typing import NamedTuple
 
@@ -50,11 +50,16 @@ FAMILIES = {
 MODULES = (
     *("gdjax.contract", "gdjax.plots", "gdjax.programs", "gdjax.projections"),
     *("gdjax.sharding", "gdjax.state"),
-    *("gdjax.lab.problem", "gdjax.lab.problems", "gdjax.lab.race"),
+    *("gdjax.lab.problems", "gdjax.lab.race"),
     *("gdjax.compat.torch", "gdjax.compat.torch.lr_scheduler"),
 )
 # optax's namespace is that of optax; its reference is optax's. These names are ours.
 OPTAX = ("from_optax_state", "to_optax", "to_optax_state")
+# Of classes that the engine reads too: what users call.
+MEMBERS = {
+    "gdjax.GradientTransformation": ["step", "replace", "arguments", "extra_args"],
+    "gdjax.Schedule": ["__call__", "replace"],
+}
 
 
 class Page(NamedTuple):
@@ -102,16 +107,34 @@ def pages() -> dict[str, Page]:
     return made
 
 
+def identifier(name: str) -> str:
+    """The name by which mkdocstrings finds an object: `gdjax.state.find` is a module for it."""
+    module, _, last = name.rpartition(".")
+    parent = importlib.import_module(module)
+    if not hasattr(parent, "__path__") or importlib.util.find_spec(name) is None:
+        return name
+    return f"{getattr(parent, last).__module__}.{last}"
+
+
+def entry(name: str) -> str:
+    """The entry of a name in the Markdown of mkdocstrings."""
+    lines = [f"::: {identifier(name)}"]
+    if name in MEMBERS:
+        members = f"members: [{', '.join(MEMBERS[name])}]"
+        lines += ["    options:", "      inherited_members: true", f"      {members}"]
+    return "\n".join(lines)
+
+
 def text(page: Page) -> str:
-    """A page in the Markdown of mkdocstrings."""
-    return "\n\n".join([f"# {page.title}", *(f"::: {name}" for name in page.names), ""])
+    """A page of the reference."""
+    return "\n\n".join([f"# {page.title}", *map(entry, page.names), ""])
 
 
 def index(made: dict[str, Page]) -> str:
     """The first page of the reference: every name, by family."""
     lines = ["# API", "", "Every public name, by family. `gd` is `import gdjax as gd`.", ""]
     for path, page in made.items():
-        links = (f"[`{name.removeprefix('gdjax.')}`][{name}]" for name in page.names)
+        links = (f"[`{name.removeprefix('gdjax.')}`][{identifier(name)}]" for name in page.names)
         lines += [f"## [{page.title}]({path}.md)", "", " · ".join(links), ""]
     return "\n".join(lines)
 

@@ -79,12 +79,19 @@ ScalarOrSchedule = ScalarLike | ScheduleFunction | LiveNumber
 
 # Annotations of the numbers of a factory.
 Hyperparam = Annotated[ScalarOrSchedule, Range()]
+"""A hyperparameter: a number, an array, a schedule or `live(value)`."""
 NonNegative = Annotated[ScalarOrSchedule, Range(low=0.0)]
+"""A hyperparameter that is 0 or more."""
 Positive = Annotated[ScalarOrSchedule, Range(low=0.0, open_low=True)]
+"""A hyperparameter above 0."""
 Decay = Annotated[ScalarOrSchedule, Range(low=0.0, high=1.0, open_high=True)]
-Number = Annotated[ScalarLike, Range(scheduled=False)]  # of a schedule: none stands in its place
+"""The decay of a moving average, in [0, 1)."""
+Number = Annotated[ScalarLike, Range(scheduled=False)]
+"""A number or an array; no schedule. The arguments of schedules are numbers."""
 LearningRate = Annotated[ScalarOrSchedule, Range(low=0.0, role="learning rate")]
+"""A learning rate, 0 or more. `explain` shows it, `groups` multiplies it."""
 WeightDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay")]
+"""A factor of weight decay, 0 or more. `explain` shows it."""
 SignedFactor = Annotated[ScalarOrSchedule, Range(role="factor")]  # below 0 it turns updates round
 AddedDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay", uphill=True)]
 
@@ -95,7 +102,8 @@ class ArgumentRole(NamedTuple):
     name: str
 
 
-Mask = Annotated[Any, ArgumentRole("mask")]  # which parameters decay: any rule of `gdjax.params`
+Mask = Annotated[Any, ArgumentRole("mask")]
+"""Which parameters decay: any rule of `gdjax.params`, or a tree of bools."""
 Turns = Annotated[bool, ArgumentRole("turns")]  # whether updates point downhill from there on
 
 
