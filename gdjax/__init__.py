@@ -5,7 +5,7 @@ Every name is loaded when it is looked at; type checkers read them in `__init__.
 
 from gdjax.core.data import exports
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _hint(name: str) -> str:

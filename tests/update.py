@@ -79,9 +79,9 @@ def race(page: str) -> str:
 
 @derived("docs/meshes.md")
 def scaling(page: str) -> str:
-    """The table of `python -m gdjax.lab.scaling --markdown`; a quarter of a minute."""
-    from gdjax.lab.bench import markdown
-    from gdjax.lab.scaling import table
+    """The table of `python -m tests.programs.scaling --markdown`; a quarter of a minute."""
+    from gdjax.programs.tables import markdown
+    from tests.programs.scaling import table
 
     return between(page, "scaling", markdown(*table()))
 

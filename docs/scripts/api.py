@@ -17,7 +17,7 @@ FAMILIES = {
     "gdjax.core": ("transformations", "Transformations and chains"),
     "gdjax.optimizers.sgd": ("sgd", "Gradient descent and momentum"),
     "gdjax.optimizers.adam": ("adam", "Adam and related optimizers"),
-    "gdjax.optimizers.adaptive": ("adaptive", "Adaptive learning rates: AdaGrad, RMSProp, AdaDelta"),
+    "gdjax.optimizers.adaptive": ("adaptive", "Adaptive rates: AdaGrad, RMSProp, AdaDelta"),
     "gdjax.optimizers.sign": ("sign", "Sign descent: Lion, Signum, Tiger"),
     "gdjax.optimizers.factored": ("factored", "Factored second moments: Adafactor, CAME, SM3"),
     "gdjax.optimizers.matrix": ("matrix", "Matrix optimizers: Muon, SOAP, Shampoo"),

@@ -16,10 +16,10 @@ URL = re.compile(r"(?<![<(])https?://[^\s,;)]*[^\s,;).]")
 
 
 def markdown(docstring: str) -> str:
-    """A docstring with its doctests and references in Markdown.
+    r"""A docstring with its doctests and references in Markdown.
 
-    >>> markdown("Adam.\\n\\n>>> 1 + 1\\n2\\n\\nReference: Kingma,\\n    https://x.org/1.")
-    'Adam.\\n\\n```pycon\\n>>> 1 + 1\\n2\\n```\\n\\n**Reference:** Kingma, <https://x.org/1>.'
+    >>> markdown("Adam.\n\n>>> 1 + 1\n2\n\nReference: Kingma,\n    https://x.org/1.")
+    'Adam.\n\n```pycon\n>>> 1 + 1\n2\n```\n\n**Reference:** Kingma, <https://x.org/1>.'
     """
 
     def line(match):

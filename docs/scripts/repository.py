@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 GITHUB = "https://github.com/gdjax/gdjax"
 COLAB = "https://colab.research.google.com/github/gdjax/gdjax"
 # Pages whose text is a file of the repository that does not have their place in docs/.
-ELSEWHERE = {"index.md": "README.md", "contents.md": "docs/index.md", "changelog.md": "CHANGELOG.md"}
+ELSEWHERE = {
+    "index.md": "README.md",
+    "contents.md": "docs/index.md",
+    "changelog.md": "CHANGELOG.md",
+}
 FENCE = re.compile(r"(^ *```.*?^ *```)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 OURS = re.compile(
@@ -96,5 +100,5 @@ GitHub's "Cite this repository" reads the same from `CITATION.cff`:
 ```yaml
 {cff}```
 
-Cite the paper of an optimizer too: the [catalogue](catalogue.md) and each docstring have its reference.
+Cite the paper of an optimizer too: the [catalogue](catalogue.md) has the references.
 """

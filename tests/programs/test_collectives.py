@@ -13,11 +13,11 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gdjax.lab import scaling
-from gdjax.lab.collectives import step
 from gdjax.programs.collective_bytes import Traffic, collectives
 from tests.conftest import CACHE
 from tests.helpers import first, mesh_of
+from tests.programs import scaling
+from tests.programs.collectives import step
 
 MESH = mesh_of("Auto", (4, 2), ("data", "model"))
 SMALL = {"layers": 1, "width": 32, "words": 64}
@@ -205,7 +205,7 @@ def test_the_command_finds_itself_devices():
     small = [f"--{name}={size}" for name, size in SMALL.items()]
     env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     env |= {"JAX_COMPILATION_CACHE_DIR": CACHE, "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
-    command = [sys.executable, "-m", "gdjax.lab.collectives", "adamw", "--markdown", *small]
+    command = [sys.executable, "-m", "tests.programs.collectives", "adamw", "--markdown", *small]
     options = {"capture_output": True, "text": True, "timeout": 120, "check": True}
     out = subprocess.run(command, env=env, **options).stdout
     rows = [line.split(" | ") for line in out.splitlines()]

@@ -1,6 +1,6 @@
 """What a step sends over the links of a mesh, read from compiled programs, beside optax.
 
-    python -m gdjax.lab.collectives [adamw muon ...] [--markdown]
+    python -m tests.programs.collectives [adamw muon ...] [--markdown]
 
 Each program is one step of an optimizer for a small transformer, compiled for eight devices (for
 want of them, eight virtual ones of the CPU, in a process of its own); nothing is run. Placements:
@@ -28,8 +28,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 import gdjax as gd
-from gdjax.lab.bench import markdown
 from gdjax.programs.collective_bytes import KINDS, Traffic, collectives
+from gdjax.programs.tables import markdown
 from gdjax.state.names import words
 
 DEVICES = 8
@@ -231,7 +231,7 @@ def table(
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the table; starts itself again where there are fewer than eight devices."""
-    parser = argparse.ArgumentParser("python -m gdjax.lab.collectives", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.programs.collectives", description=__doc__)
     names = f"of {', '.join(OPTIMIZERS)}; default: all"
     parser.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=names)
     parser.add_argument("--markdown", action="store_true", help="as the table of docs/meshes.md")
@@ -243,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
         flags = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
         env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         given = sys.argv[1:] if argv is None else argv
-        again = [sys.executable, "-m", "gdjax.lab.collectives", *given]
+        again = [sys.executable, "-m", "tests.programs.collectives", *given]
         return subprocess.run(again, env=env, check=False).returncode
     sizes = {name: getattr(arguments, name) for name in ("layers", "width", "words")}
     head, rows = table(arguments.optimizers or OPTIMIZERS, **sizes)

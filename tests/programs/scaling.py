@@ -1,6 +1,6 @@
 """How training scales past this machine: bytes on each device and over each link, on paper.
 
-    python -m gdjax.lab.scaling [adamw muon ...] [--parameters 1e9 1e12] [--markdown]
+    python -m tests.programs.scaling [adamw muon ...] [--parameters 1e9 1e12] [--markdown]
 
 N parameters on D = F·T devices: F shares of the data, T parts of each matrix (tensor parallel; else
 T is 1). Weights take w bytes, gradients g (2 each, bfloat16), the state s, which holds the weights
@@ -13,11 +13,11 @@ in float32 too and is counted by `jax.eval_shape(tx.init, ...)`.
     FSDP + TP    N·(w + g + s)/D         (g + 2w)·N/T·(F−1)/F          and four all-reduces a layer
                                          + 4·2·(T−1)/T·w·L·d·t         of activations [t, d]
 
-A link of a ring carries what one device sends. Matrices that are dealt out to owners (Muon, SOAP;
+A link of a ring carries what one device sends. Matrices that are distributed to owners (Muon, SOAP;
 M numbers of 4 bytes) go there and return: 2·4·M/D·(D−1)/D; replicated they return to all, which is
-4·M·(D−1)/D. That is what has to move if the owners keep what they need; `gdjax.lab.collectives`
-reads what does from compiled programs. Activations and the weights of a layer that is at work come
-on top of the bytes on a device.
+4·M·(D−1)/D. That is what has to move if the owners keep what they need; what does is read from
+compiled programs by `tests.programs.collectives`. Activations and the weights of a layer that is at
+work come on top of the bytes on a device.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ import jax
 import jax.numpy as jnp
 
 import gdjax as gd
-from gdjax.lab.bench import markdown
-from gdjax.lab.collectives import transformer
+from gdjax.programs.tables import markdown
+from tests.programs.collectives import transformer
 
 OPTIMIZERS = {
     "adamw": gd.adamw(1e-3),
@@ -170,7 +170,9 @@ def _short(x: float) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table."""
     layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = argparse.ArgumentParser("python -m gdjax.lab.scaling", description=__doc__, **layout)
+    parser = argparse.ArgumentParser(
+        "python -m tests.programs.scaling", description=__doc__, **layout
+    )
     text = f"of {', '.join(OPTIMIZERS)}; default: all"
     parser.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=text)
     sizes = {"type": float, "nargs": "+", "default": [1e9, 1e10, 1e11, 1e12]}
