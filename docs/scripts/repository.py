@@ -62,10 +62,11 @@ def _address(target, source, home, files):
         return target
     else:
         path = os.path.normpath(os.path.join(os.path.dirname(home), target))
-    pages = {where: name for name, where in ELSEWHERE.items()}
-    found = pages.get(path, path.removeprefix("docs/") if path.startswith("docs/") else None)
-    if found in files.src_uris:
-        return os.path.relpath(found, os.path.dirname(source) or ".")
+    elsewhere = {where: name for name, where in ELSEWHERE.items()}
+    here = [elsewhere.get(path) or path[5:] * path.startswith("docs/"), f"{path[5:]}/index.md"]
+    for found in here:
+        if found in files.src_uris and not found.endswith(".py"):  # code is read on GitHub
+            return os.path.relpath(found, os.path.dirname(source) or ".")
     if not (ROOT / path).exists():
         log.warning("%s links to %s, which is not there.", home, target)
     if path.endswith(".ipynb"):

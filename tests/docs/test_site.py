@@ -85,11 +85,15 @@ class Files:
     """What the site has, as mkdocs tells a hook."""
 
     src_uris = dict.fromkeys(
-        ["index.md", "contents.md", "changelog.md", "state.md", "images/charlm.png", "howto/mup.md"]
+        [
+            *("index.md", "contents.md", "changelog.md", "state.md", "images/charlm.png"),
+            *("howto/index.md", "howto/mup.md", "scripts/api.py"),
+        ]
     )
 
 
 GITHUB = "https://github.com/gdjax/gdjax"
+COLAB = "https://colab.research.google.com/github/gdjax/gdjax"
 LINKS = [  # the page, its link in the repository, and on the site
     ("state.md", "data.md", f"{GITHUB}/blob/main/docs/data.md"),  # a page that the site leaves out
     ("howto/mup.md", "../state.md", "../state.md"),
@@ -98,6 +102,9 @@ LINKS = [  # the page, its link in the repository, and on the site
     ("state.md", "index.md", "contents.md"),
     ("howto/mup.md", "../../gdjax/state", f"{GITHUB}/tree/main/gdjax/state"),
     ("index.md", "docs/state.md", "state.md"),
+    ("index.md", "docs/howto/", "howto/index.md"),
+    ("howto/mup.md", "../scripts/api.py", f"{GITHUB}/blob/main/docs/scripts/api.py"),
+    ("state.md", "../colabs/N.ipynb", f"{COLAB}/blob/main/colabs/N.ipynb"),
     ("index.md", "LICENSE", f"{GITHUB}/blob/main/LICENSE"),
     ("index.md", "https://docs.jax.dev", "https://docs.jax.dev"),
     (
