@@ -12,8 +12,9 @@ import gdjax as gd
 from ..update import ROOT
 
 README = ROOT / "README.md"
-INDEX = ROOT / "docs" / "index.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+INDEX = DOCS / "index.md"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 ALL = [*PAGES, ROOT / "CHANGELOG.md"]
 name_of = lambda file: file.relative_to(ROOT).as_posix()
 CODE = re.compile(r"```python\n(.*?)```", re.S)
@@ -24,19 +25,46 @@ PATH = re.compile(r"`((?!race/)[\w.-]+/[\w./-]*\.(?:py|md|ipynb|jsonl|npz|png))`
 MODULE = re.compile(r"python -m ((?:gdjax|tests)[\w.]*)")
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if CODE.search(p.read_text())], ids=name_of)
-def test_python_runs(page):
-    """The blocks of a page are one script from top to bottom, as a reader would paste them."""
-    scope = {"__name__": page.stem}
-    for block in CODE.findall(page.read_text()):
+# Packages that no extra of gdjax installs: pages that import them run where they are installed.
+GUESTS = ("optuna", "wandb")
+guests_of = lambda page: [name for name in GUESTS if f"import {name}" in page.read_text()]
+
+
+def run_python(text, name):
+    """Runs the Python blocks of a page as one script, from top to bottom."""
+    scope = {"__name__": name}
+    for block in CODE.findall(text):
         if ">>>" not in block:
-            exec(compile(block, str(page), "exec"), scope)
+            exec(compile(block, name, "exec"), scope)
             continue
-        test = doctest.DocTestParser().get_doctest(block, scope, page.name, str(page), 0)
+        test = doctest.DocTestParser().get_doctest(block, scope, name, name, 0)
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
         runner.run(test, clear_globs=False)
-        assert runner.failures == 0
+        assert runner.failures == 0, f"{name}: the output differs, see above"
         scope.update(test.globs)
+
+
+def with_marks(page):
+    marks = [pytest.mark.slow] if guests_of(page) else []
+    return pytest.param(page, marks=marks, id=name_of(page))
+
+
+@pytest.mark.parametrize("page", [with_marks(p) for p in PAGES if CODE.search(p.read_text())])
+def test_python_runs(page, tmp_path, monkeypatch):
+    """The blocks of a page run as a reader would paste them, in a folder where they may write."""
+    for guest in guests_of(page):
+        pytest.importorskip(guest, reason=f"{name_of(page)} needs {guest}: pip install {guest}")
+    monkeypatch.chdir(tmp_path)
+    run_python(page.read_text(), name_of(page))
+
+
+def test_a_page_that_fails_is_found(capsys):
+    block = "```python\n{}\n```\n"
+    run_python(block.format("x = 1") + "Text.\n" + block.format(">>> x + 1\n2\n"), "right.md")
+    with pytest.raises(NameError):
+        run_python(block.format("y"), "error.md")
+    with pytest.raises(AssertionError, match="output differs"):
+        run_python(block.format(">>> 1 + 1\n3\n"), "output.md")
 
 
 def test_readme_is_one_page():
@@ -44,10 +72,41 @@ def test_readme_is_one_page():
     assert lines <= 150, f"{lines} lines: move what is not for the first look to a page of docs/"
 
 
-def test_index_lists_every_page():
-    listed = {target for target, _ in LINK.findall(INDEX.read_text())}
-    missing = {page.name for page in INDEX.parent.glob("*.md")} - listed - {INDEX.name}
-    assert not missing, f"list in docs/index.md, in one line each: {sorted(missing)}"
+def lists_of(page):
+    """Pages that may list a page: docs/index.md and, for docs/room/, its index and docs/room.md."""
+    folders = [folder for folder in page.parents if DOCS in folder.parents]
+    rooms = [file for f in folders for file in (f / "index.md", f.with_suffix(".md"))]
+    return [INDEX, *(file for file in rooms if file.exists())]
+
+
+def links_of(page):
+    """The files that a page links to."""
+    return {(page.parent / target).resolve() for target, _ in LINK.findall(page.read_text())}
+
+
+def test_every_page_is_listed():
+    pages = [page for page in PAGES if page not in (README, INDEX)]
+    missing = [name_of(p) for p in pages if not any(p in links_of(file) for file in lists_of(p))]
+    assert not missing, f"list in docs/index.md or in the index of the folder: {missing}"
+
+
+# What newcomers looked for longest, by a word of the answer: one click from where they begin.
+SOUGHT = {
+    "save with Orbax": "orbax",
+    "freeze a module": r"gd\.frozen",
+    "read the average of the weights": "eval_params",
+    "set a live rate in a chain": "set_hyperparams",
+    "convert a checkpoint of optax": "from_optax_state",
+    "race an own loss": r"own-problem|Problem\.of",
+}
+
+
+@pytest.mark.parametrize("start", ["get-started.md", "faq.md"])
+@pytest.mark.parametrize("answer", SOUGHT.values(), ids=SOUGHT)
+def test_what_newcomers_look_for_is_one_click_away(start, answer):
+    first = DOCS / start
+    near = [first, *(file for file in links_of(first) if file.suffix == ".md" and file.exists())]
+    assert any(re.search(answer, page.read_text(), re.IGNORECASE) for page in near)
 
 
 @functools.cache
@@ -69,7 +128,7 @@ def test_links_lead_somewhere(page):
 def test_paths_and_modules_exist(page):
     text = page.read_text()
     for path in PATH.findall(text):
-        there = any((folder / path).exists() for folder in (ROOT, page.parent))
+        there = any((folder / path).exists() for folder in (ROOT, DOCS, page.parent))
         assert there, f"{name_of(page)}: {path} is not there"
     for module in MODULE.findall(text):
         assert importlib.util.find_spec(module), f"{name_of(page)}: there is no module {module}"
