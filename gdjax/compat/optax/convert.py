@@ -119,6 +119,10 @@ class _Filling:
         order = tuple(keys(template))
         wanted, clocks = split(template, order)
         found, theirs = split(self.source, order)
+        if wanted and not found:
+            must = "the state must be one that init made, with its classes"
+            hint = "Restore a checkpoint into it: restore(path, optimizer.init(params))."
+            errors.fail(self.where, must, type(self.source).__name__, instead=hint)
         for a, b in zip(wanted, found):
             self.judge(a, b)
         if len(wanted) != len(found):

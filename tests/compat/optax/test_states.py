@@ -79,6 +79,13 @@ class TestStates:
         state = from_optax_state(gd.sgd(lambda t: 0.1, 0.9), self.params, sgd, count=3)
         assert int(state.count) == 3
 
+    def test_a_checkpoint_without_the_classes_is_refused_with_the_way(self):
+        """Orbax restores lists and dicts where it is not given a target."""
+        state = self.after(optax.chain(optax.clip(1.0), optax.adam(0.1)))
+        raw = [None, [{"count": state[1][0].count, "mu": state[1][0].mu, "nu": state[1][0].nu}]]
+        with pytest.raises(ValueError, match=r"got list\. .*restore\(path, optimizer\.init"):
+            from_optax_state(gd.adam(0.1), self.params, raw)
+
     def test_momentum_on_the_other_side_of_the_rate_is_refused(self):
         theirs = self.after(optax.rmsprop(0.1, momentum=0.9))
         with pytest.raises(ValueError, match="same side of the learning rate"):
