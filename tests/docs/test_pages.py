@@ -55,6 +55,7 @@ def test_python_runs(page, tmp_path, monkeypatch):
     for guest in guests_of(page):
         pytest.importorskip(guest, reason=f"{name_of(page)} needs {guest}: pip install {guest}")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     run_python(page.read_text(), name_of(page))
 
 
