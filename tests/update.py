@@ -68,6 +68,14 @@ def catalogue(page: str) -> str:
     return between(page, "catalogue", markdown())
 
 
+@derived("docs/migration.md")
+def arguments(page: str) -> str:
+    """Arguments that differ from optax's, from the signatures."""
+    from tests.compat.optax.arguments import markdown
+
+    return between(page, "arguments", markdown())
+
+
 @derived("docs/race.md")
 def race(page: str) -> str:
     """The table of `gdjax race --problem charlm`, from the runs in `docs/data`."""
