@@ -1,13 +1,14 @@
 """Pictures of schedules, losses, paths on a landscape and sweeps over the learning rate.
 
 Every function returns a `matplotlib.figure.Figure`, which a notebook shows by itself and `save`
-writes to a file. Nothing here touches pyplot: no global state, no window, nothing to close.
-matplotlib is imported when a picture is made; it comes with `pip install "gdjax[lab]"`.
+writes to a file. Curves that lie on each other are drawn in dashes and named together, "a = b".
+Nothing here touches pyplot: no global state, no window, nothing to close. matplotlib is imported
+when a picture is made; it comes with `pip install "gdjax[lab]"`.
 """
 
 from __future__ import annotations
 
-__all__ = ["losses", "paths", "save", "schedules", "sensitivity"]
+__all__ = ["losses", "paths", "save", "schedules", "sensitivity", "style"]
 
 import numbers
 import os
@@ -20,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.plots import canvas, inputs
+from gdjax.plots import canvas, inputs, labels
+from gdjax.plots.canvas import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +51,8 @@ def schedules(
         raise ValueError(f"schedules: steps must be 1 or more, got {steps}.")
     several = schedules if isinstance(schedules, Iterable) else [schedules]
     named = isinstance(several, Mapping)
-    pairs = list(several.items()) if named else [(canvas.label_of(s), s) for s in several]
+    several = several if named else list(several)
+    pairs = list(several.items() if named else zip(labels.of_schedules(several), several))
     canvas.require_some("schedules", pairs)
     at = jnp.arange(steps + 1)
     with canvas.drawing(ax, (6.4, 3.8)) as (figure, axes):
@@ -62,7 +65,8 @@ def schedules(
             canvas.require_shape("schedules", label, values, values.shape == (steps + 1,), "[]")
             axes.plot(np.arange(steps + 1), values, label=label, **canvas.style_of(i))
         axes.set(xlabel="step", ylabel="value", xlim=(0, steps))
-        canvas.draw_legend(figure, axes, own=ax is None)
+        canvas.integer_steps(axes)
+        labels.draw_legend(figure, axes, own=ax is None)
     return figure
 
 
@@ -73,13 +77,16 @@ def losses(
     *,
     band: str = "quartiles",
     ylabel: str = "loss",
+    target: float | None = None,
+    top: float | None = None,
+    ends: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
     """Draws losses against the step: the median of the runs, and a band about it.
 
     A run that is no longer finite counts as infinitely high, so a median that leaves the picture
-    says that half of the runs diverged. On a logarithmic axis a curve that falls out of the
-    picture has reached zero.
+    says that half of the runs diverged; a cross at the upper edge marks the step. On a logarithmic
+    axis a curve that falls out of the picture has reached zero.
 
     Args:
         curves: Losses by label: arrays `[steps]` of one run or `[runs, steps]` of several, or
@@ -89,6 +96,9 @@ def losses(
         band: "quartiles" for the middle half of the runs or "range" for all of them. (Not the
             standard deviation: on a logarithmic axis mean minus deviation often is negative.)
         ylabel: What was measured, with its unit if it has one.
+        target: A value to reach, in the units of the axis: a dashed line with its name.
+        top: Upper end of the axis, where the first fall would take most of the picture.
+        ends: Whether curves are named at their ends; by default there is a legend.
         ax: Axes to draw on; by default those of a new figure.
 
     Raises:
@@ -114,14 +124,23 @@ def losses(
                 runs.add(len(values))
                 canvas.draw_band(axes, at, low, high, canvas.style_of(i)["color"])
             axes.plot(at, middle, label=label, **canvas.style_of(i))
-            drawn.append(middle)
+            drawn.append((middle, canvas.style_of(i)["color"]))
         axes.set(xlabel="step", ylabel=ylabel if optimum is None else f"{ylabel} − optimum")
-        start = max(middle[0] for middle in drawn)
-        axes.set(xlim=(0, max(*map(len, drawn), 2) - 1), ylim=canvas.limits_of(drawn, log, start))
-        if log:
-            canvas.number_plainly(axes)
+        medians = [middle for middle, _ in drawn]
+        start = max(middle[0] for middle in medians)
+        axes.set(xlim=(0, max(*map(len, medians), 2) - 1))
+        axes.set(ylim=canvas.limits_of(medians, log, start))
+        axes.set(ylim=(None, top))
+        canvas.integer_steps(axes)
+        canvas.number_plainly(axes) if log else None
+        labels.mark_lost(axes, drawn)
+        if target is not None:
+            labels.mark_target(axes, target)
         title = f"median, {band} of {canvas.range_of(runs)} runs" if runs else None
-        canvas.draw_legend(figure, axes, own=ax is None, title=title)
+        if ends:
+            labels.label_ends(figure, axes, title)
+        else:
+            labels.draw_legend(figure, axes, own=ax is None, title=title)
     return figure
 
 
@@ -179,7 +198,7 @@ def paths(
         axes.set(xlabel="parameter 0", ylabel="parameter 1", xlim=(left, right), ylim=(bottom, top))
         if equal:
             axes.set_aspect("equal")  # then gradients are seen to stand upright on contour lines
-        canvas.draw_legend(figure, axes, own=ax is None, outside=True)
+        labels.draw_legend(figure, axes, own=ax is None, outside="below")
     return figure
 
 
@@ -214,7 +233,7 @@ def sensitivity(
     with canvas.drawing(ax, (6.4, 4.4)) as (figure, axes):
         axes.set_xscale("log")
         axes.set_yscale("log", nonpositive="clip")
-        drawn, diverged, seeds = [], [], set()
+        drawn, diverged, stars, seeds = [], [], [], set()
         for i, (label, pair) in enumerate(results.items()):
             rates, values = canvas.sweep(label, *pair)
             values = np.where(values <= (np.inf if ceiling is None else ceiling), values, np.inf)
@@ -228,40 +247,46 @@ def sensitivity(
                 canvas.draw_band(axes, rates, low, high, look["color"])
             axes.plot(rates, middle, label=label, marker="o", markersize=4, **look)
             best = int(np.argmin(middle))
-            star = {"markersize": 15, "markeredgecolor": "white", "linestyle": "none", "zorder": 5}
             if np.isfinite(middle[best]):
-                axes.plot(rates[best], middle[best], "*", color=look["color"], **star)
+                stars.append((rates[best], middle[best], look["color"]))
         every = np.concatenate([rates for rates, _ in diverged])
         margin = max((every.max() / every.min()) ** 0.04, 1.1)
         axes.set_xlim(every.min() / margin, every.max() * margin)
         axes.set(xlabel="learning rate", ylim=canvas.limits_of(drawn, log=True))
         axes.set_ylabel(ylabel if optimum is None else f"{ylabel} − optimum")
         canvas.draw_diverged(axes, diverged)
+        for i, (x, y, color) in enumerate(stars):
+            below = sum(np.allclose((x, y), other[:2], rtol=0.05) for other in stars[:i])
+            look = {"markeredgecolor": "white", "linestyle": "none", "zorder": 5 + below}
+            look["markeredgewidth"] = 1 / (1 + below)
+            axes.plot(x, y, "*", color=color, markersize=15 * 0.5**below, **look)
         title = f"median, quartiles of {canvas.range_of(seeds)} seeds" if seeds else None
-        canvas.draw_legend(figure, axes, own=ax is None, outside=True, title=title)
+        labels.draw_legend(figure, axes, own=ax is None, outside="right", title=title)
     return figure
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Writes a figure as PNG; whoever reads the path sees the old file or the whole new one.
+    """Writes a figure as PNG, PDF or SVG; a reader sees the old file or the whole new one.
 
     Args:
         figure: What the functions of this module return.
-        path: Where to write, ending in .png; the folder must exist.
+        path: Where to write, ending in .png, .pdf or .svg; the folder must exist. A PNG has twice
+            the pixels that a notebook shows.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the path does not end in .png.
+        ValueError: If the path ends in none of these.
     """
     path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"save: path must end in .png, got {str(path)!r}.")
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "pdf", "svg"):
+        raise ValueError(f"save: path must end in .png, .pdf or .svg, got {str(path)!r}.")
     # In the same folder, since replacing is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        temporary.write_bytes(canvas.png(figure))
+        temporary.write_bytes(canvas.picture(figure, form))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What pictures are drawn with: style, axes, bands, limits and legends."""
+"""What pictures are drawn with: style, axes, bands and limits."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ __all__ = [
     "draw_band",
     "draw_contours",
     "draw_diverged",
-    "draw_legend",
     "drawing",
     "floats",
-    "label_of",
+    "integer_steps",
     "limits_of",
+    "picture",
     "png",
     "quantiles",
     "range_of",
     "require_shape",
     "require_some",
+    "style",
     "style_of",
     "sweep",
 ]
@@ -58,13 +59,37 @@ _STYLE = {
     "xtick.color": "#555555",
     "ytick.color": "#555555",
 }
-_LABEL_WIDTH = 60
+SHARP = 2  # pixels of a file for one of a notebook: screens of twice the density show each
+
+
+def style() -> dict[str, Any]:
+    """The style of these pictures, as matplotlib's rcParams: for figures of your own.
+
+    It has the colours, which colour-blind readers tell apart, pale grids behind the curves and no
+    frame. Write `plt.style.use(gd.plots.style())`, or `with plt.rc_context(gd.plots.style()):`.
+    """
+    try:
+        from cycler import cycler
+    except ImportError as error:
+        raise _no_matplotlib() from error
+    return _STYLE | {"axes.prop_cycle": cycler(color=_COLORS)}
+
+
+def _no_matplotlib() -> ImportError:
+    return ImportError('plots: pictures need matplotlib; run pip install "gdjax[lab]".')
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
+    """The figure as the bytes of a PNG file, as a notebook shows it."""
+    return picture(figure, "png", scale=1)
+
+
+def picture(figure: Figure, form: str, scale: int = SHARP) -> bytes:
+    """The figure as the bytes of a PNG, PDF or SVG file; equal figures have equal bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    no_date: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    how = {"dpi": scale * figure.dpi} if form == "png" else {"metadata": no_date[form]}
+    figure.savefig(buffer, format=form, **how)
     return buffer.getvalue()
 
 
@@ -75,9 +100,8 @@ def drawing(ax: Axes | None, size: tuple[float, float]) -> Iterator[tuple[Figure
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        message = 'plots: pictures need matplotlib; run pip install "gdjax[lab]".'
-        raise ImportError(message) from error
-    with matplotlib.rc_context(_STYLE):
+        raise _no_matplotlib() from error
+    with matplotlib.rc_context(style()):
         if ax is not None:
             yield cast("Figure", ax.get_figure(root=True)), ax
             return
@@ -92,14 +116,6 @@ def style_of(i: int) -> dict[str, Any]:
     """Colour and line style of the i-th curve."""
     style = _LINES[i // len(_COLORS) % len(_LINES)]
     return {"color": _COLORS[i % len(_COLORS)], "linestyle": style}
-
-
-def label_of(schedule: Any) -> str:
-    """How a schedule prints, cut where it gets long."""
-    text = str(schedule)
-    if text.startswith("<"):  # a plain function, which prints as its address
-        text = getattr(schedule, "__name__", text)
-    return text if len(text) <= _LABEL_WIDTH else text[: _LABEL_WIDTH - 1] + "…"
 
 
 def floats(values: Any) -> np.ndarray:
@@ -171,13 +187,21 @@ def limits_of(
 
 
 def number_plainly(axes: Axes) -> None:
-    """Where a logarithmic axis shows about one power of ten: 2, 3, 4, and not 2·10⁰."""
-    from matplotlib.ticker import LogFormatter
+    """Where a logarithmic axis shows about one power of ten: 2, 2.5, 3, each with its grid line."""
+    from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
     low, high = axes.get_ylim()
     if high < 10 * low and 1e-3 < low and high < 1e4:
-        for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            formatted(LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def integer_steps(axes: Axes) -> None:
+    """Ticks of the steps at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
 
 
 def draw_band(axes: Axes, at: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> None:
@@ -194,21 +218,20 @@ def draw_diverged(axes: Axes, diverged: list[tuple[np.ndarray, np.ndarray]]) -> 
     if not any(share.any() for _, share in diverged):
         return
     row = 0.045
-    height = row * (len(diverged) + 0.5)
+    rows = [i for i, (_, share) in enumerate(diverged) if share.any()]
+    height = row * (len(rows) + 0.5)
     low, high = axes.get_ylim()
     top = low * (high / low) ** (1 / (1 - height))
     axes.set_ylim(low, top)
     axes.axhspan(high, top, color="#F1F1F1", linewidth=0, zorder=1.5)
     place = {"transform": axes.transAxes, "va": "bottom", "ha": "right", "fontsize": 9}
     axes.text(1, 1.005, "diverged", color="#555555", **place)
-    for i, (rates, share) in enumerate(diverged):
-        rates, share = rates[share > 0], share[share > 0]
-        if not share.size:
-            continue
-        rows = np.full(len(rates), 1 - row * (i + 0.75))
+    for place_in_strip, i in enumerate(rows):
+        rates, share = (values[diverged[i][1] > 0] for values in diverged[i])
+        at = np.full(len(rates), 1 - row * (place_in_strip + 0.75))
         look: dict[str, Any] = {"marker": "x", "s": 26, "linewidths": 1.6, "zorder": 3}
         look |= {"color": style_of(i)["color"], "alpha": 0.25 + 0.75 * share}
-        axes.scatter(rates, rows, transform=axes.get_xaxis_transform(), **look)
+        axes.scatter(rates, at, transform=axes.get_xaxis_transform(), **look)
 
 
 def box_about(
@@ -254,19 +277,3 @@ def draw_contours(axes: Axes, fun: Callable[[Any], Any], box: Any, star: np.ndar
     axes.contourf(x, y, height, extend="min", zorder=0, **shade)
     axes.contour(x, y, height, levels, colors="#8797A7", linewidths=0.5, zorder=0.1)
     axes.grid(False)
-
-
-def draw_legend(
-    figure: Figure, axes: Axes, own: bool, *, outside: bool = False, title: str | None = None
-) -> None:
-    """A legend in the emptiest corner; beside or below the axes where there is much to read."""
-    handles, labels = axes.get_legend_handles_labels()
-    longest = max(map(len, labels))
-    given: dict[str, Any] = {"title": title, "title_fontsize": 9, "alignment": "left"}
-    if own and longest > 24:
-        figure.legend(handles, labels, loc="outside lower center", **given)
-    elif own and (outside or len(labels) > 5):
-        beside: dict[str, Any] = {"bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
-        axes.legend(handles, labels, loc="upper left", **beside, **given)
-    else:
-        axes.legend(handles, labels, loc="best", **given)

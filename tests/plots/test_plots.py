@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import gdjax as gd
 from gdjax import plots
 from gdjax.lab import problems
 
@@ -67,7 +68,7 @@ def test_schedules_of_a_sequence_label_themselves():
 
 
 def test_more_curves_than_colours_differ_in_line_style():
-    figure = plots.schedules({f"{i}": lambda t: 0.5 for i in range(11)}, 3)
+    figure = plots.schedules({f"{i}": lambda t, i=i: 0.1 * i for i in range(11)}, 3)
     lines = labelled(figure).values()
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 11
 
@@ -175,6 +176,110 @@ def test_sensitivity_where_everything_diverged():
     figure.savefig(io.BytesIO())
 
 
+FALL = np.exp(-0.3 * np.arange(13))
+
+
+@pytest.mark.parametrize(
+    "curves, names, dashed",
+    [
+        (
+            {"adam": FALL, "sgd": 2 * FALL, "muon": FALL * (1 + 1e-6)},
+            ["adam = muon", "sgd"],
+            "muon",
+        ),
+        ({"adam": FALL, "adamw": np.append(FALL[:-1], 1.0)}, ["adam", "adamw"], "adamw"),  # mostly
+        ({"adam": FALL, "adamw": np.append(FALL[:2], 2 * FALL[2:])}, ["adam", "adamw"], ""),
+        ({"a": FALL, "b": FALL, "c": FALL}, ["a = b = c"], "b c"),
+        ({"a": FALL, "b": FALL[:-1]}, ["a", "b"], ""),  # nothing is known of other lengths
+        (
+            {"a": np.append(1, np.full(12, np.nan)), "b": np.append([1, 1], np.full(11, np.inf))},
+            ["a", "b"],
+            "",
+        ),
+    ],
+)
+def test_curves_that_lie_on_each_other_are_seen_and_named(curves, names, dashed):
+    """The later one hid the earlier one, and a legend entry had no curve."""
+    figure = plots.losses(curves)
+    assert legend(figure) == names
+    found = [k for k, line in labelled(figure).items() if line.is_dashed()]
+    assert found == dashed.split()
+    if names == ["a = b = c"]:  # each has its turn
+        offsets = {labelled(figure)[k]._unscaled_dash_pattern[0] for k in "bc"}
+        assert len(offsets) == 2
+
+
+def test_sweeps_that_lie_on_each_other_have_two_stars():
+    losses = np.array([3.0, 1.0, 2.0, 4.0])[:, None]
+    figure = plots.sensitivity({"adam": (RATES, losses), "adamw": (RATES, losses)})
+    stars = [line for line in figure.axes[0].get_lines() if line.get_marker() == "*"]
+    assert legend(figure) == ["adam = adamw"]
+    assert stars[1].get_markersize() < stars[0].get_markersize()
+
+
+@pytest.mark.parametrize(
+    "values, step",
+    [
+        ([1.0, np.nan, np.nan], 1),  # nothing of it was drawn
+        ([np.nan, np.nan, np.nan], 0),
+        ([1.0, 0.5, np.inf], 2),
+        ([1.0, 1e9, 1e12], 1),
+        ([1.0, np.nan, 0.5], None),  # it came back
+        ([1.0, 0.5, 0.2], None),
+    ],
+)
+def test_a_cross_marks_where_a_run_is_lost(values, step):
+    figure = plots.losses({"fine": np.ones(3), "run": np.array(values)})
+    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
+    assert [line.get_xdata()[0] for line in crosses] == ([] if step is None else [step])
+    assert all(line.get_color() == labelled(figure)["run"].get_color() for line in crosses)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 12, 100])
+@pytest.mark.parametrize("draw", ["losses", "schedules"])
+def test_ticks_of_steps_are_whole_numbers(draw, steps):
+    given = {"losses": {"a": np.ones(steps + 1)}, "schedules": {"a": lambda t: 0.5}}[draw]
+    figure = getattr(plots, draw)(given, *([steps] if draw == "schedules" else []))
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) > 1 and (ticks == ticks.round()).all()
+
+
+@pytest.mark.parametrize("target, shown", [(0.5, True), (1e-9, False)])
+def test_a_target_is_named(target, shown):
+    axes = plots.losses({"a": FALL}, target=target).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["target 0.5"] * shown
+
+
+def test_curves_are_named_at_their_ends_and_cropped():
+    curves = {"long": 2 * FALL, "same": 2 * FALL, "close": 2.06 * FALL, "short": FALL[:6]}
+    figure = plots.losses(curves, ends=True, top=0.9)
+    axes = figure.axes[0]
+    assert legend(figure) == [] and axes.get_ylim()[1] == 0.9
+    assert {t.get_text() for t in axes.texts} == {"long = same", "close", "short"}
+    assert all(
+        t.get_color() == labelled(figure)[t.get_text()[:5].split(" ")[0]].get_color()
+        for t in axes.texts
+    )
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_names_of_schedules_say_in_what_they_differ():
+    made = [gd.warmup_cosine_decay_schedule(0.0, 1.0, n, 100, end_value=0.1) for n in (5, 10)]
+    names = legend(plots.schedules(made, 100))
+    assert names == [f"warmup_cosine_decay_schedule(warmup_steps={n})" for n in (5, 10)]
+
+
+def test_the_style_is_for_other_figures_too():
+    with matplotlib.rc_context(plots.style()):
+        axes = Figure().subplots()
+        (line,) = axes.plot([1.0, 2.0])
+    ours = labelled(plots.losses({"a": np.ones(3)}))["a"]
+    assert line.get_color() == ours.get_color()
+    assert not axes.spines["top"].get_visible()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -241,9 +346,22 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, broken):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("form, begins", [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("SVG", b"<?xml")])
+def test_save_writes_for_screens_and_papers(tmp_path, form, begins):
+    figure = plots.losses({"a": np.ones(3)})
+    path = plots.save(figure, tmp_path / f"a.{form}")
+    first = path.read_bytes()
+    assert first.startswith(begins)
+    plots.save(figure, path)
+    assert path.read_bytes() == first or form == "SVG"  # names in an SVG are drawn by chance
+    if form == "png":  # twice the pixels of a notebook
+        width = int.from_bytes(first[16:20], "big")
+        assert width == 2 * int.from_bytes(figure._repr_png_()[16:20], "big")
+
+
 def test_save_refuses_another_format(tmp_path):
-    with pytest.raises(ValueError, match=r"end in \.png, got .*a\.pdf"):
-        plots.save(Figure(), tmp_path / "a.pdf")
+    with pytest.raises(ValueError, match=r"end in \.png, \.pdf or \.svg, got .*a\.gif"):
+        plots.save(Figure(), tmp_path / "a.gif")
 
 
 def test_a_figure_shows_itself_and_pickles():
