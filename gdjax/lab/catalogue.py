@@ -21,6 +21,7 @@ __all__ = [
 
 import ast
 import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from gdjax.core.data.compare import show
@@ -28,7 +29,7 @@ from gdjax.core.data.factory import Factory
 from gdjax.core.data.recipe import Recipe, factories
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
-from gdjax.lab.entries import KINDS, Entry, entries, functions, reference
+from gdjax.lab.entries import FUNCTION, KINDS, Entry, entries, functions, reference
 
 
 def lookup(name: str) -> Factory:
@@ -41,16 +42,18 @@ def lookup(name: str) -> Factory:
         users = [made for made in list(factories().values()) if made.name == name]
         if len(users) == 1:
             return users[0]
-        hint = errors.nearest(name, factories()) or "gdjax list shows all."
-        errors.fail("catalogue", "the name must be one of the catalogue", repr(name), instead=hint)
+        hint = errors.nearest(name, factories())
+        errors.fail(
+            "name", "it must be one of those that gdjax list shows", repr(name), instead=hint
+        )
     return factories()[name]
 
 
-def markdown() -> str:
-    """The catalogue as Markdown tables, one for each kind."""
+def markdown(found: Sequence[Entry] | None = None) -> str:
+    """The catalogue, or some of its entries, as Markdown tables, one for each kind."""
     blocks = []
-    for kind in KINDS:
-        rows = [e for e in entries() if e.kind == kind]
+    for kind in (*KINDS, FUNCTION):
+        rows = [e for e in found or entries() if e.kind == kind]
         if not rows:
             continue
         head = kind.capitalize(), "What it does", "Reference", "Agrees with"
@@ -87,6 +90,8 @@ def describe(name: str) -> str:
             stages = body.arguments.get("transformations") or (body,)
             blocks.append("Parts:\n" + "\n".join(f"    {show(stage)}" for stage in stages))
         blocks.append("State:\n" + "\n".join(f"    {line}" for line in _state(tx)))
+    if oracles := next((e.oracles for e in entries() if e.name == name), ()):
+        blocks.append(f"Agrees with:\n    {', '.join(oracles)}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -107,7 +112,7 @@ def example(text: str) -> Any:
         return read(text)
     if (found := _example(made)) is None:
         must = f"{text} needs more than numbers"
-        errors.fail("catalogue", must, text, instead=f"Write a call: {made}.")
+        errors.fail("call", must, text, instead=f"Write a call: {made}.")
     return found
 
 
@@ -150,7 +155,7 @@ def _fields(node: Any) -> str:
     return f"{type(node).__name__}({', '.join(inner)})"
 
 
-def read(text: str, **also: Any) -> Recipe:
+def read(text: str, names: Mapping[str, Any] | None = None, /, **also: Any) -> Recipe:
     """Makes what a call typed as text means: factories of the catalogue and literals, nothing else.
 
     >>> read("adamw(weight_decay=0.1)", learning_rate=0.5)
@@ -158,6 +163,7 @@ def read(text: str, **also: Any) -> Recipe:
 
     Args:
         text: A name, or a call whose arguments are literals or such calls.
+        names: Values of further words that may stand as arguments.
         **also: Arguments that are added, and which the text must therefore not give.
 
     Raises:
@@ -175,24 +181,26 @@ def read(text: str, **also: Any) -> Recipe:
         must = (
             f"arguments must stand by keyword and without {', '.join(also)}, which is set already"
         )
-        errors.fail("catalogue", must, text)
-    return _call(call, text, also)
+        errors.fail("call", must, text)
+    return _call(call, text, also, names or {})
 
 
-def _call(node: ast.Call, text: str, also: dict[str, Any]) -> Any:
+def _call(node: ast.Call, text: str, also: dict[str, Any], names: Mapping[str, Any]) -> Any:
     if not isinstance(node.func, ast.Name) or any(k.arg is None for k in node.keywords):
         _refuse(text)
     made = lookup(node.func.id)
-    args = [_value(arg, text) for arg in node.args]
-    named = {str(k.arg): _value(k.value, text) for k in node.keywords}
+    args = [_value(arg, text, names) for arg in node.args]
+    named = {str(k.arg): _value(k.value, text, names) for k in node.keywords}
     return made.call(*args, **named, **also)
 
 
-def _value(node: ast.expr, text: str) -> Any:
+def _value(node: ast.expr, text: str, names: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Name) and node.id in names:
+        return names[node.id]
     if isinstance(node, ast.Call):
-        return _call(node, text, {})
+        return _call(node, text, {}, names)
     if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_value(item, text) for item in node.elts]
+        values = [_value(item, text, names) for item in node.elts]
         return values if isinstance(node, ast.List) else tuple(values)
     try:
         return ast.literal_eval(node)
@@ -203,7 +211,7 @@ def _value(node: ast.expr, text: str) -> Any:
 def _refuse(text: str) -> NoReturn:
     hint = "Write for instance adamw or adamw(b2=0.99, weight_decay=0.1)."
     must = "it must be a name, or a call with numbers, strings, lists, dicts or such calls"
-    errors.fail("catalogue", must, repr(text), instead=hint)
+    errors.fail("call", must, repr(text), instead=hint)
 
 
 def optimizer(given: Any) -> GradientTransformation:
@@ -225,7 +233,7 @@ def optimizer(given: Any) -> GradientTransformation:
         given = read(given, learning_rate=0.5)
     if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
         must = "an optimizer must be a name, a call or a transformation with a learning_rate"
-        hint = "Give others as {label: function of the rate}."
+        hint = 'Write "chain(clip(1.0), adam(RATE))", or {label: function of the rate}.'
         if callable(given) and (made := getattr(given, "factory", None)) and made.is_ours:
             hint = f'Write "{made.name}".'
         errors.fail("race", must, show(given), instead=hint, kind=TypeError)

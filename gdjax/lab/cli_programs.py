@@ -8,6 +8,8 @@ import argparse
 import json
 from typing import Any
 
+from gdjax.lab.cli_output import console, judged
+
 
 def options(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
@@ -26,7 +28,13 @@ def options(command: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="the numbers, a line for each")
 
 
-def run(arguments: argparse.Namespace, console: Any) -> None:
+def run(arguments: argparse.Namespace) -> None:
+    """Compiles what was asked for, and prints what it costs."""
+    with judged():
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     """Compiles what was asked for, and prints what it costs.
 
     Raises:
@@ -66,7 +74,7 @@ def run(arguments: argparse.Namespace, console: Any) -> None:
     elif arguments.markdown:
         print(programs.table(found, markdown=True))
     else:
-        console.print(programs.table(found))
+        console().print(programs.table(found))
 
 
 def _of_optax(tx: Any) -> Any:

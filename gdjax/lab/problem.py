@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import chex
+import jax
+import jax.numpy as jnp
+
+from gdjax.core.rule import errors
+
+_MEASURED = 16  # batches over which a loss on batches without an end is averaged
 
 
 # Compared by identity, since fields hold arrays; hence it can be a static argument of jit.
@@ -17,7 +23,7 @@ class Problem:
     """A loss to minimize, where to start, and what is known of the answer.
 
     Attributes:
-        name: Key in `PROBLEMS`.
+        name: For tables; of gdjax's own, the key in `PROBLEMS`.
         description: One line for tables.
         citation: Where the problem or its data come from; empty for textbook functions.
         init: Function of a key giving the starting parameters, in JAX's default float dtype.
@@ -29,7 +35,8 @@ class Problem:
         optimum: The least loss, `None` if unknown.
         minimizer: Parameters (NumPy arrays) at which the loss is `optimum`, `None` if not stored.
         steps: How many steps a run takes unless told otherwise.
-        target: The `gap` at which a run has reached its goal.
+        target: The `gap` at which a run has reached its goal; None if there is no goal.
+        rates: Learning rates of a race by default, as `parse_rates` reads them.
         measured: What the loss without a batch is, for tables and pictures.
         digest: Which data they are, where that differs from machine to machine.
         apart: Runs of a race go one after another: each by itself has work for the whole machine.
@@ -40,7 +47,8 @@ class Problem:
     init: Callable[[chex.PRNGKey], Any]
     loss: Callable[..., chex.Array]
     steps: int
-    target: float
+    target: float | None = None
+    rates: str = "1e-4:1:9"
     citation: str = ""
     batches: Callable[[chex.PRNGKey], Callable[[Any], Any]] | None = None
     metrics: Callable[[Any], dict[str, chex.Array]] | None = None
@@ -49,6 +57,57 @@ class Problem:
     measured: str = "training loss"
     digest: str = ""
     apart: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        loss: Callable[..., Any],
+        params: Any,
+        *,
+        batches: Any = None,
+        steps: int = 1000,
+        full: Callable[[Any], Any] | None = None,
+        **more: Any,
+    ) -> Problem:
+        """The problem of a loss and of parameters to start from.
+
+        >>> import jax.numpy as jnp
+        >>> from gdjax.lab.race import race
+        >>> bowl = Problem.of(lambda p: jnp.sum(p**2), jnp.ones(2), steps=50)
+        >>> [row.best_rate for row in race(["sgd"], bowl, rates=[0.01, 0.1]).rows()]
+        [0.1]
+
+        Args:
+            loss: `loss(params)`, or `loss(params, batch)` if there are batches; returns a scalar.
+            params: Where to start: arrays, or a function of a random key that makes them.
+            batches: A function of the step that gives the batch of that step, or a tree of arrays
+                whose first axis runs over the steps and begins again at its end, as in `minimize`.
+            steps: How many steps a run takes.
+            full: Function of the parameters giving the loss to report. By default the loss, with
+                batches its mean over them; over 16 of them where they are a function.
+            **more: Other attributes of a `Problem`: name, target, rates, metrics, optimum.
+
+        Raises:
+            TypeError: `loss` is no function.
+        """
+        if not callable(loss):
+            hint = "Write Problem.of(loss, params)."
+            errors.fail("Problem.of", "loss must be a function", loss, instead=hint, kind=TypeError)
+        name = getattr(loss, "__name__", type(loss).__name__).strip("<>")
+        at = batches
+        if batches is None:
+            of_batch: Callable[..., Any] = lambda p, batch=None: loss(p)
+        else:
+            many = _MEASURED
+            if not callable(batches):
+                many = len(jax.tree.leaves(batches)[0])
+                at = lambda i: jax.tree.map(lambda x: jnp.asarray(x)[i % len(x)], batches)
+            mean = lambda p: jnp.mean(jax.lax.map(lambda i: loss(p, at(i)), jnp.arange(many)))
+            of_batch = lambda p, batch: (full or mean)(p) if batch is None else loss(p, batch)
+        given: dict[str, Any] = {"name": name, "description": "a loss of your own"} | more
+        start = params if callable(params) else lambda key: jax.tree.map(jnp.asarray, params)
+        drawn = None if batches is None else lambda key: at
+        return cls(init=start, loss=of_batch, batches=drawn, steps=steps, **given)
 
     def gap(self, loss: Any) -> Any:
         """Distance of a loss from the optimum; the loss itself where no optimum is known."""

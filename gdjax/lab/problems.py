@@ -170,6 +170,7 @@ def digits() -> Problem:
         optimum=0.2663469621,
         steps=500,
         target=1e-3,
+        rates="1e-3:100:11",  # plain gradient descent is best at 10
     )
 
 
@@ -245,10 +246,8 @@ def problem(name: str) -> Problem:
         TypeError: If it is no name; the message says how to make a problem of a loss.
     """
     if not isinstance(name, str):
-        hint = (
-            "Write Problem(name=..., description=..., init=..., loss=..., steps=..., target=...)."
-        )
-        must = "a problem must be a name or a gdjax.lab.problems.Problem"
+        hint = "Write Problem.of(loss, params), of gdjax.lab.problems."
+        must = "a problem must be a name or a Problem"
         errors.fail("race", must, show(name), instead=hint, kind=TypeError)
     if name in PROBLEMS:
         return PROBLEMS[name]()

@@ -1,8 +1,8 @@
-"""Learning rates as the command line takes them."""
+"""Ranges of learning rates: as the command line takes them, and how they are widened."""
 
 from __future__ import annotations
 
-__all__ = ["parse_rates"]
+__all__ = ["beyond", "parse_rates"]
 
 import numpy as np
 
@@ -34,5 +34,22 @@ def parse_rates(text: str) -> np.ndarray:
     if not 0 < values.size <= _MOST_RATES or not ((values > 0) & (values < np.inf)).all():
         must = f"rates must be LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT from 2 to {_MOST_RATES}"
         errors.fail("race", f"{must}, or positive numbers as 0.1,0.3,1", repr(text))
-    # Twelve digits, so that 0.01 is told as 0.01.
-    return np.unique([float(f"{value:.12g}") for value in values])
+    return np.unique(_rounded(values))
+
+
+def beyond(rates: np.ndarray, *, up: bool, count: int = 4) -> np.ndarray:
+    """Further rates above or below a range, in its ratio.
+
+    >>> beyond(np.array([0.01, 0.1]), up=True, count=2)
+    array([ 1., 10.])
+    """
+    ratio = (rates[-1] / rates[0]) ** (1 / max(1, len(rates) - 1))
+    if not ratio > 1:
+        return np.array([])
+    powers = ratio ** np.arange(1, count + 1)
+    return _rounded(rates[-1] * powers if up else (rates[0] / powers)[::-1])
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To eleven digits, so that 0.01 is written as 0.01."""
+    return np.array([float(f"{value:.11g}") for value in values])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["cells", "files", "markdown", "notes", "to_json"]
 
-import io
 import json
 import platform
 import re
@@ -95,10 +94,13 @@ def to_json(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, com
     return re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", flat, text) + "\n"
 
 
+FILES = ("results.json", "table.md", "curves.png")
+
+
 def files(
     problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, command: str = ""
 ) -> dict[str, bytes]:
-    """results.json, table.md and curves.png, by name."""
+    """`FILES` by name."""
     table = "\n".join([markdown(outcomes(runs, baseline)), *notes(_seeds(runs), baseline), ""])
     return {
         "results.json": to_json(problem, runs, baseline, command).encode(),
@@ -112,20 +114,25 @@ def _seeds(runs: Sequence[dict[str, Any]]) -> int:
 
 
 def _picture(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str) -> bytes:
-    """Median losses by step; past its end a run is not drawn."""
+    """Median losses by step, without the first fall: a twentieth of the baseline's steps."""
     from gdjax import plots
+    from gdjax.plots import canvas
 
-    longest = max(run["steps"] for run in runs)
     curves: dict[str, Any] = {}
     for run in runs:
         losses = [np.inf if loss is None else loss for loss in run["losses"]]
-        drawn = np.interp(np.arange(longest + 1), run["at"], losses, right=np.nan)
+        drawn = np.interp(np.arange(run["steps"] + 1), run["at"], losses, right=np.inf)
         curves.setdefault(run["name"], []).append(drawn)
-    buffer = io.BytesIO()
     named = {name: np.array(values) for name, values in curves.items()}
-    figure = plots.losses(named, ylabel=problem.measured)
-    target = outcomes(runs, baseline)[0].final
-    if target is not None:
-        figure.axes[0].axhline(target.mean, color="0.6", linewidth=0.8, zorder=0)
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    base = np.median(named[baseline], axis=0)
+    top = base[len(base) // 20]
+    final = outcomes(runs, baseline)[0].final
+    figure = plots.losses(
+        named,
+        ylabel=problem.measured,
+        target=None if final is None else final.mean,
+        top=float(top) if np.isfinite(top) else None,
+        ends=True,
+    )
+    figure.axes[0].set_title(problem.name, loc="left", fontsize=10, color="#222222")
+    return canvas.picture(figure, "png")

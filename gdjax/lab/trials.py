@@ -25,11 +25,13 @@ import numpy as np
 import gdjax
 from gdjax.core.engine.transformation import call_update
 from gdjax.core.rule import errors
+from gdjax.lab import lines
 from gdjax.lab.problem import Problem
-from gdjax.lab.race import Spread
+from gdjax.lab.standing import Spread
 
 SIGNIFICANCE = 0.01
 _MEASURES = 20  # how often a run tells its loss
+_KEYS = ("problem", "digest", "optimizer", "steps", "seed")  # what decides the numbers of a run
 
 
 class Contestant(NamedTuple):
@@ -97,6 +99,8 @@ def attempt(
     """
     name, steps, tx = contestant
     every = every or max(1, steps // _MEASURES)
+    if progress:
+        progress(f"{name}: compiling", 0, steps)
     begun = time.perf_counter()
     begin, advance, measure = _programs(problem, tx, every)
     compiled = time.perf_counter()
@@ -186,7 +190,7 @@ def trials(
             )
         )
         run = attempt(problem, contestant, seed, progress=tell)
-        _append(path, run)
+        lines.append(path, run)
         known[_name(run)] = run
         done += contestant.steps
     return [known[name] for name in names]
@@ -246,8 +250,7 @@ def _key(problem: Problem, contestant: Contestant, seed: int) -> dict[str, Any]:
 
 
 def _name(run: dict[str, Any]) -> str:
-    keys = ("problem", "digest", "optimizer", "steps", "seed")
-    return json.dumps([run[key] for key in keys], sort_keys=True)
+    return json.dumps([run[key] for key in _KEYS], sort_keys=True)
 
 
 def load(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -256,24 +259,4 @@ def load(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         ValueError: Some other line is none of a run.
     """
-    path, runs = Path(path), []
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    for i, line in enumerate(lines):
-        try:
-            runs.append(json.loads(line))
-            _name(runs[-1])
-        except (ValueError, KeyError, TypeError):
-            if i + 1 < len(lines):
-                must = f"{os.fspath(path)!r} must have a run in each line"
-                errors.fail("trials", must, f"in line {i + 1} {line[:40]!r}")
-            del runs[i:]
-    return runs
-
-
-def _append(path: Path, run: dict[str, Any]) -> None:
-    """Adds a line, in the place of one that was cut off."""
-    whole = path.read_text("utf-8") if path.exists() else ""
-    with path.open("r+" if whole else "w", encoding="utf-8") as file:
-        file.seek(len(whole[: whole.rfind("\n") + 1].encode()))
-        file.truncate()
-        file.write(json.dumps(run, ensure_ascii=False) + "\n")
+    return lines.load(path, "trials", _KEYS)

@@ -49,10 +49,11 @@ def schedules(
     """
     if not isinstance(steps, numbers.Real) or steps < 1:
         raise ValueError(f"schedules: steps must be 1 or more, got {steps}.")
-    several = schedules if isinstance(schedules, Iterable) else [schedules]
-    named = isinstance(several, Mapping)
-    several = several if named else list(several)
-    pairs = list(several.items() if named else zip(labels.of_schedules(several), several))
+    if isinstance(schedules, Mapping):
+        pairs = list(schedules.items())
+    else:
+        several = list(schedules) if isinstance(schedules, Iterable) else [schedules]
+        pairs = list(zip(labels.of_schedules(several), several))
     canvas.require_some("schedules", pairs)
     at = jnp.arange(steps + 1)
     with canvas.drawing(ax, (6.4, 3.8)) as (figure, axes):
@@ -257,7 +258,11 @@ def sensitivity(
         canvas.draw_diverged(axes, diverged)
         for i, (x, y, color) in enumerate(stars):
             below = sum(np.allclose((x, y), other[:2], rtol=0.05) for other in stars[:i])
-            look = {"markeredgecolor": "white", "linestyle": "none", "zorder": 5 + below}
+            look: dict[str, Any] = {
+                "markeredgecolor": "white",
+                "linestyle": "none",
+                "zorder": 5 + below,
+            }
             look["markeredgewidth"] = 1 / (1 + below)
             axes.plot(x, y, "*", color=color, markersize=15 * 0.5**below, **look)
         title = f"median, quartiles of {canvas.range_of(seeds)} seeds" if seeds else None

@@ -88,7 +88,7 @@ def picture(figure: Figure, form: str, scale: int = SHARP) -> bytes:
     """The figure as the bytes of a PNG, PDF or SVG file; equal figures have equal bytes."""
     buffer = io.BytesIO()
     no_date: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    how = {"dpi": scale * figure.dpi} if form == "png" else {"metadata": no_date[form]}
+    how: Any = {"dpi": scale * figure.dpi} if form == "png" else {"metadata": no_date[form]}
     figure.savefig(buffer, format=form, **how)
     return buffer.getvalue()
 

@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def _overlap(first: Line2D, second: Line2D) -> float:
         a, b = (line.get_transform().transform(line.get_xydata()) for line in (first, second))
         if a.shape != b.shape or not len(a):
             return 0.0
-        width = second.get_linewidth() * second.axes.figure.dpi / 72
+        width = second.get_linewidth() * cast("Any", second).axes.figure.dpi / 72
         near = (abs(a - b) < width / 2).all(axis=1)
     drawn = np.isfinite(a).all(axis=1) | np.isfinite(b).all(axis=1)
     return float(near[drawn].mean()) if drawn.any() else 0.0
@@ -113,7 +113,7 @@ def draw_legend(
 
     groups = tell_apart(axes)
     labels = [_joined(group) for group in groups]
-    handles = [group[0] if len(group) == 1 else tuple(group) for group in groups]
+    handles: list[Any] = [group[0] if len(group) == 1 else tuple(group) for group in groups]
     lines = {line for group in groups for line in group}
     for handle, label in zip(*axes.get_legend_handles_labels()):
         if handle not in lines:  # no curve but a band, or what a user has drawn before
@@ -144,11 +144,11 @@ def label_ends(figure: Figure, axes: Axes, title: str | None = None) -> None:
     texts = []
     right = axes.get_xlim()[1]
     for group in tell_apart(axes):
-        points = group[0].get_xydata()
+        points = np.asarray(group[0].get_xydata())
         points = points[np.isfinite(points).all(axis=1)]
         if not len(points):
             continue
-        end, color = points[-1], group[0].get_color()
+        end, color = tuple(points[-1]), group[0].get_color()
         axes.plot(*end, "o", markersize=4, color=color, clip_on=False, zorder=5)
         inside = end[0] < right - 0.02 * (right - axes.get_xlim()[0])
         how: dict[str, Any] = {"ha": "center", "va": "top"} if inside else {"va": "center"}
@@ -161,9 +161,9 @@ def label_ends(figure: Figure, axes: Axes, title: str | None = None) -> None:
     for text in sorted(texts, key=lambda t: -t.get_window_extent().y1):
         box = text.get_window_extent()
         down = 0.0
-        for other in placed:
+        for other in placed:  # from the top down
             if box.translated(0, -down).overlaps(other):
-                down = box.y1 - other.y0
+                down = box.y1 - other.y0 + 1
         x, y = text.get_position()
         text.set_position((x, y - down * 72 / figure.dpi))
         placed.append(box.translated(0, -down))

@@ -1,0 +1,9 @@
+"""`python -m gdjax` is the command `gdjax`."""
+
+__all__: list[str] = []
+
+import sys
+
+from gdjax.lab.cli import main
+
+sys.exit(main())
