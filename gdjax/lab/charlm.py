@@ -180,7 +180,7 @@ def charlm(text: Text | str | os.PathLike[str] | None = None, shape: Shape = SHA
         batches=batches,
         steps=2000,
         target=1.5,
-        measured="validation loss",
+        measured="validation loss (nats a character)",
         digest=text.digest,
         apart=True,
     )

@@ -1,7 +1,7 @@
 """Pictures of schedules, losses, paths on a landscape and sweeps over the learning rate.
 
 Every function returns a `matplotlib.figure.Figure`, which a notebook shows by itself and `save`
-writes to a file. Curves that lie on each other are drawn in dashes and named together, "a = b".
+writes to a file. Curves that lie on each other take turns in dashes and are named as one: "a = b".
 Nothing here touches pyplot: no global state, no window, nothing to close. matplotlib is imported
 when a picture is made; it comes with `pip install "gdjax[lab]"`.
 """

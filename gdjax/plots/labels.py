@@ -1,4 +1,4 @@
-"""Which curve is which: legends, names at line ends, curves that lie on each other, marks."""
+"""Which curve is which: legends, names at line ends, curves that hide each other, marks."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LABEL_WIDTH = 60
 _DASH = 3  # in widths of the line
+_CROSSING = 24  # pixels
 _GREY = "#555555"
 
 
@@ -56,43 +57,68 @@ def _differing(schedule: Any, schedules: Sequence[Any], text: str) -> str:
 
 
 def tell_apart(axes: Axes) -> list[list[Line2D]]:
-    """Dashes what would hide an earlier curve, so that both colours are seen.
+    """Shows an earlier curve where a later one hides it: as dashes of its colour over the later.
 
-    A curve that lies within half of its width on an earlier one, for more than half of its points,
-    is drawn in dashes over it; three that do so take turns.
+    A curve is hidden where it lies within half of the width of the later one.
 
     Returns:
         The labelled curves; those that lie on each other everywhere stand together.
     """
     lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    over: list[list[Line2D]] = []  # a curve, and those that hide it
     same: list[list[Line2D]] = []
-    for line in lines:
-        shares = [_overlap(first[0], line) for first in over]
-        if max(shares, default=0.0) > 0.5:
-            over[int(np.argmax(shares))].append(line)
-        else:
-            over.append([line])
-        equal = [group for group in same if _overlap(group[0], line) == 1]
+    for i, line in enumerate(lines):
+        covered = [_together(line, later, at=line) for later in lines[i + 1 :]]
+        top = ~np.any([np.zeros(len(_pixels(line)), bool), *covered], axis=0)
+        hidden = [(other, _together(other, line, at=line) & top) for other in lines[:i]]
+        hidden = [(other, where) for other, where in hidden if where.any()]
+        for k, (other, where) in enumerate(hidden, 1):
+            _draw_dashes(axes, line, other, where, (-_DASH * k, (_DASH, _DASH * len(hidden))))
+        equal = [group for group in same if _equal(group[0], line)]
         equal[0].append(line) if equal else same.append([line])
-    for group in over:
-        for i, line in enumerate(group[1:], 1):
-            line.set_linestyle((-_DASH * i, (_DASH, _DASH * (len(group) - 1))))
-            line.set_dash_capstyle("butt")
-            line.set_markersize(line.get_markersize() / (1 + 0.6 * i))
     return same
 
 
-def _overlap(first: Line2D, second: Line2D) -> float:
-    """The share of points, of those that are drawn, at which two curves are at the same place."""
+def _draw_dashes(axes: Axes, line: Line2D, hidden: Line2D, where: np.ndarray, dashes: Any) -> None:
+    points = np.where(where[:, None], np.asarray(line.get_xydata(), float), np.nan)
+    look: dict[str, Any] = {"color": hidden.get_color(), "linewidth": line.get_linewidth()}
+    look |= {"marker": line.get_marker(), "markersize": line.get_markersize() / 2}
+    look |= {"linestyle": dashes, "dash_capstyle": "butt", "zorder": line.get_zorder()}
+    axes.plot(*points.T, label="_hidden", **look)
+
+
+def _pixels(line: Line2D) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        a, b = (line.get_transform().transform(line.get_xydata()) for line in (first, second))
-        if a.shape != b.shape or not len(a):
-            return 0.0
-        width = second.get_linewidth() * cast("Any", second).axes.figure.dpi / 72
-        near = (abs(a - b) < width / 2).all(axis=1)
-    drawn = np.isfinite(a).all(axis=1) | np.isfinite(b).all(axis=1)
-    return float(near[drawn].mean()) if drawn.any() else 0.0
+        return np.asarray(line.get_transform().transform(line.get_xydata()))
+
+
+def _near(first: Line2D, second: Line2D) -> np.ndarray:
+    """Whether the second curve hides the first, at the points that both have."""
+    a, b = _pixels(first), _pixels(second)
+    count = min(len(a), len(b))
+    width = second.get_linewidth() * cast("Any", second).axes.figure.dpi / 72
+    with np.errstate(invalid="ignore"):
+        return np.asarray((abs(a[:count] - b[:count]) < width / 2).all(axis=1))
+
+
+def _together(first: Line2D, second: Line2D, *, at: Line2D) -> np.ndarray:
+    """The same at all points of a curve, without the short ways over which two curves cross."""
+    points = _pixels(at)
+    near = np.zeros(len(points), bool)
+    found = _near(first, second)
+    near[: len(found)] = found
+    edges = np.flatnonzero(np.diff(np.r_[False, near, False]))
+    for start, end in zip(edges[::2], edges[1::2]):
+        way = np.hypot(*np.diff(points[start:end], axis=0).T).sum()
+        near[start:end] = way > _CROSSING
+    return near
+
+
+def _equal(first: Line2D, second: Line2D) -> bool:
+    """Whether two curves lie on each other wherever one of them is drawn."""
+    drawn = [np.asarray(np.isfinite(_pixels(line)).all(axis=1)) for line in (first, second)]
+    if len(drawn[0]) != len(drawn[1]) or not drawn[0].any():
+        return False
+    return bool(_near(first, second)[drawn[0] | drawn[1]].all())
 
 
 def draw_legend(
@@ -113,7 +139,7 @@ def draw_legend(
 
     groups = tell_apart(axes)
     labels = [_joined(group) for group in groups]
-    handles: list[Any] = [group[0] if len(group) == 1 else tuple(group) for group in groups]
+    handles: list[Any] = [group[0] if len(group) == 1 else _in_turns(group) for group in groups]
     lines = {line for group in groups for line in group}
     for handle, label in zip(*axes.get_legend_handles_labels()):
         if handle not in lines:  # no curve but a band, or what a user has drawn before
@@ -131,6 +157,20 @@ def draw_legend(
         axes.legend(handles, labels, loc="upper left", **beside, **given)
     else:
         axes.legend(handles, labels, loc="best", **given)
+
+
+def _in_turns(group: Sequence[Line2D]) -> tuple[Line2D, ...]:
+    """For the legend: the curve on top, and dashes of those that it hides."""
+    from matplotlib.lines import Line2D
+
+    *hidden, top = group
+    dashes = [(-_DASH * k, (_DASH, _DASH * len(hidden))) for k in range(1, len(group))]
+    look: dict[str, Any] = {"linewidth": top.get_linewidth(), "dash_capstyle": "butt"}
+    over = [
+        Line2D([], [], color=line.get_color(), linestyle=dash, **look)
+        for line, dash in zip(hidden, dashes)
+    ]
+    return (top, *over)
 
 
 def _joined(group: Sequence[Line2D]) -> str:

@@ -21,6 +21,7 @@ __all__ = ["Report", "from_dict", "to_dict"]
 
 ABOUT = "gdjax"  # the entry that tells the version and what is kept in few bits
 VERSION = 1
+_SHOWN = 3  # names in the line that a report prints as
 
 
 class Report(NamedTuple):
@@ -30,6 +31,15 @@ class Report(NamedTuple):
     changed: dict[str, str]  # of those: what was converted, "float32 to bfloat16"
     new: tuple[str, ...]  # of the new state, as `init` makes it
     dropped: tuple[str, ...]  # saved, and used for nothing
+
+    def __repr__(self) -> str:
+        """One line: how many of each, and the first names of those that are not as they were."""
+        parts = [f"{len(self.kept)} kept"]
+        for what in ("changed", "new", "dropped"):
+            names = list(getattr(self, what))
+            shown = [*names[:_SHOWN], "..."] if len(names) > _SHOWN else names
+            parts.append(f"{len(names)} {what}" + (f": {', '.join(shown)}" if shown else ""))
+        return f"Report({'; '.join(parts)})"
 
 
 def to_dict(tx: Any, state: Any) -> dict[str, Any]:
