@@ -14,9 +14,12 @@ import numpy as np
 from gdjax.core.data.compare import show
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.dispatch import is_data, join, split
-from gdjax.core.engine.transformation import apply_updates, call_update
+from gdjax.core.engine.transformation import GradientTransformation, apply_updates, call_update
+from gdjax.core.engine.walk import walk
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.tree import joined
 from gdjax.run.progress import progress_bar
+from gdjax.state.hyperparams import hyperparams
 
 __all__ = ["History", "MinimizeResult", "Status", "minimize"]
 
@@ -35,6 +38,8 @@ class History(NamedTuple):
     loss: jax.Array  # [steps]: the loss before each step
     params: Any = None  # like params, each [steps + 1, ...], from the start to the end
     aux: Any = None  # like aux, each [steps, ...]
+    rates: Any = None  # the learning rates by name, each [steps]
+    watched: Any = None  # like what `watch` returns, each [steps, ...]
 
 
 class MinimizeResult(NamedTuple):
@@ -45,6 +50,19 @@ class MinimizeResult(NamedTuple):
     history: History
     status: jax.Array  # [] int32, a `Status`
     steps: jax.Array  # [] int32: updates that were made
+
+    @property
+    def ended(self) -> Status:
+        """How the run ended, by name; `status` is what compiled programs see."""
+        return Status(int(self.status))
+
+    def __repr__(self) -> str:
+        """All fields, the status by name."""
+        shown = {name: repr(value) for name, value in zip(self._fields, self)}
+        if not isinstance(self.status, jax.core.Tracer):
+            names = [Status(int(i)).name for i in np.ravel(self.status)]
+            shown["status"] = names[0] if np.ndim(self.status) == 0 else f"[{', '.join(names)}]"
+        return f"MinimizeResult({', '.join(f'{k}={v}' for k, v in shown.items())})"
 
 
 def minimize(
@@ -57,6 +75,7 @@ def minimize(
     tolerance: float | jax.Array | None = None,
     has_aux: bool = False,
     keep: str = "losses",
+    watch: Callable[[Any, Any], Any] | None = None,
     progress: bool = False,
 ) -> MinimizeResult:
     """Minimizes a function of a tree of arrays in one compiled scan.
@@ -67,8 +86,10 @@ def minimize(
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> result = gd.minimize(lambda x: jnp.sum(x**2), jnp.ones(2), gd.sgd(0.1), 100, tolerance=1e-3)
-    >>> gd.Status(int(result.status)), int(result.steps)
+    >>> result.ended, int(result.steps)
     (<Status.CONVERGED: 1>, 36)
+    >>> result.history.rates["learning_rate"].shape
+    (100,)
 
     Args:
         fun: `fun(params)`, or `fun(params, batch)` if there are batches; returns the loss, [].
@@ -81,6 +102,9 @@ def minimize(
         tolerance: Stops before the step at which the norm of the gradient is at most this.
         has_aux: Whether `fun` returns `(loss, aux)`.
         keep: `"losses"`, or `"path"` to keep the parameters of all steps as well.
+        watch: A function of the parameters and the state after a step; its values of all steps are
+            kept in `history.watched`: `lambda params, state: gd.state.metrics(state)`. A callback
+            of the host goes inside, `jax.debug.callback(log, params)`.
         progress: Whether to show a progress bar with the loss; no cost when off.
 
     Returns:
@@ -121,7 +145,7 @@ def minimize(
     # Numbers of tx are traced, functions and structure are compiled in; the same for batches.
     static, arrays = split((tx, batches), is_data)
     bar = progress_bar(steps) if progress else None
-    run = functools.partial(_run, static, fun, steps, has_aux, keep == "path", bar)
+    run = functools.partial(_run, static, fun, steps, has_aux, keep == "path", watch, bar)
     result = run(arrays, params, tolerance)
     if progress and not isinstance(jax.tree.leaves(result)[0], jax.core.Tracer):
         jax.block_until_ready(result)
@@ -129,8 +153,8 @@ def minimize(
     return result
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
-def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5, 6))
+def _run(static, fun, steps, has_aux, keep_path, watch, bar, arrays, params, tolerance):
     tx, batches = join(static, arrays)
     params = jax.tree.map(_strong, params)
     gradient = jax.value_and_grad(fun, has_aux=has_aux, allow_int=True)
@@ -172,7 +196,9 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
         if bar is not None:
             due = (i == 0) | ((i + 1) % bar.every == 0) | (i + 1 == steps)
             jax.lax.cond(due, lambda: bar.report(i + 1, after.loss), lambda: None)
-        return after, (after.loss, after.aux, carry.params if keep_path else None)
+        watched = watch(after.params, after.state) if watch else None
+        path = carry.params if keep_path else None
+        return after, History(after.loss, path, after.aux, _rates(tx, after.state), watched)
 
     zero = jnp.zeros([], jnp.int32)
     first = jax.eval_shape(fun, params, *args_at(zero))
@@ -181,13 +207,23 @@ def _run(static, fun, steps, has_aux, keep_path, bar, arrays, params, tolerance)
         errors.fail("minimize", "fun must return a scalar loss", f"shape {jnp.shape(loss)}")
     loss, aux = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (loss, aux))
     carry = _Carry(params, tx.init(params), loss, aux, zero, zero)
-    end, (losses, auxes, path) = jax.lax.scan(body, carry, jnp.arange(steps, dtype=jnp.int32))
+    end, history = jax.lax.scan(body, carry, jnp.arange(steps, dtype=jnp.int32))
     if keep_path:
         append = lambda before, last: jnp.concatenate([before, last[None]])
-        path = jax.tree.map(append, path, end.params)
-    return MinimizeResult(
-        end.params, end.state, History(losses, path, auxes), end.status, end.taken
-    )
+        history = history._replace(params=jax.tree.map(append, history.params, end.params))
+    return MinimizeResult(end.params, end.state, history, end.status, end.taken)
+
+
+def _rates(tx: Any, state: Any) -> dict[str, jax.Array]:
+    """The learning rates in use, by their names in `hyperparams`."""
+    paths = [
+        (*visit.path, name)
+        for visit in walk(tx, state)
+        if visit.given and isinstance(visit.tx, GradientTransformation)
+        for name in visit.tx.having("learning rate")
+    ]
+    found = hyperparams(tx, state) if paths else {}
+    return {name: found[name] for name in joined(paths) if name in found}
 
 
 class _Carry(NamedTuple):

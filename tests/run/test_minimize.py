@@ -468,6 +468,51 @@ class TestArguments:
         minimize(square, start, gd.sgd(0.1), 3)
         close(start, jnp.ones(2))
 
+    @pytest.mark.parametrize(
+        "tx, names",
+        [
+            (gd.sgd(0.25), {"learning_rate": 0.25 * np.ones(6)}),
+            (gd.sgd(gd.linear_to_zero(0.5, 5)), {"learning_rate": [0.5, 0.4, 0.3, 0.2, 0.1, 0]}),
+            (gd.chain(gd.clip(1.0), gd.sgd(0.1)), {"sgd/learning_rate": 0.1 * np.ones(6)}),
+            (gd.scale(-0.1), {}),
+        ],
+        ids=repr,
+    )
+    def test_rates_are_in_the_history(self, tx, names):
+        rates = minimize(square, jnp.ones(2), tx, 6).history.rates
+        assert list(rates) == list(names)
+        for name, values in names.items():
+            np.testing.assert_allclose(rates[name], values, atol=1e-7)
+
+    def test_what_is_watched_is_kept(self):
+        tx, seen = gd.chain(gd.clip_by_global_norm(0.1), gd.sgd(0.1)), []
+
+        def watch(params, state):
+            jax.debug.callback(lambda p: seen.append(float(p[0])), params)
+            return {"norm": gd.state.metrics(state)["grad_norm"], "first": params[0]}
+
+        result = minimize(square, jnp.ones(2), tx, 4, watch=watch, keep="path")
+        jax.effects_barrier()
+        close(result.history.watched["first"], result.history.params[1:, 0])
+        close(sorted(seen), sorted(result.history.params[1:, 0].tolist()))
+        close(result.history.watched["norm"][0], np.sqrt(8.0))
+        assert minimize(square, jnp.ones(2), tx, 4).history.watched is None
+
+    @pytest.mark.parametrize(
+        "fun, kwargs, name",
+        [
+            (square, {}, "STEPS"),
+            (square, {"tolerance": 1e3}, "CONVERGED"),
+            (lambda x: jnp.sum(x) / 0.0, {}, "DIVERGED"),
+        ],
+    )
+    def test_a_result_prints_its_status_by_name(self, fun, kwargs, name):
+        result = minimize(fun, jnp.ones(2), gd.sgd(0.1), 2, **kwargs)
+        assert f"status={name}, steps=" in repr(result) and result.ended is gd.Status[name]
+        several = jax.vmap(lambda x: minimize(fun, x, gd.sgd(0.1), 2, **kwargs))(jnp.ones((2, 2)))
+        assert f"status=[{name}, {name}]" in repr(several)
+        jax.jit(lambda x: repr(minimize(fun, x, gd.sgd(0.1), 2, **kwargs)) and x)(jnp.ones(2))
+
     def test_statuses_have_names(self):
         assert [gd.Status(i).name for i in range(3)] == ["STEPS", "CONVERGED", "DIVERGED"]
         assert gd.minimize is minimize

@@ -425,3 +425,23 @@ class TestMetrics:
 def test_bytes():
     assert gd.state.nbytes(jax.eval_shape(PLAIN.init, PARAMS)) == 4 + 2 * 4 * 16
     assert gd.state.nbytes({"a": jnp.zeros((3, 2), jnp.bfloat16), "b": None}) == 12
+
+
+@pytest.mark.parametrize(
+    "old, new, text",
+    [
+        (gd.adam(0.1), gd.adamw(0.1), "Report(7 kept; 0 changed; 0 new; 0 dropped)"),
+        (
+            gd.sgd(0.1, 0.9),
+            gd.adam(0.1),
+            "Report(0 kept; 0 changed; 7 new: scale_by_adam/count, scale_by_adam/mu/dense/bias, "
+            "scale_by_adam/mu/dense/kernel, ...; 3 dropped: trace/trace/dense/bias, "
+            "trace/trace/dense/kernel, trace/trace/gain)",
+        ),
+    ],
+)
+def test_a_report_prints_in_one_line(old, new, text):
+    """It was a dict of every name."""
+    saved, _ = moved(old)
+    _, report = gd.state.from_dict(new, PARAMS, saved, strict=False)
+    assert repr(report) == text
