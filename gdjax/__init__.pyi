@@ -78,6 +78,7 @@ from gdjax.optimizers.sgd.sgd import momentum as momentum, sgd as sgd
 from gdjax.optimizers.sign.lion import lion as lion, scale_by_lion as scale_by_lion
 from gdjax.optimizers.sign.signum import scale_by_sign as scale_by_sign, sign_sgd as sign_sgd, signum as signum
 from gdjax.optimizers.sign.tiger import tiger as tiger
+from gdjax.params.bias_or_norm import by_bias_or_norm as by_bias_or_norm
 from gdjax.params.rules import ParamRule as ParamRule, by_all as by_all, by_any as by_any, by_function as by_function, by_label as by_label, by_not as by_not, by_path as by_path, by_rank as by_rank, label as label, select as select
 from gdjax.run.explain import Explanation as Explanation, explain as explain
 from gdjax.run.microbatches import accumulate_gradients as accumulate_gradients

@@ -54,9 +54,9 @@ def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
 
     Args:
         weight_decay: λ ≥ 0.
-        mask: The parameters that decay, `"matrices"` or any other rule of `gdjax.params`: a pattern
-            of paths, a tree of bools that is a prefix of the parameters, or a function of the
-            parameters that returns one of these; None decays all.
+        mask: The parameters that decay, `~gd.by_bias_or_norm()`, `"matrices"` or any other rule of
+            `gdjax.params`: a pattern of paths, a tree of bools that is a prefix of the parameters,
+            or a function of the parameters that returns one of these; None decays all.
 
     Raises:
         ValueError: `update` was called without params, or the mask does not fit them.

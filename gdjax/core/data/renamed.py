@@ -74,6 +74,8 @@ ABROAD: dict[str, str] = {
     "lr_scheduler": "a schedule given as the learning rate, or gdjax.compat.torch.lr_scheduler",
     "multi_transform": "partition",
     "named_chain": "chain(name=...)",
+    "no_decay": "by_bias_or_norm(): write mask=~gd.by_bias_or_norm() for what does decay",
+    "no_weight_decay": "by_bias_or_norm(): write mask=~gd.by_bias_or_norm() for what does decay",
     "optim": "what gdjax has itself, or gdjax.compat.torch",
     "tree_utils": "jax.tree, or gdjax.compat.optax.tree_utils",
 }
