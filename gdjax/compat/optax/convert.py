@@ -16,6 +16,7 @@ from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors, tree
+from gdjax.core.rule.boxes import boxed_as, unboxed
 
 if TYPE_CHECKING:
     import optax  # type: ignore
@@ -72,18 +73,21 @@ def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> 
 
     Args:
         tx: The transformation of gdjax, of the same rules in the same order.
-        params: The parameters; those of optax's `lookahead` as `LookaheadParams`.
-        state: The state of optax.
+        params: The parameters; those of optax's `lookahead` as `LookaheadParams`. They may be in
+            boxes of Flax, and the state returned is then as `tx.init` makes it of them.
+        state: The state of optax, in boxes or not.
         count: Steps taken, where optax keeps no count and `tx` needs one.
 
     Raises:
         ValueError: Something does not fit; the message names the first path.
     """
     both = getattr(params, "_fields", ()) == ("fast", "slow")
-    template = tx.init(params.fast if both else params)
+    boxed = tx.init(params.fast if both else params)
+    template = unboxed(boxed)
     moving = [visit for visit in walk(tx, template) if visit.given and visit.moving is not None]
     rules = {id(visit.moving): _schedules(visit) for visit in moving}
-    return _Filling("from_optax_state", state, count, rules, params).fill(template)
+    filling = _Filling("from_optax_state", state, count, rules, params)
+    return boxed_as(boxed, filling.fill(template))
 
 
 def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -> Any:
@@ -98,7 +102,9 @@ def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -
     Raises:
         ValueError: Something does not fit; the message names the first path.
     """
-    return _Filling("to_optax_state", state, count, {}, params).fill(theirs.init(params))
+    boxed = theirs.init(params)
+    filling = _Filling("to_optax_state", state, count, {}, params)
+    return boxed_as(boxed, filling.fill(unboxed(boxed)))
 
 
 def _schedules(visit: Visit) -> dict[str, Any]:
@@ -112,8 +118,8 @@ class _Filling:
     def __init__(
         self, where: str, source: Any, count: Any, rules: dict[int, Any], params: Any
     ) -> None:
-        self.where, self.source, self.given, self.rules = where, source, count, rules
-        self.params = params
+        self.where, self.source, self.given, self.rules = where, unboxed(source), count, rules
+        self.params = unboxed(params)
 
     def fill(self, template: Any) -> Any:
         order = tuple(keys(template))

@@ -57,6 +57,25 @@ class TestStates:
         for x, y in zip(jax.tree.leaves(back), jax.tree.leaves(state)):
             np.testing.assert_array_equal(x, y)
 
+    def test_boxes_of_flax(self):
+        """A state of `nnx.Optimizer` is taken as it is, and given back as `init` makes it."""
+        nnx = pytest.importorskip("flax.nnx")
+        theirs, ours = (lib.adamw(lib.linear_schedule(0.1, 0.0, 10)) for lib in (optax, gd))
+        model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+        optimizer = nnx.Optimizer(model, theirs, wrt=nnx.Param)
+        for _ in range(3):
+            optimizer.update(model, nnx.grad(lambda model: jnp.sum(model.kernel**2))(model))
+        params = nnx.state(model, nnx.Param)
+        state = from_optax_state(ours, params, optimizer.opt_state)
+        assert jax.tree.structure(state) == jax.tree.structure(ours.init(params))
+        bare = from_optax_state(ours, nnx.as_pure(params), nnx.as_pure(optimizer.opt_state))
+        for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(bare), strict=True):
+            np.testing.assert_array_equal(x, y)
+        back = to_optax_state(theirs, params, state)
+        assert jax.tree.structure(back) == jax.tree.structure(theirs.init(params))
+        for x, y in zip(jax.tree.leaves(back), jax.tree.leaves(optimizer.opt_state), strict=True):
+            np.testing.assert_array_equal(x, y)
+
     def test_what_does_not_fit_is_named(self):
         adam = self.after(optax.adam(0.1))
         with pytest.raises(
