@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 PACKAGES = f"env/lib/python3.{sys.version_info.minor}/site-packages"
 PACKAGE = pathlib.Path(gd.__file__).parent
+RECIPES = sorted((ROOT / "docs" / "recipes").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def project(tmp_path_factory):
     (packages / "gdjax").symlink_to(PACKAGE)
     (packages / "installed.pth").write_text(sysconfig.get_paths()["purelib"])
     (folder / "pyrightconfig.json").write_text('{"venvPath": ".", "venv": "env"}')
-    for script in HERE.glob("*user.py"):
+    for script in [*HERE.glob("*user.py"), *RECIPES]:
         shutil.copy(script, folder)
     names = [f"gd.{name}" for name in gd.__all__] + [f"gd.states.{n}" for n in gd.states.__all__]
     (folder / "every_name.py").write_text(
@@ -54,7 +55,9 @@ def run(folder, *command):
 
 @pytest.mark.slow
 def test_pyright(project):
-    files = "user.py", "optax_user.py", "every_name.py"
+    recipes = [file.name for file in RECIPES]
+    files = "user.py", "optax_user.py", "every_name.py", *recipes
+    assert recipes
     out = run(project, "pyright", "--outputjson", *files)
     found = {}
     for error in json.loads(out.stdout)["generalDiagnostics"]:
