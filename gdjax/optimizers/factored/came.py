@@ -59,7 +59,7 @@ def scale_by_came(
         u = g / √(R·Cᵀ / mean(R)),    û = u / max(1, RMS(u)/d)
         m ← β₁·m + (1 − β₁)·û
         R′, C′ ← means over columns, over rows of |û − m|² + ε₂, with decay β₃
-        update: m / √(R′·C′ᵀ / mean(R′))
+        u ← m / √(R′·C′ᵀ / mean(R′))
 
     Vectors and scalars have u = g / √v with v ← β₂·v + (1 − β₂)(|g|² + ε₁), and the update m.
 

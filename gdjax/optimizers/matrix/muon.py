@@ -47,7 +47,8 @@ def scale_by_muon(
     """Muon scaling: orthogonalizes the momentum of each matrix, U·S·Vᵀ to about U·Vᵀ.
 
         m ← β·m + (1 − β)·g
-        m̂ = m / (1 − βᵗ)    with nesterov: m̂ = (β·m + (1 − β)·g) / (1 − βᵗ⁺¹)
+        m̂ = m / (1 − βᵗ)
+        with nesterov: m̂ = (β·m + (1 − β)·g) / (1 − βᵗ⁺¹)
         X₀ = m̂ / (‖m̂‖ + eps),    X ← a·X + (b·XXᵀ + c·(XXᵀ)²)·X,    u = X₅
         adaptive: u = ⟨m̂, X₅⟩·X₅
 

@@ -55,11 +55,11 @@ def scale_by_lmo(
     """Linear minimization oracle (LMO) of a unit norm ball, applied to each matrix [in, out].
 
         u = argmax ⟨g, u⟩ of ‖u‖ ≤ 1
-        "spectral"    √(out/in)·U·Vᵀ of g = U·S·Vᵀ     maps between layers of rms 1
-        "sign"        sign(g) / in                     the last layer, for the largest output
-        "columns"     each column of norm 1/√in        the last layer too
-        "rows"        each row of norm √out, rms 1     a table of embeddings
-        "rms"         g / RMS(g)                       vectors
+        "spectral":  u = √(out/in)·U·Vᵀ of g = U·S·Vᵀ    maps between layers of rms 1
+        "sign":      u = sign(g) / in                    the last layer, for the largest output
+        "columns":   u_j = g_j / (√in·‖g_j‖)             of each column: the last layer too
+        "rows":      u_i = √out·g_i / ‖g_i‖              of each row: a table of embeddings
+        "rms":       u = g / RMS(g)                      vectors
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([[3.0, -0.1], [4.0, 0.0]])
