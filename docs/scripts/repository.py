@@ -19,6 +19,7 @@ COLAB = "https://colab.research.google.com/github/gdjax/gdjax"
 ELSEWHERE = {
     "index.md": "README.md",
     "contents.md": "docs/index.md",
+    "tables.md": "docs/catalogue.md",  # catalogue/ has a page for each optimizer
     "changelog.md": "CHANGELOG.md",
 }
 FENCE = re.compile(r"(^ *```.*?^ *```)", re.MULTILINE | re.DOTALL)
@@ -33,10 +34,17 @@ log = logging.getLogger("mkdocs.hooks.repository")
 def on_files(files, config):
     """Adds the pages of `ELSEWHERE`, and the page on citing."""
     texts = {page: (ROOT / path).read_text("utf-8") for page, path in ELSEWHERE.items()}
-    for page, text in {**texts, "citing.md": citing()}.items():
-        if page in files.src_uris:
-            files.remove(files.src_uris[page])
+    texts["citing.md"] = citing()
+    for path in (*texts, *(path.removeprefix("docs/") for path in ELSEWHERE.values())):
+        if path in files.src_uris:
+            files.remove(files.src_uris[path])
+    for page, text in texts.items():
         files.append(File.generated(config, page, content=text))
+    at = {file.dest_uri: file for file in files}
+    for file in files:
+        if at[file.dest_uri] is not file:
+            other = at[file.dest_uri].src_uri
+            log.warning("%s and %s have one address.", file.src_uri, other)
     return files
 
 

@@ -86,7 +86,8 @@ class Files:
 
     src_uris = dict.fromkeys(
         [
-            *("index.md", "contents.md", "changelog.md", "state.md", "images/charlm.png"),
+            *("index.md", "contents.md", "changelog.md", "tables.md"),
+            *("state.md", "images/charlm.png"),
             *("howto/index.md", "howto/mup.md", "scripts/api.py"),
         ]
     )
@@ -100,6 +101,7 @@ LINKS = [  # the page, its link in the repository, and on the site
     ("state.md", "../CHANGELOG.md", "changelog.md"),
     ("state.md", "../README.md", "index.md"),
     ("state.md", "index.md", "contents.md"),
+    ("howto/mup.md", "../catalogue.md", "../tables.md"),
     ("howto/mup.md", "../../gdjax/state", f"{GITHUB}/tree/main/gdjax/state"),
     ("index.md", "docs/state.md", "state.md"),
     ("index.md", "docs/howto/", "howto/index.md"),
