@@ -3,9 +3,9 @@
 The mesh is the one that `jax.set_mesh` sets, or else the one that Explicit arrays are on. Where JAX
 knows the sharding of an array (Explicit axes), a stack goes to its owners by one all-to-all, and
 returns by one. Where the compiler alone knows it (Auto axes), a stack is replicated, each device
-takes its share of it, and the results are replicated too (of fewer matrices than devices nothing is
-padded: the owners' results are summed with the others' zeros); with `gdjax.sharding.placed` JAX knows
-the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule to
+takes its share of it, and the results are replicated too; fewer matrices than devices are not
+padded, their owners' results and the zeros of others are summed. With `gdjax.sharding.placed` JAX
+knows the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule to
 the matrices that it has.
 """
 
