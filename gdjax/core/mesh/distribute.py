@@ -5,8 +5,8 @@ knows the sharding of an array (Explicit axes), a stack goes to its owners by on
 returns by one. Where the compiler alone knows it (Auto axes), a stack is replicated, each device
 takes its share of it, and the results are replicated too; fewer matrices than devices are not
 padded, their owners' results and the zeros of others are summed. With `gdjax.sharding.placed` JAX
-knows the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule to
-the matrices that it has.
+knows the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule
+to the matrices that it has.
 """
 
 from __future__ import annotations
