@@ -63,7 +63,8 @@ class _Row(NamedTuple):
 
     arrays: list[Any]  # each [count, ...]
     treedef: Any
-    lead: tuple[int, ...]  # the axes that `count` is of
+    lead: tuple[int, ...]  # the axes that `count` is of, in the order of the stack
+    back: tuple[int, ...]  # the order that they had
 
 
 def evolve_stacks(
@@ -108,19 +109,30 @@ def evolve_stacks(
         start = 0
         for i, count in zip(members, counts):
             parts = results if len(members) == 1 else [x[start : start + count] for x in results]
-            shaped = [distribute.reshape(x, (*flat[i].lead, *x.shape[1:])) for x in parts]
-            out[i] = after[0].unflatten(shaped)
+            out[i] = after[0].unflatten([_shaped(x, flat[i]) for x in parts])
             start += count
     return out
 
 
 def _flat(row: tuple[Any, ...]) -> _Row:
     arrays, treedef = jax.tree.flatten(row)
-    lead = arrays[0].shape[:-2]
-    count = math.prod(lead)
-    return _Row(
-        [distribute.reshape(x, (count, *x.shape[len(lead) :])) for x in arrays], treedef, lead
-    )
+    n = arrays[0].ndim - 2
+    where = distribute.spec_of(arrays[0]) or ((),) * n
+    order = sorted(range(n), key=lambda axis: not where[axis])  # split axes first: they stay split
+    lead = tuple(arrays[0].shape[axis] for axis in order)
+
+    def stack(x: Any) -> Any:
+        x = x.transpose(*order, *range(n, x.ndim)) if order != [*range(n)] else x
+        return distribute.reshape(x, (math.prod(lead), *x.shape[n:]))
+
+    return _Row([stack(x) for x in arrays], treedef, lead, tuple(np.argsort(order).tolist()))
+
+
+def _shaped(x: Any, row: _Row) -> Any:
+    """A stack [count, ...] with the axes that number its matrices as they were."""
+    x = distribute.reshape(x, (*row.lead, *x.shape[1:]))
+    n = len(row.back)
+    return x.transpose(*row.back, *range(n, x.ndim)) if row.back != (*range(n),) else x
 
 
 def _called(leaf: Callable[..., Any], row: tuple[Any, ...], kept: int) -> tuple[Any, ...]:

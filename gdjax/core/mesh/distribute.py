@@ -66,20 +66,29 @@ def reshard_like(x: Any, other: Any) -> Any:
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:
-    """The array in another shape; only axes that are in both stay split."""
+    """The array in another shape.
+
+    Split stay the axes that are in both shapes, and the first of several that become one: its
+    parts are one behind the other then.
+    """
     if x.shape == tuple(shape):
         return x
     where = spec_of(x)
     if where is None or not any(where):
         return x.reshape(shape)
-    kept, old, new = [False] * x.ndim, 0, 0  # whether an axis is one of the new shape too
+    kept, old, new = [False] * x.ndim, 0, 0  # whether the split of an axis is one of the new shape
     spec: list[tuple[str, ...]] = [()] * len(shape)
     before = after = 1
     while old < x.ndim and new < len(shape):
         if before == after and x.shape[old] == shape[new]:
             kept[old], spec[new] = True, where[old]
             old, new = old + 1, new + 1
-        elif before * x.shape[old] <= after * shape[new]:
+            continue
+        if before == after:  # several axes become one, or one becomes several, from here on
+            parts = math.prod(mesh_of(x).shape[name] for name in where[old])
+            if x.shape[old] % parts == 0 and shape[new] % parts == 0:
+                kept[old], spec[new] = True, where[old]
+        if before * x.shape[old] <= after * shape[new]:
             before, old = before * x.shape[old], old + 1
         else:
             after, new = after * shape[new], new + 1

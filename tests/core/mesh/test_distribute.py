@@ -104,6 +104,36 @@ def test_bases_of_stacked_layers_stay_with_their_owners(name):
             assert x.addressable_shards[0].data.shape == (1, *x.shape[1:])
 
 
+EXPERTS = {  # [layers, experts, in, out]
+    "up": jax.random.normal(jax.random.key(1), (3, 8, 16, 24)),
+    "down": jax.random.normal(jax.random.key(2), (3, 8, 24, 16)),
+}
+
+
+@pytest.mark.parametrize("name", first(1, ["muon", "soap"]))
+@pytest.mark.parametrize(
+    "spec, sent",
+    [
+        (P(None, ("data", "model")), set()),
+        (P(None, "data", None, "model"), {"all-to-all"}),
+        (P(None, None, "data", "model"), {"all-to-all"}),
+        (P(None, "data"), {"all-gather"}),  # two devices have the same, each does a half
+    ],
+    ids=str,
+)
+def test_experts_that_are_split_stay_where_they_are(spec, sent, name):
+    more = {"soap": {"skip_first": False}}.get(name, {})
+    tx = getattr(gd, name)(0.1, matrix_axes="n n in out", **more)
+    alone = jax.jit(tx.step)(EXPERTS, tx.init(EXPERTS), EXPERTS)[0]
+    params, _, text = compiled(tx, spec, "Explicit", EXPERTS)
+    for key, want in alone.items():
+        np.testing.assert_allclose(params[key], want, atol=1e-6)
+        assert params[key].sharding.is_equivalent_to(NamedSharding(grid("Explicit"), spec), 4)
+    found = collectives(text)[0]
+    assert set(found) == sent if name == "muon" else set(found) >= sent
+    assert found.get("all-gather", 0) <= (2 if name == "muon" else 12)
+
+
 def test_stacks_and_vectors_and_a_single_matrix():
     axes = gd.matrix_axes({"stack": "n in out", "one": "in out", "qkv": "in (3 2 out)"})
     tx = gd.chain(gd.trace(0.9), gd.orthogonalize(matrix_axes=axes))
