@@ -1,1 +1,1 @@
-"""Ground floor: the pair, the recipe, and the words of the rules; knows no optimizer."""
+"""Core: the engine, factories as data, and the functions that rules use; no optimizers."""

@@ -1,1 +1,1 @@
-"""An optimizer is data: it remembers the call that made it."""
+"""Optimizers as data: objects that remember the call that made them; schedules; JSON."""

@@ -1,4 +1,4 @@
-"""Properties that are computed once for each object, without a lock."""
+"""Cached properties without a lock."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 else:
 
     class cached:  # noqa: N801 - used as a decorator, like `property`
-        """A property that is computed when it is first read, and then kept in the object.
+        """A property that is computed when it is first read, and then stored in the object.
 
         `functools.cached_property` of Python 3.11 holds one lock for each *class* while it
-        computes: two threads whose objects read each other's properties wait for ever. Here two
-        threads that come at once both compute, and both get what the first of them has kept.
+        computes: two threads whose objects read each other's properties deadlock. Here two
+        concurrent threads both compute the value, and both get the one that was stored first.
         """
 
         def __init__(self, function: Callable[[Any], Any]) -> None:

@@ -1,4 +1,4 @@
-"""How the arguments of a call compare and print, whatever they are."""
+"""Comparing and printing the arguments of a call, of any type."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gdjax.core.rule import errors
 
 
 class Remembers:
-    """Base of the objects that compare and print by themselves, though some are tuples."""
+    """Base class of objects with an equality and a repr of their own, though some are tuples."""
 
 
 class _Identity:
-    """Compares by identity what neither hashes nor is known here."""
+    """Compares by identity: for values of unknown type that are not hashable."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -30,22 +30,22 @@ class _Identity:
 
 
 def is_transformation(value: Any) -> bool:
-    """Tells whether a value is a transformation, of this or of another library."""
+    """Whether a value is a gradient transformation, of gdjax or of another library."""
     return hasattr(value, "init") and hasattr(value, "update")
 
 
 def as_dtype(value: Any) -> np.dtype | None:
-    """The dtype that a value names as a type (`jnp.float32`, `np.dtype("int8")`), or None."""
+    """The dtype, if a value is one (`jnp.float32`, `np.dtype("int8")`); else None."""
     if isinstance(value, np.dtype):
         return value
     if isinstance(value, type) and issubclass(value, np.generic):
         return np.dtype(value)
-    named = getattr(value, "dtype", None)  # jnp.float32 is an object that has a dtype
+    named = getattr(value, "dtype", None)  # jnp.float32 is an object with a dtype
     return named if isinstance(named, np.dtype) and not is_array(value) else None
 
 
 def freeze(value: Any) -> Any:
-    """A hashable key such that equal values have equal keys, lists and tuples alike."""
+    """A hashable key, equal for equal values; a list equals a tuple."""
     if isinstance(value, jax.core.Tracer):
         return _Identity(value)
     if is_array(value):
@@ -70,7 +70,7 @@ def freeze(value: Any) -> Any:
 
 
 def show(value: Any) -> str:
-    """Writes an argument as one would type it; functions and arrays in short."""
+    """An argument as one would type it; functions and arrays abbreviated."""
     if isinstance(value, Remembers) or value is None or isinstance(value, (bool, str)):
         return repr(value)
     if isinstance(value, jax.core.Tracer):

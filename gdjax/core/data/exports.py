@@ -1,4 +1,4 @@
-"""Public names that are loaded when they are looked at, from the stub that type checkers read."""
+"""Lazy loading of public names, listed in the stub files for type checkers."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def homes(module: str) -> dict[str, str]:
 def lazy(
     module: str, hint: Callable[[str], str], more: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Makes `__getattr__`, `__dir__` and `__all__` of a module of `STUBS`.
+    """Returns `__getattr__`, `__dir__` and `__all__` for a module of `STUBS`.
 
     Args:
         module: Its name.
-        hint: What to say of a name that it does not have.
-        more: What the module defines itself.
+        hint: Returns the hint for a name that the module does not have.
+        more: Names that the module defines itself.
     """
     names = homes(module)
     every = sorted(names)
 
     def look(name: str) -> Any:
         if name not in names:
-            more = "" if name.startswith("_") else hint(name)  # what asks for these is no person
+            more = "" if name.startswith("_") else hint(name)  # not asked for by people
             raise AttributeError(f"module {module!r} has no attribute {name!r}. {more}".rstrip())
         if names[name] == module:  # a module inside of this one
             return importlib.import_module(f"{module}.{name}")
         value = getattr(importlib.import_module(names[name]), name)
-        setattr(sys.modules[module], name, value)  # the next look is a plain one
+        setattr(sys.modules[module], name, value)  # the next access is a plain one
         return value
 
     return look, lambda: [*every, *more], every

@@ -1,4 +1,4 @@
-"""A function whose calls are remembered: its name, its signature, and what its numbers must be."""
+"""Decorated factory functions: name, signature, and ranges of their numbers."""
 
 from __future__ import annotations
 import __future__
@@ -37,11 +37,11 @@ class Factory:
 
         Args:
             function: The function that was decorated.
-            make: The class of the objects that calls of it give.
-            kind: What it is in the catalogue.
+            make: The class of the objects that its calls return.
+            kind: Its kind in the catalogue.
 
         Raises:
-            ValueError: There is no such kind.
+            ValueError: Unknown kind.
         """
         if kind not in get_args(Kind):
             must = f"kind must be one of {', '.join(map(repr, get_args(Kind)))}"
@@ -59,7 +59,7 @@ class Factory:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is one of gdjax, not of a user's or of another library."""
+        """Whether it belongs to gdjax, not to a user or another library."""
         return self.module.split(".")[0] == "gdjax"
 
     @cached
@@ -69,16 +69,16 @@ class Factory:
 
     @cached
     def hints(self) -> dict[str, Any]:
-        """The annotations, looked up."""
+        """The annotations, evaluated."""
         try:
             return typing.get_type_hints(self.function, include_extras=True)
         except NameError as error:
-            must = "annotations must be names that the module of the function knows"
+            must = "annotations must be names defined in the module of the function"
             errors.fail(self.name, must, str(error), instead="Import them at its top.")
 
     @cached
     def ranges(self) -> dict[str, Range]:
-        """The arguments that hold numbers, and where these must lie."""
+        """The arguments that are numbers, with their ranges."""
         found = {name: range_in(self.hints.get(name)) for name in self.signature.parameters}
         return {name: r for name, r in found.items() if r is not None}
 
@@ -90,7 +90,7 @@ class Factory:
 
     @cached
     def roles(self) -> dict[str, list[str]]:
-        """The arguments whose annotation says what they do, by what that is."""
+        """The arguments that have a role, by role."""
         found: dict[str, list[str]] = {}
         for name, hint in self.hints.items():
             if role := role_of(hint):
@@ -101,11 +101,11 @@ class Factory:
 
     @cached
     def containers(self) -> set[str]:
-        """Those of them that hold several numbers, in lists or dicts."""
+        """The arguments that are lists or dicts of numbers."""
         return {name for name in self.ranges if holds_many(self.hints[name])}
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Names the given arguments; a wrong one raises with the nearest name."""
+        """The given arguments by name; a wrong name raises with the nearest one."""
         try:
             given = dict(self.signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
@@ -116,7 +116,7 @@ class Factory:
                 known = is_array(value) and is_known(value) and np.ndim(value)
                 given[name] = np.asarray(value).tolist() if known else _plain(value)
             elif isinstance(value, np.number) and name not in self.ranges:
-                given[name] = value.item()  # one of Python's, as what is not traced is
+                given[name] = value.item()  # a Python number, since it is not traced
         return given
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ class Factory:
         return self.function(*bound.args, **bound.kwargs)
 
     def defaults(self) -> dict[str, Any]:
-        """The values of the arguments that need not be given."""
+        """The default values of arguments."""
         kinds: dict[Any, Any] = {
             inspect.Parameter.VAR_POSITIONAL: (),
             inspect.Parameter.VAR_KEYWORD: {},
@@ -143,7 +143,7 @@ class Factory:
         }
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Judges the numbers that are known; traced ones are not judged."""
+        """Checks the ranges of concrete numbers; traced ones are not checked."""
         for name, value in arguments.items():
             if name in self.ranges:
                 try:
@@ -156,7 +156,7 @@ class Factory:
                 self._judge_plain(name, value)
 
     def _swapped(self, length: str, arguments: Mapping[str, Any]) -> str | None:
-        """An argument that could be the length which another is not."""
+        """An argument that may have been swapped with a wrong number of steps."""
         number = lambda name: isinstance(arguments[name], (int, float))
         if not self.ranges[length].whole or not number(length):
             return None
@@ -167,11 +167,11 @@ class Factory:
         return None
 
     def _judge_plain(self, name: str, value: Any) -> None:
-        """An argument that is annotated as a plain number, or not at all, does not move."""
+        """Raises if an argument annotated as a plain number, or not at all, is a schedule."""
         plain = self.signature.parameters[name].annotation is not inspect.Parameter.empty
         if getattr(value, "stands_for_a_number", False) or (plain and is_array(value)):
-            must = f"{name} must be a number that stays as it is"
-            hint = f"To be an array, a schedule or live, annotate it: {name}: gdjax.Hyperparam."
+            must = f"{name} must be a constant number"
+            hint = f"To allow arrays and schedules, annotate it: {name}: gdjax.Hyperparam."
             errors.fail(self.name, must, show(value), instead=hint, kind=TypeError)
 
     def _judge(self, name: str, within: Range, value: Any, top: bool = False) -> None:
@@ -183,7 +183,7 @@ class Factory:
             for part in value.values() if isinstance(value, dict) else value:
                 self._judge(name, within, part)
         elif within.scheduled and (kinds or callable(value)):
-            if "value" in (inside := getattr(value, "given", {})):  # what lives is known
+            if "value" in (inside := getattr(value, "given", {})):  # the value of `live` is known
                 self._judge(name, within, inside["value"])
         elif not is_number(value):
             kind = "a number, an array or a schedule" if within.scheduled else "a number"
@@ -197,7 +197,7 @@ class Factory:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers in Python's containers, whatever mapping or sequence they came in."""
+    """Numbers in Python's containers, from any mapping or sequence."""
     if isinstance(value, Mapping):
         return {key: _plain(x) for key, x in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (str, Remembers)):
@@ -215,7 +215,7 @@ def call_text(name: str, signature: inspect.Signature) -> str:
 
 
 class _Shown:
-    """A default as it prints in a call."""
+    """The repr of a default value in a call."""
 
     def __init__(self, parameter: inspect.Parameter) -> None:
         self.text = show(parameter.default)
@@ -232,7 +232,7 @@ class _Unquoted(str):
 
 
 def _unquote(function: Callable[..., Any]) -> None:
-    """Lets `help` print `b1: Decay` where `from __future__ import annotations` left 'Decay'."""
+    """Makes `help` print `b1: Decay`, not 'Decay', under `from __future__ import annotations`."""
     code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & __future__.annotations.compiler_flag:
         hints = function.__annotations__

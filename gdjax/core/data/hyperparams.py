@@ -1,4 +1,4 @@
-"""The numbers of a factory: how they are annotated, and in which interval they must lie."""
+"""Annotations of hyperparameters, and the intervals in which they must lie."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 
 
 class Range(NamedTuple):
-    """The interval in which a number must lie, and whether its place may be taken by a schedule."""
+    """The interval in which a number must lie, and whether it may be a schedule."""
 
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
     scheduled: bool = True
-    role: str = ""  # what it does, where others ask: "learning rate", "weight decay"
+    role: str = ""  # "learning rate", "weight decay", ...: read by `explain` and others
     whole: bool = False  # a number of steps
-    uphill: bool = False  # of what is added as gradients are: a learning rate has to come after it
+    uphill: bool = False  # of a term added to gradients, before the learning rate
 
     def __str__(self) -> str:
-        """Writes the interval as mathematics does."""
+        """The interval in mathematical notation."""
         left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
         return f"{left}{self.low:g}, {self.high:g}{right}{' and be whole' * self.whole}"
 
     def holds(self, value: Any) -> bool:
-        """Tells whether every entry of a concrete value lies in the interval; NaN does not."""
+        """Whether every entry of a concrete value lies in the interval; NaN does not."""
         x = np.asarray(value)
         if np.iscomplexobj(x):
             return not np.isnan(x).any()
@@ -41,14 +41,14 @@ class Range(NamedTuple):
 
     @property
     def example(self) -> float:
-        """A number inside, which stands for a schedule while a factory is tried out."""
+        """A number in the interval, used for a schedule while the structure is inspected."""
         return 0.5 if self.holds(0.5) else 1.0 if self.holds(1.0) else self.low
 
 
 if TYPE_CHECKING:
-    # What may be given, as type checkers see it. The bases are for the body of a factory, which
-    # computes with the number that holds now: a protocol is matched by its members alone, and what
-    # derives from Any has every operator.
+    # Types of arguments for type checkers. `Any` as base is for the bodies of factories, which
+    # compute with the current number: a protocol is matched by its members alone, and a class
+    # derived from Any has every operator.
     from typing import Protocol
 
     class AnyArray(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         def __call__(self, count: Any, /) -> Any: ...  # noqa: D102
 
     class LiveNumber(Protocol, Any):  # type: ignore[misc] # pyright: ignore # pyrefly: ignore
-        """A number that lives in the state, made by `live`."""
+        """A number kept in the state, made by `live`."""
 
         @property
         def stands_for_a_number(self) -> bool: ...  # noqa: D102
@@ -92,51 +92,51 @@ LearningRate = Annotated[ScalarOrSchedule, Range(low=0.0, role="learning rate")]
 """A learning rate, 0 or more. `explain` shows it, `groups` multiplies it."""
 WeightDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay")]
 """A factor of weight decay, 0 or more. `explain` shows it."""
-SignedFactor = Annotated[ScalarOrSchedule, Range(role="factor")]  # below 0 it turns updates round
+SignedFactor = Annotated[ScalarOrSchedule, Range(role="factor")]  # < 0: ascent
 AddedDecay = Annotated[ScalarOrSchedule, Range(low=0.0, role="weight decay", uphill=True)]
 
 
 class ArgumentRole(NamedTuple):
-    """Marks an argument that is no number by what it does."""
+    """The role of an argument that is not a number."""
 
     name: str
 
 
 Mask = Annotated[Any, ArgumentRole("mask")]
 """Which parameters decay: any rule of `gdjax.params`, or a tree of bools."""
-Turns = Annotated[bool, ArgumentRole("turns")]  # whether updates point downhill from there on
+Turns = Annotated[bool, ArgumentRole("turns")]  # whether it changes the sign of updates, to descent
 
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)  # arrays and traced values
 
 
 def is_array(value: Any) -> bool:
-    """Tells whether a value is an array or a traced value."""
+    """Whether a value is an array or a traced value."""
     return isinstance(value, ARRAYS)
 
 
 def is_number(value: Any) -> bool:
-    """Tells whether a value is a number or an array of them; flags and masks are not."""
+    """Whether a value is a number or an array of numbers; not of bools."""
     if isinstance(value, bool) or (is_array(value) and value.dtype == bool):
         return False
     return isinstance(value, (int, float, complex)) or is_array(value)
 
 
 def role_of(hint: Any) -> str:
-    """What an argument does that is no number, as its annotation says; "" if it does not."""
+    """The role in the annotation of an argument that is not a number; "" if there is none."""
     found = (x.name for x in getattr(hint, "__metadata__", ()) if isinstance(x, ArgumentRole))
     return next(found, "")
 
 
 def is_known(value: Any) -> bool:
-    """Tells whether the value of a number can be looked at: not a traced one, nor a random key."""
+    """Whether the value of a number is concrete: neither traced nor a random key."""
     if isinstance(value, jax.core.Tracer):
         return False
     return not (is_array(value) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended))
 
 
 def range_in(hint: Any) -> Range | None:
-    """Finds the `Range` in an annotation, inside unions and containers too."""
+    """The `Range` in an annotation, also inside unions and containers."""
     for extra in getattr(hint, "__metadata__", ()):
         if isinstance(extra, Range):
             return extra
@@ -144,7 +144,7 @@ def range_in(hint: Any) -> Range | None:
 
 
 def holds_many(hint: Any) -> bool:
-    """Tells whether an annotation is of numbers in a list, a tuple or a dict."""
+    """Whether an annotation is of a list, a tuple or a dict of numbers."""
     origin = typing.get_origin(hint)
     if isinstance(origin, type) and issubclass(origin, (Sequence, Mapping)):
         return True

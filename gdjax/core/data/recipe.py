@@ -1,8 +1,8 @@
-"""Objects that remember the call that made them, so that they print, compare, pickle and edit.
+"""Recipes: objects that remember the call that made them, and print, compare, pickle and edit.
 
 A `Recipe` is a factory together with the arguments **given** in the call. Its numbers are the
-leaves of a pytree; everything else in it is static. What an object does with its recipe (build a
-pair of functions, evaluate a schedule) is the business of its class.
+leaves of a pytree; everything else in it is static. What it is used for (a pair of functions, a
+schedule) is defined by its subclasses.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from gdjax.core.data.factory import Factory, Kind
 from gdjax.core.data.hyperparams import is_number
 from gdjax.core.rule import errors
 
-# The factories that are loaded: those of gdjax by name, those of users and others by `module:name`.
+# The loaded factories: those of gdjax by name, those of users and others by `module:name`.
 CATALOGUE: dict[str, Factory] = {}
 
 
 def factories() -> dict[str, Factory]:
-    """All factories: `CATALOGUE`, after all files of gdjax that define some were loaded."""
+    """All factories: `CATALOGUE` after loading every file of gdjax that defines one."""
     for module in sorted({*exports.homes("gdjax").values(), "gdjax.sharding"}):
         importlib.import_module(module)
     return CATALOGUE
 
 
 def factory(function: Callable[..., Any], make: type[Recipe], kind: Kind) -> Callable[..., Any]:
-    """Turns a function into a factory of `make` objects, and enters it into the catalogue.
+    """Turns a function into a factory of `make` objects, and adds it to the catalogue.
 
     A function defined twice (a notebook cell that is run again) replaces itself.
 
     Raises:
-        ValueError: Two functions of gdjax have one name. Those of users may be called as ours are.
+        ValueError: Two functions of gdjax have one name. Users may reuse names of gdjax.
     """
     made = Factory(function, make, kind)
     old = CATALOGUE.get(made.key)
     if old is not None and (old.module, old.qualname) != (made.module, made.qualname):
-        must = f"names of factories must differ inside of gdjax; {old.module} has this one"
+        must = f"names of factories of gdjax must be distinct, and {old.module} has this one"
         errors.fail(made.name, must, made.module, instead="Rename one of them.")
 
     @functools.wraps(function)
@@ -59,7 +59,7 @@ def factory(function: Callable[..., Any], make: type[Recipe], kind: Kind) -> Cal
 
 
 class Recipe(Remembers):
-    """An object that remembers the call that made it. Immutable; a pytree of its numbers."""
+    """An object that remembers the call that made it; immutable, a pytree of its numbers."""
 
     name: str  # of the factory
     factory: Factory
@@ -80,44 +80,44 @@ class Recipe(Remembers):
 
     @classmethod
     def _made(cls, made: Factory, arguments: dict[str, Any]) -> Any:
-        """What a call of the factory gives: judged, and tried where that is possible."""
+        """The result of a call of the factory, with arguments checked and the body tried."""
         made.check(arguments)
         self = cls._from_arguments(made, arguments)
         self._try()
         return self
 
     def _try(self) -> None:
-        """Builds once what the call describes, so that what is wrong raises while making it."""
+        """Builds the object once, so that errors are raised when it is made."""
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """All arguments by name, defaults filled in."""
+        """All arguments by name, with defaults."""
         given = {**self.factory.defaults(), **self.given}
         return {name: given[name] for name in self.factory.signature.parameters if name in given}
 
     def made_by(self, call: Callable[..., Any]) -> bool:
-        """Whether a decorated function made it: `tx.made_by(chain)`."""
+        """Whether it was made by a decorated function: `tx.made_by(chain)`."""
         return self.factory is call.factory  # type: ignore[attr-defined]
 
     def having(self, role: str) -> list[str]:
-        """The arguments that have a role: "learning rate", "weight decay", "mask"."""
+        """The arguments with a role, such as "learning rate", "weight decay", "mask"."""
         return self.factory.roles.get(role, [])
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The names of those arguments that are hyperparameters."""
+        """The names of the arguments that are hyperparameters."""
         return tuple(self.factory.ranges)
 
     def replace(self, **changes: Any) -> typing.Self:
-        """Makes the same object with other arguments, of its own or of the one part that has them.
+        """The same object with other arguments, of its own or of the only part that has them.
 
         >>> import gdjax as gd
         >>> gd.chain(gd.clip(1.0), gd.sgd(0.1)).replace(learning_rate=0.2)
         chain(clip(max_delta=1.0), sgd(learning_rate=0.2))
 
         Raises:
-            TypeError: A name that neither the factory nor one part has; the message says the
-                nearest one.
+            TypeError: Neither the factory nor exactly one part has an argument of that name; the
+                message has the nearest one.
         """
         arguments = dict(self.given)
         for name, kind in ((p.name, p.kind) for p in self.factory.signature.parameters.values()):
@@ -133,8 +133,8 @@ class Recipe(Remembers):
                 del changes[name]
             elif inside:
                 must = f"{name} must be an argument of one part"
-                hint = "Write replace of that part."
-                errors.fail(self.name, must, f"{len(inside)}", instead=hint, kind=TypeError)
+                hint, got = "Call replace on that part.", f"{len(inside)} parts that have it"
+                errors.fail(self.name, must, got, instead=hint, kind=TypeError)
         if changes:
             parameters = self.factory.signature.parameters.values()
             named = [arguments.get(p.name, {}) for p in parameters if p.kind is p.VAR_KEYWORD]
@@ -142,7 +142,7 @@ class Recipe(Remembers):
             names = [*(n for stages in named for n in stages), *names]
             wrong = next(iter(changes))
             hint = renamed.argument(wrong, names) or errors.nearest(wrong, names)
-            must = f"replace takes {', '.join(names) or 'nothing'}"
+            must = "replace takes arguments of the factory, or of one of its parts"
             errors.fail(self.name, must, ", ".join(changes), instead=hint, kind=TypeError)
         return self._with(arguments)
 
@@ -150,10 +150,10 @@ class Recipe(Remembers):
         bound = inspect.BoundArguments(self.factory.signature, arguments)  # type: ignore[arg-type]
         return self.factory.call(*bound.args, **bound.kwargs)
 
-    # What makes it data.
+    # Printing, comparison, pickling.
 
     def __repr__(self) -> str:
-        """Writes the call that made it."""
+        """The call that made it."""
         parts = []
         for p in self.factory.signature.parameters.values():
             if p.name not in self.given:
@@ -175,15 +175,15 @@ class Recipe(Remembers):
         return (self.factory, freeze(self.arguments))
 
     def __eq__(self, other: object) -> bool:
-        """Equal are two of one factory whose arguments, defaults filled in, are equal."""
+        """Whether both have the same factory and equal arguments, defaults included."""
         return self is other or (isinstance(other, Recipe) and self._key == other._key)
 
     def __ne__(self, other: object) -> bool:
-        """The opposite; a tuple would compare its items."""
+        """The negation of `==`; a tuple would compare its items."""
         return not self == other
 
     def __hash__(self) -> int:
-        """Agrees with `==`."""
+        """Consistent with `==`."""
         return hash(self._key)
 
     def __reduce__(self) -> tuple:
@@ -198,7 +198,7 @@ class Recipe(Remembers):
         labels: list[str] = []
 
         def take(value: Any, numeric: bool, label: str) -> Any:
-            """Takes the children out of an argument; not by jax.tree, which sorts dicts."""
+            """Replaces the children in an argument by holes; not by jax.tree, which sorts dicts."""
             if isinstance(value, Recipe) or (numeric and is_number(value)):
                 children.append(value)
                 labels.append(label)
@@ -227,8 +227,8 @@ class Recipe(Remembers):
 
     @staticmethod
     def _unflatten(structure: _Structure, children: Any) -> Any:
-        # Children may be anything (tracers, None, object()): nothing is judged or built here, and
-        # what was a child stays one, whatever it is now.
+        # Children may be anything (tracers, None, object()): nothing is checked or built here, and
+        # a child remains a child, whatever its value.
         children = tuple(children)
         self = structure.factory.make._from_arguments(structure.factory, structure.fill(children))
         self.__dict__["_flat"] = children, structure, structure.labels
@@ -236,7 +236,7 @@ class Recipe(Remembers):
 
 
 class _Structure:
-    """What is left of a recipe when its children are taken out."""
+    """The static part of a recipe, without its children."""
 
     def __init__(self, made: Factory, rest: dict[str, Any], labels: tuple[str, ...]) -> None:
         self.factory, self.rest, self.labels = made, rest, labels
@@ -281,7 +281,7 @@ def _rebuild(call: Any, arguments: dict[str, Any]) -> Any:
 
 
 def _edits(value: Any, name: str, new: Any) -> list[Any]:
-    """A value with one argument of a recipe in it changed; as many as have one of that name."""
+    """Copies of a value with an argument changed, one for each recipe inside that has it."""
     if isinstance(value, Recipe):
         own = value.factory.signature.parameters.get(name)
         if own is not None and own.kind not in (own.VAR_POSITIONAL, own.VAR_KEYWORD):

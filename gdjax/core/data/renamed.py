@@ -1,4 +1,4 @@
-"""What arguments and public names were called before, so that errors can say the new name."""
+"""Former names of arguments and public names, and names in other libraries, for error messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gdjax.core.rule import errors
 
-# An old argument of a factory, and the one that it has now.
+# Former names of arguments, and their present names.
 ARGUMENTS: dict[str, str] = {
     "accumulator_dtype": "mu_dtype",
     "alpha": "decay",
@@ -37,7 +37,7 @@ ARGUMENTS: dict[str, str] = {
     "z_thresh": "threshold",
 }
 
-# What other libraries call an argument. Offered where the factory has all that stands on the right.
+# Names of arguments in other libraries. A hint for factories that have all names on the right.
 ELSEWHERE: dict[str, str] = {
     "lr": "learning_rate",
     "beta1": "b1",
@@ -49,14 +49,14 @@ ELSEWHERE: dict[str, str] = {
     "wd": "weight_decay",
 }
 
-# A name that `gdjax` had, and where to find it now.
+# Former public names of `gdjax`, and where to find them now.
 NAMES: dict[str, str] = {
     "GaLoreDimensionNumbers": "gdjax.compat.optax.contrib.GaLoreDimensionNumbers",
     "MuonDimensionNumbers": "gdjax.compat.optax.contrib.MuonDimensionNumbers",
     "Pair": "gdjax.Rule",
 }
 
-# What others call what is here, and what to write for it.
+# Public names in other libraries, and what to write here.
 ABROAD: dict[str, str] = {
     "AveragedModel": "with_swa or with_ema",
     "EMA": "with_ema",
@@ -82,7 +82,7 @@ ABROAD: dict[str, str] = {
 
 
 def argument(old: str, names: Iterable[str]) -> str:
-    """Says what an old argument is called now, if that is one of `names`; else nothing.
+    """A hint with the present name of a former argument, if it is one of `names`; else "".
 
     >>> argument("weight_decay_mask", ["learning_rate", "mask"])
     'It is now called mask.'
@@ -92,21 +92,21 @@ def argument(old: str, names: Iterable[str]) -> str:
 
 
 def former(new: str) -> list[str]:
-    """The names that an argument had before; saved states may hold them."""
+    """The former names of an argument; saved states may contain them."""
     return [old for old, name in ARGUMENTS.items() if name == new]
 
 
 def misfit(
     where: str, call: str, error: TypeError, given: Iterable[str], names: list[str]
 ) -> TypeError:
-    """The error for a call that does not fit a signature; of a wrong name it says the right one.
+    """The error for a call that does not fit a signature, with a hint for a wrong name.
 
     Args:
         where: The factory that was called.
         call: The call with its defaults, as one would type it.
-        error: What Python says of the call.
-        given: The names of the keyword arguments.
-        names: Those that the factory has.
+        error: Python's error for the call.
+        given: The names of the given keyword arguments.
+        names: The names of the factory's arguments.
     """
     wrong = next((name for name in given if name not in names), None)
     if wrong is None:

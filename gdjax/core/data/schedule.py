@@ -1,4 +1,4 @@
-"""Numbers that move: schedules, functions of the step that remember their call, and live values."""
+"""Schedules, functions of the step that remember their call; and live values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ P = ParamSpec("P")
 class Schedule(Recipe):
     """A function of the step count that remembers the call that made it; a pytree of its numbers.
 
-    Called with a step (a number, or an array of steps of any shape) it gives the value there.
+    Called with a step (a number, or an array of steps of any shape) it returns the value there.
     """
 
     stands_for_a_number = True  # may be given for a hyperparameter
-    counts = False  # whether its function gets a whole number as an integer
+    counts = False  # whether its function gets integers as they are
 
     def _function(self) -> Callable[[Any], Any]:
         made, given = self.factory, dict(self.given)
@@ -55,7 +55,7 @@ def _is_recipe(x: Any) -> bool:
 
 
 def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
-    """Makes a factory of schedules of a function that returns a function of the step.
+    """Decorator that turns a function returning a function of the step into a schedule factory.
 
     Arguments annotated `Number` are the leaves of the schedule. The inner function gets the step
     as a floating-point array and works elementwise.
@@ -72,15 +72,15 @@ def schedule(function: Callable[P, Any]) -> Callable[P, Schedule]:
 
 
 def schedule_of_counts(function: Callable[P, Any]) -> Callable[P, Schedule]:
-    """As `schedule`, but the inner function gets the step as it came, a whole number as an integer.
+    """As `schedule`, but the inner function gets an integer step as an integer.
 
-    For what compares steps with places given as whole numbers: float32 has no 2²⁴ + 1.
+    For comparing steps with boundaries given as integers: float32 cannot represent 2²⁴ + 1.
     """
     return factory(function, _OfCounts, "schedule")
 
 
 class Live(Recipe):
-    """A hyperparameter that lives in the state; made by `live`."""
+    """A hyperparameter that is kept in the state; made by `live`."""
 
     stands_for_a_number = True  # may be given for a hyperparameter
 
@@ -91,7 +91,7 @@ def _as_live(function: Callable[P, Any]) -> Callable[P, Live]:
 
 @_as_live
 def live(value: Number) -> Any:
-    """A hyperparameter that lives in the state and may be set between steps.
+    """A hyperparameter kept in the state, which may be set between steps.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.sgd(gd.live(0.1))
@@ -101,18 +101,18 @@ def live(value: Number) -> Any:
     0.05000000074505806
 
     Args:
-        value: The value until another is set, [].
+        value: The initial value, [].
     """
 
 
 def no_scalar(where: str, name: str, value: Any) -> NoReturn:
-    """Raises where a number that is used is several."""
+    """Raises because an array is used where a scalar is needed."""
     must = f"{name} must be a scalar when it is used"
     errors.fail(where, must, f"shape {jnp.shape(value)}", instead="Sweep it with jax.vmap.")
 
 
 def value_at(rule: Any, count: jax.Array, last: jax.Array | None) -> jax.Array:
-    """The value that holds at a step: a strongly typed scalar, as it is kept in the state."""
+    """The value at a step: a strongly typed scalar, as it is kept in the state."""
     if isinstance(rule, Live):
         value = rule.arguments["value"] if last is None else last
     else:

@@ -1,8 +1,8 @@
-"""Recipes as plain data for configuration files: `spec` writes it, `build` reads it.
+"""Optimizers and schedules as plain data for configuration files: `spec` writes, `build` reads.
 
-A call is a dict of one key, the factory's name: `{"adamw": {"learning_rate": 0.001}}`, or with a
-list in place of the dict where the arguments have no names: `{"chain": [...]}`. A factory that is
-not of gdjax stands with its module, `{"mylib:adamw": ...}`: a name alone means one of gdjax.
+A call is a dict of one key, the factory's name: `{"adamw": {"learning_rate": 0.001}}`, with a list
+in place of the inner dict where the arguments have no names: `{"chain": [...]}`. A factory of
+another module is written with its module, `{"mylib:adamw": ...}`; a name alone is one of gdjax.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from gdjax.core.data.hyperparams import is_array, is_known
 from gdjax.core.data.recipe import CATALOGUE, Recipe, factories
 from gdjax.core.rule import errors
 
-# How values are written that JSON has no word for; none of these names a factory.
+# Keys for values that JSON cannot represent; none of these is the name of a factory.
 _TAGS = ("array", "complex", "dict", "dtype", "float", "function", "partition_spec", "tuple")
 
 
 def spec(value: Any) -> Any:
-    """Writes a transformation or a schedule as dicts, lists, numbers and strings.
+    """Converts a transformation or a schedule to dicts, lists, numbers and strings (for JSON).
 
     >>> import gdjax as gd
     >>> gd.spec(gd.adam(gd.linear_to_zero(1e-3, 100)))
     {'adam': {'learning_rate': {'linear_to_zero': {'init_value': 0.001, 'total_steps': 100}}}}
 
     Raises:
-        TypeError: An argument cannot be written: a lambda, or another library's transformation.
+        TypeError: An argument cannot be converted: a lambda, or another library's transformation.
     """
     if isinstance(value, Recipe):
         return {value.factory.key: _arguments(value)}
@@ -62,10 +62,10 @@ def spec(value: Any) -> Any:
     path = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
     if callable(value) and _find(path) is value:
         return {"function": path}
-    must = "arguments must be numbers, arrays, strings, recipes or functions with a name"
+    must = "arguments must be numbers, arrays, strings, objects of gdjax or named functions"
     hint = "Define the function at the top level of a module."
     if hasattr(value, "update"):
-        hint = "The transformations of other libraries do not remember their call."
+        hint = "Transformations of other libraries do not know the call that made them."
     errors.fail("spec", must, show(value), instead=hint, kind=TypeError)
 
 
@@ -73,13 +73,13 @@ def _array(value: Any) -> dict[str, Any]:
     data, dtype = np.asarray(value), str(value.dtype)
     if data.dtype.kind == "c":
         return {"array": _finite([data.real.tolist(), data.imag.tolist()]), "dtype": dtype}
-    if data.dtype.kind not in "biuf":  # bfloat16 and its kin
+    if data.dtype.kind not in "biuf":  # bfloat16, float8
         data = data.astype(np.float32)
     return {"array": _finite(data.tolist()), "dtype": dtype}
 
 
 def _finite(data: Any) -> Any:
-    """Numbers in lists, with those as text that JSON has no word for: "inf", "nan"."""
+    """Numbers in lists, with infinities and NaN as text, which JSON cannot represent."""
     if isinstance(data, list):
         return [_finite(x) for x in data]
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
@@ -111,26 +111,28 @@ def _arguments(value: Recipe) -> Any:
 
 
 def build(data: Any) -> Any:
-    """Makes what `spec` has written.
+    """Makes a transformation or a schedule from plain data, as written by `spec`.
 
     >>> import gdjax as gd
     >>> gd.build({"chain": [{"clip": {"max_delta": 1.0}}, {"sgd": {"learning_rate": 0.1}}]})
     chain(clip(max_delta=1.0), sgd(learning_rate=0.1))
 
-    Nothing is imported: the modules of factories that are not of gdjax must be already.
+    Nothing is imported: the modules of factories outside gdjax must be imported already.
 
     Raises:
-        ValueError: No factory has that name, or an argument is wrong; the message says the nearest.
+        ValueError: No factory has that name, or an argument is out of range; the message has the
+            nearest name.
         TypeError: The data are text.
     """
     if isinstance(data, str):
         hint = "Write json.loads(text), or gdjax.lab.catalogue.read(text) for a call."
-        errors.fail("build", "data must be what spec gives", data, instead=hint, kind=TypeError)
+        must = "data must be a dict, as returned by spec"
+        errors.fail("build", must, repr(data), instead=hint, kind=TypeError)
     return _build(data)
 
 
 def _build(data: Any) -> Any:
-    if isinstance(data, Mapping):  # as those of YAML and OmegaConf are, too
+    if isinstance(data, Mapping):  # also those of YAML and OmegaConf
         return _call({str(k): v for k, v in data.items()})
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         return [_build(v) for v in data]
@@ -153,7 +155,7 @@ def _call(data: dict[str, Any]) -> Any:
         errors.fail("build", f"the arguments of {name} must be a dict or a list", given)
     args = [_build(v) for k, values in given.items() if k.startswith("*") for v in values]
     lead = []
-    if args:  # what stands before *args has to be given by position
+    if args:  # arguments before *args have to be given by position
         parameters = made.signature.parameters.values()
         lead = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in given]
     named = {k: _build(v) for k, v in given.items() if not k.startswith("*") and k not in lead}
@@ -161,7 +163,7 @@ def _call(data: dict[str, Any]) -> Any:
 
 
 def _factory(key: str) -> Factory:
-    """Looks a factory up by its name, or by `module:name` where it is not of gdjax."""
+    """The factory with a name, or with `module:name` if it is not one of gdjax."""
     if key in CATALOGUE:
         return CATALOGUE[key]
     if key in (known := factories()):
@@ -171,7 +173,7 @@ def _factory(key: str) -> Factory:
     module, colon, name = key.partition(":")
     if not colon:
         others = [k for k in known if k.endswith(f":{key}")]
-        must = "the key must be a factory of gdjax, or module:name of another"
+        must = "the key must be the name of a factory of gdjax, or module:name of another"
         hint = f"Write {others[0]!r}." if others else errors.nearest(key, known)
     elif module not in sys.modules:
         must, hint = "the module of a factory must be imported", f"Write import {module} first."
@@ -183,7 +185,7 @@ def _factory(key: str) -> Factory:
 
 
 def _of_compat(key: str) -> Factory | None:
-    """A factory of another library's namespace, as `optax.adam`: made when it is asked for."""
+    """A factory of another library's namespace, such as `optax.adam`, made on demand."""
     space, dot, name = key.rpartition(".")
     try:
         module = importlib.import_module(f"gdjax.compat.{space}") if dot else None
@@ -207,13 +209,13 @@ def _tagged(name: str, given: Any) -> Any:
         return jnp.dtype(given)
     found = _find(given)
     if found is None:
-        must = "a function must be named module:name, of a module that is imported"
+        must = "a function must be written as module:name, of a module that is imported"
         errors.fail("build", must, given, instead="Import the module first.")
     return found
 
 
 def _find(path: str) -> Any:
-    """Looks a function up in the modules already imported: a file's text imports nothing."""
+    """A function of an imported module, by module:name: a configuration file imports nothing."""
     module, _, qualname = path.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):

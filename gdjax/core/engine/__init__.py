@@ -1,1 +1,1 @@
-"""The engine: transformations, chains, and the structure of what is inside of them."""
+"""The engine: gradient transformations, chains, and their structure."""

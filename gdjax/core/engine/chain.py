@@ -1,4 +1,4 @@
-"""Transformations one after another."""
+"""Chains: the composition of gradient transformations."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gdjax.core.rule import errors
 
 @transformation
 def chain(*transformations: Any, **named: Any):
-    """Applies transformations one after another; the updates of one are the gradients of the next.
+    """Composes transformations: the updates of one are the gradients of the next.
 
-    Transformations of optax and other libraries that follow the same `(init, update)` form are
-    taken as they are. With names the state is a dict of the parts' states, else a tuple.
+    Transformations of optax and other libraries with the same `(init, update)` form can be used
+    directly. With names the state is a dict of the states of the parts, else a tuple.
 
     >>> import gdjax as gd
     >>> gd.chain(clip=gd.clip_by_global_norm(1.0), opt=gd.adamw(1e-3))
@@ -35,8 +35,8 @@ def chain(*transformations: Any, **named: Any):
         **named: The parts, in order, with names; either all have names or none.
 
     Raises:
-        TypeError: A part is not a transformation, or only some have names. What a part raises
-            carries a note of the stage.
+        TypeError: A part is not a transformation, or only some have names. Errors of a part have
+            a note with the stage.
     """
     if transformations and named:
         must = "either all transformations have names or none"
@@ -90,13 +90,14 @@ def chain(*transformations: Any, **named: Any):
 
 def _other_state(state: Any, named: dict[str, Any], count: int) -> NoReturn:
     wanted = f"a dict with {', '.join(named)}" if named else f"a tuple of {count} states"
-    got = f"{type(state).__name__}" + (f" of {len(state)}" if hasattr(state, "__len__") else "")
-    errors.fail("chain", f"state must be {wanted}, as init of this chain makes it", got)
+    got = errors.kind_of(state) + (f" of {len(state)}" if hasattr(state, "__len__") else "")
+    must = f"state must be the one returned by init, {wanted}"
+    errors.fail("chain", must, got, instead="Write state = tx.init(params).")
 
 
 def _warn_of_growth(parts: Sequence[Any]) -> None:
-    """Warns where what is added to gradients comes after a learning rate, which turned them."""
-    turned = None  # the stage by which updates point downhill
+    """Warns if a term to be added to gradients comes after a learning rate, which changes signs."""
+    turned = None  # the stage after which updates are directions of descent
     for part in filter(lambda part: isinstance(part, GradientTransformation), parts):
         given, ranges = part.arguments, part.factory.ranges
         factors = [given[name] for name in part.having("factor")]
@@ -107,9 +108,9 @@ def _warn_of_growth(parts: Sequence[Any]) -> None:
         elif any(isinstance(x, (int, float)) and x < 0 for x in factors):
             turned = part if turned is None else None
         elif turned is not None and any(r.uphill for r in ranges.values()):
-            what = f"chain: {part.name} after {turned.name} makes weights grow: it adds to updates"
-            hint = f"Write it before {turned.name}, or decay_weights in its place"
-            warnings.warn(f"{what} that point downhill already. {hint}.", stacklevel=6)
+            what = f"chain: {part.name} after {turned.name} makes weights grow: it is for gradients"
+            hint = f"Write it before {turned.name}, or write decay_weights instead"
+            warnings.warn(f"{what}, before the change of sign. {hint}.", stacklevel=6)
 
 
 def _note(error: Exception, place: Any, part: Any) -> None:

@@ -1,4 +1,4 @@
-"""What users give, what their functions return, the states they bring: errors in their words."""
+"""Checks of users' arguments, of what their functions return, and of states, with clear errors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gdjax.core.rule import errors
 
 
 def check_transformation(where: str, called: str, given: Any, instead: str = "") -> None:
-    """Raises where something else than a transformation was given: an uncalled factory, a list.
+    """Raises if a value is not a transformation but, say, an uncalled factory or a list.
 
     Args:
         where: The function or factory that was called, for the message.
-        called: Its argument, for the message.
-        given: What was given for it.
-        instead: What to write, where what was given does not tell.
+        called: The name of its argument, for the message.
+        given: The value of the argument.
+        instead: What to write, unless that follows from the value.
 
     Raises:
-        TypeError: It is no transformation, of this or of another library.
+        TypeError: It is not a transformation, of gdjax or of another library.
     """
     if is_transformation(given):
         return
@@ -36,47 +36,46 @@ def check_transformation(where: str, called: str, given: Any, instead: str = "")
 
 
 def _is_factory(given: Any) -> bool:
-    """Whether a function may be one that makes transformations, as `optax.adam` and ours are."""
+    """Whether a function may be a factory of transformations, such as `optax.adam`."""
     if hasattr(given, "factory"):
         return True
     name = getattr(given, "__qualname__", "<lambda>")
-    return callable(given) and "<" not in name  # what is made inside of a function is no factory
+    return callable(given) and name.isidentifier()  # local functions and methods are not
 
 
 def as_rule(made: Factory, body: Any) -> Rule:
-    """What the function of a factory returned, if it is what it has to be."""
+    """The rule that a factory's function returned; raises if it returned something else."""
     if isinstance(body, tuple) and len(body) in (2, 3) and all(map(callable, body)):
         return Rule(*body)
     must = "the decorated function must return (init, update), a Rule or a transformation"
-    got = getattr(body, "__name__", None) or type(body).__name__
+    got = getattr(body, "__name__", None) or errors.kind_of(body)
     errors.fail(made.name, must, got, instead="Write return init, update.", kind=TypeError)
 
 
 def no_pair(tx: Any, out: Any) -> NoReturn:
-    """Raises where an `update` returned something else than two values."""
+    """Raises because an `update` did not return two values."""
     must = "update must return the pair (updates, state)"
-    errors.fail(tx.name, must, type(out).__name__, kind=TypeError)
+    errors.fail(tx.name, must, errors.kind_of(out), kind=TypeError)
 
 
 def not_injected(tx: Any, state: Any) -> NoReturn:
-    """Raises where the state has no place for the numbers that move."""
-    must = (
-        f"state must come from init of this transformation, whose {', '.join(tx.scheduled)} "
-        "move from step to step (InjectHyperparamsState)"
-    )
-    errors.fail(tx.name, must, type(state).__name__)
+    """Raises because the state has no values of hyperparameters that change."""
+    names = ", ".join(tx.scheduled)
+    must = f"state must be the one returned by init, with the values of {names}"
+    got = errors.kind_of(state)
+    errors.fail(tx.name, must, got, instead="Write state = tx.init(params).")
 
 
 def check_origin(tx: Any, state: Any, params: Any, error: Exception) -> None:
-    """Where a call failed: tells whether the state is one that another transformation made."""
-    if hasattr(error, "where"):  # it says already what is wrong
+    """After a failed call: raises if the state was made by another transformation."""
+    if hasattr(error, "where"):  # the error has a clear message already
         return
     try:
         own = list(_kinds(jax.eval_shape(tx.init, params)))
     except Exception:
         return
     if (got := list(_kinds(state))) != own:
-        must = f"state must be the one that init of this transformation made ({_listed(own)})"
+        must = f"state must be the one returned by init ({_listed(own)})"
         hint = "Write state = tx.init(params)."
         try:
             errors.fail(tx.name, must, _listed(got), instead=hint)
@@ -85,7 +84,7 @@ def check_origin(tx: Any, state: Any, params: Any, error: Exception) -> None:
 
 
 def _kinds(state: Any) -> Any:
-    """The classes of states in a state, from the outside in."""
+    """The names of the state classes in a state, from the outside in."""
     if isinstance(state, (tuple, list, dict)):
         if hasattr(state, "_fields"):
             yield type(state).__name__

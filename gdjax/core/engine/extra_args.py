@@ -1,4 +1,4 @@
-"""Extra arguments of `update`: which a transformation names, which it gets, which are misspelt."""
+"""Extra arguments of `update`: names that a transformation takes, and misspelt names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdjax.core.rule import errors
 
 
 def signature_of(rule: Any) -> tuple[dict[str, bool], bool]:
-    """The extra arguments that a rule names (is it needed?), and whether its update takes others.
+    """The extra arguments that a rule names, True if required; and whether it takes others.
 
     Args:
         rule: A rule, or another library's transformation.
@@ -22,20 +22,20 @@ def signature_of(rule: Any) -> tuple[dict[str, bool], bool]:
 
 
 def extra_names(rule: Any) -> dict[str, bool]:
-    """The extra arguments that a rule, or another library's transformation, names: is it needed?"""
+    """The extra arguments named by a rule or another library's transformation; True if required."""
     return signature_of(rule)[0]
 
 
 def taken(where: str, rule: Any, extra: dict[str, Any]) -> dict[str, Any]:
-    """Those extra arguments that the `update` of a rule takes.
+    """The given extra arguments that the `update` of a rule takes.
 
     Args:
         where: The transformation, for messages.
-        rule: What is to be called, or another library's transformation.
-        extra: What was given.
+        rule: A rule, or another library's transformation.
+        extra: The extra arguments that were given.
 
     Raises:
-        TypeError: One that it needs was not given.
+        TypeError: A required extra argument is missing.
     """
     own, takes_all = signature_of(rule)
     for name, needed in own.items():
@@ -47,16 +47,16 @@ def taken(where: str, rule: Any, extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_spelling(where: str, known: dict[str, bool], extra: dict[str, Any]) -> None:
-    """Misspelt extra arguments raise; names that nobody knows and that are like none pass.
+    """Raises for extra arguments that are probably misspelt; other unknown names are allowed.
 
     Args:
         where: The transformation, for messages.
-        known: The names that it and the transformations inside of it take.
-        extra: What was given.
+        known: The names that it and the transformations inside it take.
+        extra: The extra arguments that were given.
     """
     absent = [name for name in known if name not in extra]
     for name in extra:
         if name not in known and (close := difflib.get_close_matches(name, absent, cutoff=0.8)):
-            must = "extra arguments of update must be ones that it knows"
+            must = "extra arguments of update must be among those that it takes"
             hint = f"Did you mean {close[0]}?"
             errors.fail(where, must, name, instead=hint, kind=TypeError)

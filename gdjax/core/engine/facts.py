@@ -1,4 +1,4 @@
-"""What holds of a transformation and of all that is inside of it, whatever its numbers are."""
+"""Properties of a transformation, including those inside it, for all values of its numbers."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from gdjax.core.rule import errors
 
 
 class Facts(NamedTuple):
-    """What holds of a transformation and all that is inside of it, whatever its numbers are."""
+    """Properties of a transformation, including those inside it, for all values of its numbers."""
 
-    extra_args: dict[str, bool]  # that it takes: is it needed?
-    per_example: bool  # whether the updates that come in have a leading axis of examples
+    extra_args: dict[str, bool]  # that it takes; True if required
+    per_example: bool  # whether the gradients have a leading axis of examples
     couples: bool  # whether the update of one leaf depends on the gradients of others
-    skips: bool  # whether a call may leave the parameters to evaluate at where they are
+    skips: bool  # whether a call may leave the evaluation parameters unchanged
 
 
 def facts_of(tx: Any) -> Facts:
-    """What holds of a transformation of any origin; another library's may do anything."""
+    """The facts of a transformation; for another library's, the most general ones."""
     if hasattr(tx, "facts"):
         return tx.facts
     return Facts(extra_names(tx), per_example=False, couples=True, skips=True)
 
 
 def find_facts(tx: Any) -> Facts:
-    """Asks the rule of a transformation, and what is inside of it."""
+    """The facts of a transformation, from its rule and the transformations inside it."""
     body = tx.example()
-    if not isinstance(body, Rule):  # it stands for another
+    if not isinstance(body, Rule):  # an alias of another
         try:
             return facts_of(body)
         except Exception as error:

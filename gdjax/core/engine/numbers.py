@@ -1,4 +1,4 @@
-"""Numbers that move from step to step: where they are kept, and what stands for them."""
+"""Hyperparameters that change from step to step: their state, and their placeholders."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from gdjax.core.rule.roles import Count, Scalars
 
 
 class InjectHyperparamsState(NamedTuple):
-    """State of a transformation some of whose hyperparameters move from step to step."""
+    """State of a transformation with hyperparameters that change: schedules or live values."""
 
     count: Count  # steps taken
     hyperparams: Scalars  # the values last used, by argument name
-    inner_state: Any  # the state that the transformation has when nothing moves
+    inner_state: Any  # the state of the transformation with constant hyperparameters
 
 
 class StandIn(float):
-    """A number in the place of one that moves, or of an array, while structure is looked at.
+    """A placeholder for a scheduled number or an array, while structure is inspected.
 
-    What is computed with it stands for something else, which is not known.
+    Numbers computed from it are placeholders too, of unknown source.
     """
 
-    source: Any  # what it stands for, None if that is not known
+    source: Any  # the schedule or array, None if unknown
 
     def __new__(cls, value: float, source: Any = None) -> StandIn:
-        """A number within the range, and what it stands for."""
+        """A number within the range, and the value that it replaces."""
         self = super().__new__(cls, value)
         self.source = getattr(source, "source", source)
         return self

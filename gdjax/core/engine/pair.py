@@ -1,4 +1,4 @@
-"""The pair `(init, update)`, as Python and as type checkers see it."""
+"""The pair `(init, update)`, for Python and for type checkers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Init(Protocol):
     """The first function of a transformation."""
 
     def __call__(self, params: Any) -> Any:
-        """Makes the state before the first step."""
+        """Returns the state before the first step."""
 
 
 class Update(Protocol):
@@ -23,7 +23,7 @@ class Update(Protocol):
     def __call__(
         self, updates: Updates, state: State, params: Any = None, **extra: Any
     ) -> tuple[Updates, State]:
-        """Turns gradients into updates, and a state into the next."""
+        """Returns updates and the next state."""
         ...
 
 
@@ -34,9 +34,9 @@ class _Pair(NamedTuple):
 
 _Base = _Pair
 if TYPE_CHECKING:
-    # Checkers that know optax take a transformation for one of optax's class, and accept it in
-    # `optax.chain`, `flax.nnx.Optimizer` or `TrainState`; in a running program `__class__` does the
-    # same. Checkers that see no types in optax (mypy) keep the pair above.
+    # For type checkers that know optax, a transformation is an instance of optax's class, valid for
+    # `optax.chain`, `flax.nnx.Optimizer` and `TrainState`; at run time `__class__` does the same.
+    # For checkers that see no types in optax (mypy) it is the pair above.
     from optax import GradientTransformation as _Base  # type: ignore
 
 
@@ -50,10 +50,10 @@ class InitUpdate(_Base):
 
         @property
         def __class__(self) -> type:
-            """For `isinstance` it is of optax's class too, in a program that has imported optax.
+            """For `isinstance` also optax's class, in a program that has imported optax.
 
-            What asks for that class then takes it as it is: numpyro's SVI, gpjax, optax's `chain`,
-            which hands extra arguments to members of its own class alone.
+            So code that requires that class accepts it: numpyro's SVI, gpjax, and optax's `chain`,
+            which passes extra arguments only to instances of its own class.
             """
             theirs = getattr(sys.modules.get("optax"), "GradientTransformationExtraArgs", None)
             return type(self) if theirs is None else theirs

@@ -1,4 +1,4 @@
-"""What is known of a transformation, declared once: its functions, and what is inside of it."""
+"""Declarations of a transformation: its functions, properties, and inner transformations."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from gdjax.core.rule.tree import is_none
 
 
 class EmptyState(NamedTuple):
-    """State of a transformation that has none."""
+    """State of a transformation without state."""
 
 
 class Child(NamedTuple):
-    """A transformation inside of another.
+    """A transformation inside another.
 
     Attributes:
-        name: What it is called there; by default what its factory is called, numbered.
-        tx: The transformation, of any origin.
-        at: Where its state is in the state of the other: a field, an index or a key, or a tuple of
-            these on the way; `()` is the whole.
-        share: Makes of the parameters those that it gets, with None in the place of the others.
-        named: Whether the user gave the name, which then stands in the paths of the state.
-        split: Axis of the mesh over whose devices its state is shared out, if it is.
+        name: Its name there; by default the name of its factory, with a number.
+        tx: The transformation, of gdjax or of another library.
+        at: Where its state is in the outer state: a field, an index or a key, or a tuple of these
+            as a path; `()` is the whole state.
+        share: Function of the parameters that returns those it gets, with None for the others.
+        named: Whether the user gave the name, which is then a part of the paths of the state.
+        split: Axis of the mesh over which its state is split, if any.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Child(NamedTuple):
     split: str | None = None
 
     def state_in(self, state: Any) -> Any:
-        """Its state, inside of that of the other."""
+        """Its state, from the outer state."""
         for key in self.at if isinstance(self.at, tuple) else (self.at,):
             state = getattr(state, key) if hasattr(state, "_fields") else state[key]  # type: ignore
         return state
@@ -46,24 +46,24 @@ class Child(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What the body of a factory returns, where `(init, update)` is not all there is to say.
+    """The result of a factory's body, where there is more to declare than `(init, update)`.
 
     Attributes:
-        init: Makes the state: `init(params)`.
+        init: `init(params)` returns the state.
         update: `update(updates, state, params=None, **extra)` returns `(updates, state)`.
-        step: `step(updates, state, params, **extra)` returns `(params, state)`, the numbers of
-            `update` and `apply_updates`. It is for speed alone.
-        evaluate: `evaluate(state, params)` gives the parameters to evaluate a model at; by default
-            those of the children.
+        step: `step(updates, state, params, **extra)` returns `(params, state)`, the same as
+            `update` and `apply_updates`; for speed alone.
+        evaluate: `evaluate(state, params)` returns the parameters to evaluate a model at; by
+            default those of the children.
         children: The transformations inside.
-        couples: Whether the update of one leaf depends on the gradients of others, as in a clip by
-            the global norm; what the children do is known of them.
-        skips: Whether a call may leave parameters and the inner state as they are.
-        per_example: Whether the updates that come in have a leading axis of examples.
-        moves: Makes of the parameters those that it may move, None in the place of the others; by
-            default those of the children, and all if there are none.
-        needs: Extra arguments that `update` needs and finds in `**extra`, whose names are
-            themselves arguments of the factory. Others are needed by being named: `*, value`.
+        couples: Whether the update of one leaf depends on the gradients of others, as in clipping
+            by the global norm; children declare this themselves.
+        skips: Whether a call may leave parameters and the inner state unchanged.
+        per_example: Whether the gradients have a leading axis of examples.
+        moves: Function of the parameters that returns those it may change, with None for the
+            others; by default those of the children, and all if there are none.
+        needs: Extra arguments that `update` requires and reads from `**extra`, because their names
+            are arguments of the factory. Others are required by their names: `*, value`.
     """
 
     init: Callable[..., Any]
@@ -79,6 +79,6 @@ class Rule(NamedTuple):
 
 
 def merged(some: Any, others: Any) -> Any:
-    """One tree of two: the leaves of `some`, and those of `others` where `some` has None."""
+    """Merges two trees: the leaves of `some`, and those of `others` where `some` has None."""
     choose = lambda x, y: y if x is None else x
     return jax.tree.map(choose, some, others, is_leaf=is_none)

@@ -1,8 +1,8 @@
-"""The pair of pure functions that remembers its call, and how its numbers move.
+"""Gradient transformations: pairs of pure functions that remember the call that made them.
 
-The way of a gradient: `tx.step` or `tx.update`, which checks what was given and compiles calls
-outside of `jit`; `run`, which builds the rule for the numbers that hold now; `chain.update`, stage
-by stage; `tree.evolve` in the rule, and there `leaf`.
+The path of a gradient: `tx.step` or `tx.update`, which checks arguments and compiles calls outside
+`jit`; `run`, which builds the rule for the current hyperparameters; `chain.update`, stage by stage;
+`tree.evolve` in the rule, and there `leaf`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ P = ParamSpec("P")
 
 
 class GradientTransformation(Recipe, InitUpdate):
-    """A pair of pure functions `(init, update)` that remembers the call that made it.
+    """A gradient transformation: a pair of pure functions `(init, update)` that remembers its call.
 
-    `init(params)` makes the state, `update(updates, state, params=None, **extra)` returns
+    `init(params)` returns the state, `update(updates, state, params=None, **extra)` returns
     `(updates, state)`, and `step(grads, state, params, **extra)` returns `(params, state)`.
-    The pair prints as its call, compares, hashes, pickles, is edited with `replace`, goes through
-    JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the numbers given.
+    The pair prints as its call, compares, hashes, pickles, is edited with `replace`, converts to
+    and from JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the given
+    numbers.
 
-    Outside of `jit`, `update` and `step` compile themselves once, Python numbers compiled in and
-    arrays as arguments; inside of a trace nothing is added.
+    Outside `jit`, `update` and `step` are compiled once, with Python numbers compiled in and arrays
+    as arguments; inside a trace nothing is added.
     """
 
-    scheduled: dict[str, Any]  # hyperparameters that follow the step, or live in the state
-    narrow = False  # whether updates leave in the dtypes of the gradients, not as wide as formed
+    scheduled: dict[str, Any]  # hyperparameters that are schedules or live values
+    narrow = False  # whether updates are cast to the dtypes of the gradients
 
     def __new__(cls, init: Any, update: Any) -> Any:
-        """A plain pair: what is made by hand remembers no call. Factories make the others."""
+        """A plain pair of functions, without a call to remember; factories make the others."""
         return InitUpdate(init, update)
 
     @classmethod
@@ -58,6 +59,7 @@ class GradientTransformation(Recipe, InitUpdate):
         def update(updates, state, params=None, **extra):
             return _enter("update", self, updates, state, params, extra)
 
+        init.__qualname__, update.__qualname__ = f"{made.name}.init", f"{made.name}.update"
         self = tuple.__new__(cls, (init, update))  # pyrefly: ignore
         self.factory, self.given, self.name = made, arguments, made.name
         self.scheduled = {}
@@ -69,7 +71,7 @@ class GradientTransformation(Recipe, InitUpdate):
 
     @classmethod
     def _made(cls, made: Factory, arguments: dict[str, Any]) -> GradientTransformation:
-        """What a call of the factory gives. What a body makes while it runs was tried before."""
+        """The result of a call of the factory; inside a running body it was checked before."""
         if NOW.running:
             return cls._from_arguments(made, arguments)
         made.check(arguments)
@@ -87,9 +89,9 @@ class GradientTransformation(Recipe, InitUpdate):
         return _enter("step", self, grads, state, params, extra)
 
     def evaluate(self, state: Any, params: Any) -> Any:
-        """The parameters to evaluate a model at, where they are others than those trained."""
+        """The parameters to evaluate a model at, which may differ from the trained ones."""
         body, inner = self.build(self.last_values(state)), self.peeled(state)
-        if isinstance(body, GradientTransformation):  # this one is an alias of it
+        if isinstance(body, GradientTransformation):  # an alias
             return body.evaluate(inner, params)
         if body.evaluate is not None:
             return body.evaluate(inner, params)
@@ -101,23 +103,23 @@ class GradientTransformation(Recipe, InitUpdate):
 
     @property
     def extra_args(self) -> dict[str, bool]:
-        """Names of the extra arguments of `update` that are used inside; True for those needed."""
+        """The names of the extra arguments of `update`; True for required ones."""
         return self.facts.extra_args
 
-    # The numbers that move, and the rule for those that hold now: for the engine.
+    # For the engine: hyperparameters that change, and the rule for their current values.
 
     def peeled(self, state: Any) -> Any:
-        """The state without the numbers that move."""
+        """The state without the values of hyperparameters."""
         return state.inner_state if self.scheduled else state
 
     def last_values(self, state: Any) -> dict[str, jax.Array]:
-        """The values last used of those hyperparameters that move from step to step."""
+        """The values last used of the hyperparameters that change from step to step."""
         return state.hyperparams if self.scheduled else {}
 
     def build(self, values: dict[str, Any], *, trying: bool = False) -> Any:
-        """Calls the factory's body with the numbers that hold now: a rule, or what it stands for.
+        """Calls the factory's body with current numbers; returns a rule, or the aliased optimizer.
 
-        Nothing traced is kept, so an object made inside or outside of a trace may be used in both.
+        Nothing traced is kept, so an object made inside or outside a trace may be used in both.
         """
         made, given = self.factory, {**self.given, **values}
         for name in made.ranges:
@@ -136,7 +138,7 @@ class GradientTransformation(Recipe, InitUpdate):
         return body if isinstance(body, (GradientTransformation, Rule)) else as_rule(made, body)
 
     def example(self) -> Any:
-        """The body with examples in the place of schedules and arrays; computes nothing."""
+        """The body with placeholders for schedules and arrays; computes nothing."""
         given, ranges = self.given, self.factory.ranges
         names = [*self.scheduled, *(n for n in ranges if isinstance(given.get(n), ARRAYS))]
         values = {name: StandIn(ranges[name].example, given[name]) for name in names}
@@ -144,27 +146,27 @@ class GradientTransformation(Recipe, InitUpdate):
 
     @cached
     def facts(self) -> Facts:
-        """What holds of it whatever its numbers are."""
+        """Its properties for all values of its numbers."""
         return _FACTS.get(jax.tree.structure(self)) or _find_and_keep(self)
 
     @cached
     def split(self) -> tuple[Any, tuple]:
-        """What is compiled in (structure, Python numbers), and the arrays, which are arguments."""
+        """The static part (structure, Python numbers), and the arrays, which are arguments."""
         return split(self, is_array)
 
-    def _replace(self, **fields: Any) -> Any:  # a changed pair no longer is what its call says
+    def _replace(self, **fields: Any) -> Any:  # a changed pair no longer corresponds to its call
         return InitUpdate(self.init, self.update)._replace(**fields)
 
 
 class _Now(threading.local):
-    """What this thread is doing when a factory is called."""
+    """The context in which this thread calls a factory."""
 
-    trying = False  # a body is called to see what it makes
+    trying = False  # a body is called to inspect its structure
     running = False  # a body is called for a step
 
 
 NOW = _Now()
-_FACTS: dict[Any, Facts] = {}  # by structure: what jit rebuilds need not be looked at again
+_FACTS: dict[Any, Facts] = {}  # by structure: jit rebuilds objects that were inspected before
 
 
 def _find_and_keep(tx: GradientTransformation) -> Facts:
@@ -174,7 +176,7 @@ def _find_and_keep(tx: GradientTransformation) -> Facts:
 
 
 def _init(tx: GradientTransformation, params: Any) -> Any:
-    """Makes the state before the first step, for arrays or abstract values of parameters."""
+    """The state before the first step, for parameters or abstract values of them."""
     count, values = numerics.zero_count(), {}
     for name, rule in tx.scheduled.items():
         values[name] = value_at(rule, count, None)
@@ -188,7 +190,7 @@ def _init(tx: GradientTransformation, params: Any) -> Any:
 
 
 def _enter(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict) -> Any:
-    """Where a call of the user's comes in: compiled for itself, or a part of a program."""
+    """The entry of a user's call: compiled by itself, or a part of a program being traced."""
     for x in (leaves := jax.tree.leaves((updates, state, params, extra))):
         if isinstance(x, jax.core.Tracer):
             return _checked(which, tx, updates, state, params, extra)
@@ -199,7 +201,7 @@ def _enter(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: di
 
 
 def _checked(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict) -> Any:
-    """Checks what was given, once, and runs."""
+    """Checks the arguments, once, and runs."""
     if params is not None and not tx.facts.per_example:
         tree.check_like(updates, params, tx.name)
     if extra:
@@ -215,7 +217,7 @@ _CHECKED = {which: functools.partial(_checked, which) for which in ("update", "s
 
 
 def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict) -> Any:
-    """Updates or steps (`which`) with the rule built for the numbers that hold now."""
+    """Runs `update` or `step` (`which`) with the rule for the current hyperparameters."""
     values, inner = {}, state
     if tx.scheduled:
         if not isinstance(state, InjectHyperparamsState):
@@ -224,9 +226,9 @@ def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict)
         for name, rule in tx.scheduled.items():
             values[name] = value_at(rule, state.count, state.hyperparams[name])
     body = tx.build(values)
-    steps = which == "step" and not tx.narrow  # whether what is inside may step by itself
+    steps = which == "step" and not tx.narrow  # whether the rule's own `step` may be used
     try:
-        if isinstance(body, GradientTransformation):  # this one is an alias of it
+        if isinstance(body, GradientTransformation):  # an alias
             out, inner = run("step" if steps else "update", body, updates, inner, params, extra)
         else:
             code = getattr(body.update, "__code__", None)
@@ -249,14 +251,14 @@ def run(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict)
 
 
 def name_of(tx: Any) -> str:
-    """The name of a transformation of any origin: its factory's."""
+    """The name of a transformation's factory, of gdjax or of another library."""
     if isinstance(tx, GradientTransformation):
         return tx.name
     return getattr(tx.update, "__qualname__", type(tx).__name__).split(".")[0]
 
 
 def call(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
-    """Calls `update` or `step` (`which`) of a transformation of any origin."""
+    """Calls `update` or `step` (`which`) of a transformation, of gdjax or of another library."""
     if isinstance(tx, GradientTransformation):
         return run(which, tx, updates, state, params, extra)
     updates, state = tx.update(updates, state, params, **taken(name_of(tx), tx, extra))
@@ -268,21 +270,21 @@ call_step = functools.partial(call, "step")
 
 
 def call_evaluate(tx: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate at; often params."""
+    """The parameters to evaluate a model at; params for another library's transformation."""
     return tx.evaluate(state, params) if isinstance(tx, GradientTransformation) else params
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
-    """Params + updates, formed in float32 or wider and rounded once to the dtypes of params.
+    """Params + updates, added in float32 or wider and rounded once to the dtypes of params.
 
-    Leaves whose update is None, float0 or an integer stay as they are.
+    Leaves whose update is None, float0 or an integer do not change.
 
     >>> import jax.numpy as jnp
     >>> apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([-0.5, 0.0])})
     {'w': Array([0.5, 2. ], dtype=float32)}
 
     Raises:
-        ValueError: The trees differ; the message names the leaf.
+        ValueError: The trees differ in structure or shapes; the message names the leaf.
     """
     tree.check_like(updates, params, "apply_updates", ("updates", "params"))
     return tree.add(params, updates)
@@ -295,12 +297,12 @@ def transformation(
     *, kind: Kind
 ) -> Callable[[Callable[P, Any]], Callable[P, GradientTransformation]]: ...
 def transformation(function: Any = None, /, *, kind: Kind = "transformation") -> Any:
-    """Makes a factory of gradient transformations of a function that returns `(init, update)`.
+    """Decorator that turns a function returning `(init, update)` into a transformation factory.
 
-    The function names its hyperparameters by annotation (`Hyperparam`, or `NonNegative`,
+    The function marks its hyperparameters by annotation (`Hyperparam`, or `NonNegative`,
     `Positive`, `Decay` where their range is known); each may then be a number, an array, a
-    schedule or `live(value)`, and the function sees the number of the step it is at. It may also
-    return a `Rule`, which says more, or another transformation, of which it is then an alias.
+    schedule or `live(value)`, and the function gets the value of the current step. It may also
+    return a `Rule`, which declares more, or another transformation, of which it is then an alias.
 
     >>> import gdjax as gd
     >>> from gdjax.core.rule import tree
@@ -317,11 +319,13 @@ def transformation(function: Any = None, /, *, kind: Kind = "transformation") ->
 
     Args:
         function: The function.
-        kind: "optimizer" (whole, with its rate), "wrapper" (of transformations), "transformation".
+        kind: "optimizer" (complete, with a learning rate), "wrapper" (of transformations), or
+            "transformation".
     """
     if isinstance(function, str):
         hint = f"Write @transformation(kind={function!r})."
-        errors.fail("transformation", "kind must be given by name", function, instead=hint)
+        must = "kind must be given as a keyword argument"
+        errors.fail("transformation", must, function, instead=hint)
     if function is None:
         return lambda given: factory(given, GradientTransformation, kind)
     return factory(function, GradientTransformation, kind)

@@ -1,4 +1,4 @@
-"""One descent into a transformation, for all who ask what is inside of it."""
+"""Walking a transformation and everything inside it."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from gdjax.core.rule.tree import is_none
 
 
 class Visit(NamedTuple):
-    """A transformation on the way, where it is, and what is known of it there."""
+    """A transformation found by `walk`, with its path, state and parameters."""
 
-    path: tuple[str, ...]  # the names of the children on the way
+    path: tuple[str, ...]  # the names of the children down to it
     tx: Any
-    rule: Rule | None  # None of another library's, and of what only stands for the next
-    state: Any  # its state, without the numbers that move
-    params: Any  # those that it gets, None in the place of the others
-    moving: Any  # the state of its numbers, if some move
-    children: tuple[Child, ...]  # on the way: how it was reached
-    given: bool  # whether the user gave it; not so is what another only stands for
+    rule: Rule | None  # None for another library's, and for an alias
+    state: Any  # its state, without the values of hyperparameters
+    params: Any  # those that it gets, None for the others
+    moving: Any  # the state of its hyperparameters, if some change
+    children: tuple[Child, ...]  # the children down to it
+    given: bool  # whether the user gave it; False for the target of an alias
 
     @property
     def stands_for_next(self) -> bool:
-        """Whether this is an alias: the transformation that it stands for is visited next."""
+        """Whether this is an alias; the transformation that it returns is visited next."""
         return self.rule is None and isinstance(self.tx, GradientTransformation)
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """The user's names on the way, which stand in the paths of the state."""
+        """The names given by the user down to it, which are in the paths of the state."""
         return tuple(child.name for child in self.children if child.named)
 
 
 def walk(tx: Any, state: Any = None, params: Any = None) -> Iterator[Visit]:
-    """Visits a transformation and all inside of it, from the outside in; computes nothing.
+    """Visits a transformation and everything inside it, from the outside in; computes nothing.
 
-    Where one stands for another (an optimizer for a chain, say), both are visited, the other next.
+    Where one is an alias of another (an optimizer of a chain, say), both are visited in turn.
 
     >>> import gdjax as gd
     >>> [visit.tx.name for visit in walk(gd.with_ema(gd.adam(1e-3), 0.9))]
     ['with_ema', 'adam', 'chain', 'scale_by_adam', 'scale_by_learning_rate']
 
     Args:
-        tx: The transformation, of any origin.
-        state: Its state, or None if that is of no interest.
+        tx: The transformation, of gdjax or of another library.
+        state: Its state, or None if it is not needed.
         params: Its parameters, or None.
     """
     yield from _visits(tx, state, params, (), True)
@@ -66,7 +66,7 @@ def _visits(
         inner, moving = tx.peeled(state), state
     rule = body if isinstance(body, Rule) else None
     yield Visit(path, tx, rule, inner, params, moving, children, given)
-    if rule is None:  # it stands for another
+    if rule is None:  # an alias
         yield from _visits(body, inner, params, children, False)
         return
     names = distinct([child.name or name_of(child.tx) for child in rule.children])
@@ -80,12 +80,12 @@ def _state_in(child: Child, tx: Any, state: Any) -> Any:
     try:
         return child.state_in(state)
     except (AttributeError, IndexError, KeyError, TypeError):
-        must = "state must be the one that init of this transformation made"
-        errors.fail(tx.name, must, type(state).__name__)
+        must, hint = "state must be the one returned by init", "Write state = tx.init(params)."
+        errors.fail(tx.name, must, errors.kind_of(state), instead=hint)
 
 
 def distinct(names: list[str]) -> list[str]:
-    """Numbers the names that come more than once: scale, scale_1."""
+    """The names made distinct by numbers: scale, scale_1."""
     found: list[str] = []
     for name in names:
         numbered = (f"{name}_{k}" for k in itertools.count(1))
@@ -95,10 +95,10 @@ def distinct(names: list[str]) -> list[str]:
 
 
 def trained(tx: Any, params: Any) -> Any:
-    """The parameters that a transformation may move, None in the place of those it never does.
+    """The parameters that a transformation may change, with None for those it never changes.
 
-    A wrapper that keeps an array for each parameter makes it of these, so that what is frozen
-    inside costs nothing outside either.
+    A wrapper that keeps an array for each parameter makes it for these, so that frozen parameters
+    cost no memory in it.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.groups(gd.adam(1e-3), ("embed", gd.frozen))
@@ -106,7 +106,7 @@ def trained(tx: Any, params: Any) -> Any:
     {'embed': None, 'w': Array([1.], dtype=float32)}
 
     Args:
-        tx: A transformation of any origin; another library's may move all.
+        tx: A transformation; another library's may change all parameters.
         params: Parameters, or abstract values of them.
     """
     body = tx.example() if isinstance(tx, GradientTransformation) else None

@@ -1,8 +1,8 @@
-"""Codebooks of 256 numbers in [−1, 1]: dynamic, linear, companded; encoding and decoding by them.
+"""Codebooks of 256 numbers in [−1, 1]: dynamic, linear, companded; encoding and decoding.
 
-A codebook has the number that each 8-bit code stands for, and a rule that finds the code of a
-number without a search. There are two of each kind: one for numbers of either sign, whose code 127
-is 0, and one for squares, whose code 0 is 0 and which gives no positive number that code.
+A codebook has the number of each 8-bit code, and a rule that finds the code of a number without a
+search. There are two of each kind: one for numbers of either sign, whose code 127 is 0, and one for
+squares, whose code 0 is 0 and is never the code of a positive number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ZERO = 127  # the code of 0 among numbers of either sign
 
 @functools.cache
 def codebook(name: str, square: bool) -> np.ndarray:
-    """The number that each of the 256 codes stands for, [256] float32, ascending.
+    """The numbers of the 256 codes, [256] float32, ascending.
 
     >>> [round(float(x), 9) for x in codebook("8bit", square=True)[[0, 1, 2, 255]]]
     [0.0, 3.25e-07, 7.75e-07, 1.0]
@@ -37,23 +37,23 @@ def codebook(name: str, square: bool) -> np.ndarray:
     elif name == "8bit-linear" and not square:
         size = k / 127
     elif name == "8bit-linear":
-        # Equal steps would raise small squares to a 255th of the largest.
+        # Equal steps would raise small squares to 1/255 of the largest.
         return codebook("8bit", True)
     else:
         size = (k / 255) ** 2 if square else (k / 127) / (2 - k / 127)
     size = size.astype(np.float32)
     if square:
         return size
-    if len(size) == 128:  # the code 255 is not needed
+    if len(size) == 128:  # code 255 is not needed
         size = np.append(size, size[-1:])
     return np.concatenate([-size[_ZERO:0:-1], size])
 
 
 def _dynamic(first: int) -> np.ndarray:
-    """The sizes of the dynamic codebook: 0, the centres of the cells of each decade, and 1.
+    """The absolute values of the dynamic codebook: 0, the centers of the cells of each decade, 1.
 
-    Decade i from 10⁻⁶ up has first·2ⁱ equal cells. Rounded as the packages round that have it: the
-    ends of the cells are those of torch.linspace(0.1, 1).
+    Decade i, from 10⁻⁶ up, has first·2ⁱ equal cells, rounded as in other packages with this
+    codebook: the ends of the cells are those of torch.linspace(0.1, 1).
     """
     sizes = [np.zeros(1, np.float32)]
     low, high = np.float32(0.1), np.float32(1)
@@ -67,10 +67,10 @@ def _dynamic(first: int) -> np.ndarray:
 
 
 def decode(codes: jax.Array, name: str, square: bool, dtype: Any) -> jax.Array:
-    """The numbers that codes stand for, in arithmetic.
+    """The numbers of codes, by arithmetic instead of a table.
 
-    A table would be read entry by entry on a TPU. On a GPU XLA copies codes that are looked up in
-    one before it writes others over them, and keeps what they stand for.
+    A TPU would read a table entry by entry. On a GPU XLA would copy codes that are looked up in a
+    table before overwriting them, and keep the decoded numbers.
     """
     k = codes.astype(jnp.int32) - (0 if square else _ZERO)
     size = jnp.abs(k)
@@ -87,10 +87,10 @@ def decode(codes: jax.Array, name: str, square: bool, dtype: Any) -> jax.Array:
 
 
 def _dynamic_number(size: jax.Array, first: int) -> jax.Array:
-    """The numbers of the dynamic codebook, of their places among its sizes, uint32; bit for bit.
+    """The numbers of the dynamic codebook by their index among its absolute values, exactly.
 
-    Decade i has the places first·2ⁱ − first + 1 and up, so the leading zeros of a place tell i. The
-    ends of the cells are integers times 2⁻³¹, as those of `_dynamic` are before they are rounded.
+    The indices of decade i begin at first·2ⁱ − first + 1, so i follows from the leading zeros of an
+    index. The ends of the cells are integers times 2⁻³¹, as in `_dynamic` before rounding.
     """
     place = size + np.uint32(first - 1)
     zeros = jax.lax.clz(place)
@@ -112,7 +112,7 @@ def _dynamic_number(size: jax.Array, first: int) -> jax.Array:
 
 
 def encode(x: jax.Array, name: str, square: bool) -> jax.Array:
-    """The codes of numbers in [−1, 1], uint8: those of the nearest in the codebook.
+    """The codes of numbers in [−1, 1], uint8, by the nearest number in the codebook.
 
     >>> import jax.numpy as jnp
     >>> encode(jnp.array([-1.0, 0.0, 1e-9, 1.0]), "8bit", square=False)
@@ -131,10 +131,10 @@ def encode(x: jax.Array, name: str, square: bool) -> jax.Array:
 
 
 def _dynamic_code(size: jax.Array, first: int) -> jax.Array:
-    """Code of a size in [0, 1]: the decade by comparison, the cell in it by arithmetic.
+    """Code of an absolute value in [0, 1]: the decade by comparison, the cell by arithmetic.
 
-    Decade i begins at code first·2ⁱ − first + 1, and its cells are equal, so the nearest centre is
-    that of the cell in which the size lies. Between two decades the nearer centre decides.
+    Decade i begins at code first·2ⁱ − first + 1, and its cells are equal, so the nearest center is
+    that of the cell of the value. Between two decades it is the nearer of two centers.
     """
     numbers = codebook("8bit", first == 2).astype(np.float64)[-(127 * first + 2) :]
     middles = (numbers[1:] + numbers[:-1]) / 2

@@ -1,4 +1,4 @@
-"""An array kept in few bits: 8-bit codes with a scale for each block, or bfloat16."""
+"""Quantized arrays: 8-bit codes with a scale for each block, or bfloat16."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ FORMATS = (*CODEBOOKS, "bf16")
 
 
 class Format(NamedTuple):
-    """The format of a quantized array: all that is static about it but its shape."""
+    """The format of a quantized array: its static data without the shape."""
 
     format: str  # one of FORMATS
-    square: bool  # whether the numbers are squares, of which no positive one may become 0
-    dtype: np.dtype  # of the array that it stands for
+    square: bool  # whether the numbers are squares: positive ones never become 0
+    dtype: np.dtype  # of the array before quantization
     block: tuple[int, ...]  # shape of a block, which has one scale
 
 
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True)
 class Quantized:
-    """An array in few bits, a pytree of its codes and, of 8 bits, their scales.
+    """A quantized array: a pytree of its codes and, for 8 bits, scales of blocks.
 
-    `codes` has the shape of the array, so it is placed as the array would be. A block is a box of
-    neighbours, along the last axis as far as that reaches, and `scale` has one entry for each
-    block: as many axes as the array. Further axes in front (of `vmap`, of stacked states) are let
-    be. In `"bf16"` the codes are the numbers, and `scale` is None.
+    `codes` has the shape of the array, so it is sharded like the array. A block is a box of
+    adjacent entries, along the last axis first, and `scale` has one entry for each block and as
+    many axes as the array. Further leading axes (of `vmap`, of stacked states) are allowed. In
+    `"bf16"` the codes are the numbers, and `scale` is None.
 
-    A block of 8-bit codes stands for its entry of largest size exactly. One that holds a NaN or an
-    infinity is NaN everywhere. Numbers smaller than float32's smallest normal one count as 0.
+    The entry of largest absolute value of a block is represented exactly. A block with a NaN or an
+    infinity becomes NaN. Numbers below the smallest normal float32 become 0.
 
     >>> import jax.numpy as jnp
     >>> x = Quantized.of(jnp.array([3.0, -1.0, 0.0, 1e-9]), "8bit")
@@ -64,10 +64,10 @@ class Quantized:
         Args:
             array: The array.
             format: One of `FORMATS`.
-            square: Whether it holds squares: a positive number does not become 0, and `"bf16"`
-                rounds at random if there is a seed, so that small changes add up on average.
-            block: How many entries share a scale, at most.
-            seed: [] uint32 or a Python number, of what `"bf16"` does at random; None rounds to
+            square: Whether it holds squares: a positive number never becomes 0, and `"bf16"` rounds
+                stochastically if there is a seed, so that small changes add up on average.
+            block: Largest number of entries that share a scale.
+            seed: [] uint32 or a Python number, for stochastic rounding of `"bf16"`; None rounds to
                 nearest.
         """
         check_format(format, "Quantized")
@@ -81,10 +81,10 @@ class Quantized:
 
     @classmethod
     def build(cls, form: dict[str, Any], parts: Sequence[Any]) -> Quantized:
-        """Makes one of its form and its arrays, in the order of `parts_of`.
+        """A quantized array from its form and its arrays, in the order of `parts_of`.
 
         Raises:
-            ValueError: The form is none, or the arrays do not have it.
+            ValueError: The form is invalid, or the arrays do not fit it.
         """
         check_format(form["format"], "Quantized")
         block = tuple(int(n) for n in form["block"])
@@ -101,7 +101,7 @@ class Quantized:
 
     @property
     def form(self) -> dict[str, Any]:
-        """All of it but its numbers, as JSON can tell it."""
+        """Everything but its numbers, as data for JSON."""
         kind = self.kind._asdict()
         return {**kind, "dtype": str(self.dtype), "shape": [*self.shape], "block": [*kind["block"]]}
 
@@ -116,7 +116,7 @@ class Quantized:
         return self.kind.dtype
 
     def value(self) -> jax.Array:
-        """The array that it stands for."""
+        """The dequantized array."""
         kind = self.kind
         if kind.format == "bf16":
             return self.codes.astype(kind.dtype)
@@ -133,8 +133,8 @@ class Quantized:
 
         Args:
             array: The array.
-            word: One of `words` where it may be rounded at random; None rounds to nearest.
-            twin: The array formed again, as by `with_twins`: scales are taken of it on a GPU.
+            word: One of `words`, for stochastic rounding; None rounds to nearest.
+            twin: The array computed again, as by `with_twins`: used for the scales on a GPU.
         """
         return _encode(jnp.asarray(array).astype(self.dtype), self.kind, word, twin)
 
@@ -149,12 +149,12 @@ class Quantized:
 
     @classmethod
     def tree_unflatten(cls, kind: Format, parts: Sequence[Any]) -> Quantized:
-        """Puts it together again, of anything."""
+        """The inverse of `tree_flatten`, for children of any type."""
         return cls(parts[0], parts[1], kind)
 
 
 def _tell_flax() -> None:
-    """Lets `flax.serialization` write these, where a user has loaded it."""
+    """Registers quantized arrays with `flax.serialization`, if it is loaded."""
     flax = sys.modules.get("flax.serialization")
     if flax is not None:
         _register(flax)
@@ -170,31 +170,31 @@ def _register(flax: Any) -> None:
 
 
 def parts_of(format: str) -> tuple[str, ...]:
-    """The names of the arrays of which an array in a format is made, in the order of its leaves."""
+    """The names of the arrays of a quantized array in a format, in the order of its leaves."""
     return ("codes",) if format == "bf16" else ("codes", "scale")
 
 
 def is_quantized(x: Any) -> bool:
-    """Whether this is a quantized array, one leaf for whatever names or unpacks arrays."""
+    """Whether this is a quantized array, a single leaf for functions that name arrays."""
     return isinstance(x, Quantized)
 
 
 def check_format(format: Any, where: str) -> None:
-    """Judges the name of a format.
+    """Checks the name of a format.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: Unknown format.
     """
     if format not in FORMATS:
         hint = errors.nearest(str(format), FORMATS)
-        errors.fail(where, "the format must be one that there is", repr(format), instead=hint)
+        must = f"the format must be one of {', '.join(map(repr, FORMATS))}"
+        errors.fail(where, must, repr(format), instead=hint)
 
 
 def block_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
     """The shape of a block of at most `block` entries: whole rows, or a part of one.
 
-    Where several rows make a block, their number is a power of two, so that a shard of the array
-    has whole blocks.
+    The number of rows of a block is a power of two, so that a shard of the array has whole blocks.
 
     >>> block_shape((1024, 4096), 256), block_shape((1024, 10), 256), block_shape((3, 3, 64), 256)
     ((1, 256), (16, 10), (1, 3, 64))
@@ -225,13 +225,13 @@ def _encode(x: jax.Array, kind: Format, word: Any, twin: Any = None) -> Quantize
 
 
 def _scales(x: jax.Array, kind: Format, largest: Any = None) -> jax.Array:
-    """The largest size in each block, NaN where an entry is not finite.
+    """The largest absolute value in each block, NaN where an entry is not finite.
 
-    The dynamic map has a code for 1 and none for −1: there it takes the sign of its entry.
+    The dynamic codebook has a code for 1 and none for −1: there the scale has the entry's sign.
     """
     sides = (1,) * (x.ndim - len(kind.block)) + kind.block
     where = distribute.spec_of(x)
-    if where is not None:  # axes stay split whose shards have whole blocks
+    if where is not None:  # axes stay split if their shards have whole blocks
         axes = zip(x.shape, sides, where)
         whole = [n % (side * _shards(x, names)) == 0 for n, side, names in axes]
         where = [names if w else () for names, w in zip(where, whole)]
@@ -251,14 +251,14 @@ def _scales(x: jax.Array, kind: Format, largest: Any = None) -> jax.Array:
 
 
 def _high_or_low(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """The entry of largest size, of two of one size the positive; NaN where there is one."""
+    """The entry of largest absolute value, the positive one of a tie; NaN if there is one."""
     high, low = jnp.max(x, axis=axes, initial=0), jnp.min(x, axis=axes, initial=0)
     return jnp.where(-low > high, low, high)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _largest(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """The same by one reduction: XLA on a GPU keeps what two of them read."""
+    """The same by one reduction: for two, XLA on a GPU stores their common input."""
     return jax.lax.reduce(x, np.zeros([], x.dtype), _larger, axes)
 
 
@@ -269,12 +269,12 @@ def _largest_jvp(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tupl
 
 
 def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
-    """That of larger size; of two of one size the positive, of two of which one is NaN, NaN."""
+    """The one of larger absolute value; the positive one of two equal ones; NaN if one is NaN."""
     return jnp.where(abs(a) > abs(b), a, jnp.where(abs(b) > abs(a), b, jax.lax.max(a, b)))
 
 
 def _spread(scale: jax.Array, block: tuple[int, ...], shape: tuple[int, ...]) -> jax.Array:
-    """The scale of each entry, in the shape of the array, or one that is broadcast to it."""
+    """The scale of each entry, in the shape of the array, or in one that broadcasts to it."""
     sides = (1,) * (len(shape) - len(block)) + block
     sides = tuple(1 if m == 1 else side for m, side in zip(scale.shape, sides))
     boxes = jnp.expand_dims(scale, tuple(range(1, 2 * scale.ndim, 2)))
@@ -286,7 +286,7 @@ def _spread(scale: jax.Array, block: tuple[int, ...], shape: tuple[int, ...]) ->
 
 
 def _reshaped(x: jax.Array, shape: Sequence[int], where: Any) -> jax.Array:
-    """The array in another shape, and in this place, where JAX knows of places."""
+    """The array in another shape, with this sharding, if JAX knows shardings."""
     if where is None:
         return x.reshape(shape)
     return jax.lax.reshape(x, shape, out_sharding=distribute.placed(x, where))
@@ -297,10 +297,10 @@ def _shards(x: jax.Array, names: tuple[str, ...]) -> int:
 
 
 def _rounded(x: jax.Array, word: jax.Array) -> jax.Array:
-    """Rounds squares to bfloat16, up or down at random, so that on average nothing is lost.
+    """Stochastic rounding of squares to bfloat16: unbiased.
 
-    What is random is a function of the word and the place in the array: the same however the array
-    is divided among devices. Numbers of bfloat16 stay as they are, and finite ones stay finite.
+    The random bits are a function of the word and the position in the array, whatever the sharding.
+    Numbers of bfloat16 do not change, and finite ones stay finite.
     """
     x = x.astype(jnp.float32)
     noise = mix(positions(x.shape) ^ word) >> 16

@@ -1,7 +1,7 @@
-"""Numbers of few bits, held in float32: their spacing, roundings, and updates that land on them.
+"""Rounding to 16-bit numbers represented in float32: spacing, nearest, stochastic, exact updates.
 
-A parameter p of 16 bits is meant to become q, another number of its dtype, whatever adds the update
-d to it, as long as p + d is formed in float32 and rounded once. d = q − p in float32 does that:
+A parameter p of 16 bits is to become q, another number of its dtype, by adding an update d, where
+p + d is computed in float32 and rounded once. d = q − p in float32 does that:
 
 - |q| of p's size or larger: q − p may be rounded, by 2⁻²⁴ of |q| at most, and the sum again; that
   is far less than half of q's spacing, 2⁻¹⁰ of |q| or more, so p + d rounds to q.
@@ -12,13 +12,13 @@ d to it, as long as p + d is formed in float32 and rounded once. d = q − p in 
   exact, a multiple of 2ᵉ⁻²⁴ and smaller than 2ᵉ⁻¹⁶. So it has 8 bits, is its own rounding, and
   d = q − p = u.
 
-Where q is a rounding of something else, of a sum with what the state holds, one bit of d may be
-lost in the last case, 2⁻²⁴ of |p|, as float32 loses it. So `land` tells the number that is reached,
-and what the state keeps is measured from there. All that holds for numbers of 2⁻¹¹⁹ and larger, and
-what is kept of a rounding is right from 2⁻¹⁰⁰ on: its bits must not lie below 2⁻¹²⁶.
+Where q is a rounding of another number, of a sum with a residual in the state, one bit of d may be
+lost in the last case, 2⁻²⁴ of |p|, as in float32. So `land` returns the number that is reached, and
+the residual in the state is measured from there. This holds for numbers of 2⁻¹¹⁹ and larger, and
+residuals are exact from 2⁻¹⁰⁰ on: their bits must not lie below 2⁻¹²⁶.
 
-XLA may drop a conversion to few bits and back (it "allows excess precision"), which would make of
-every rounding error zero. So roundings are arithmetic here, not conversions.
+XLA may remove a conversion to few bits and back (it "allows excess precision"), which would make
+every rounding error zero. So rounding is arithmetic here, not a conversion.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def is_narrow(x: Any) -> bool:
 def evolve_narrow(
     leaf: Callable[..., Any], updates: Any, params: Any, *states: Any
 ) -> tuple[Any, ...]:
-    """Carries a rule for one array over the parameters of few bits; other leaves pass.
+    """Applies a rule for one array to parameters of 16 bits or less; other leaves do not change.
 
     `leaf` takes update and parameter in float32, the parameter's dtype, the arrays of `states`, and
     the path; it returns the update and the new arrays.
@@ -65,7 +65,7 @@ def evolve_narrow(
 
 @jax.custom_jvp
 def stands_for(value: jax.Array, source: jax.Array) -> jax.Array:
-    """A rounding of `source`, with the derivative of what was not rounded."""
+    """A rounding of `source`, with the derivative of `source` (straight-through)."""
     return value
 
 
@@ -75,7 +75,7 @@ def _stands_for_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 
 def spacing(x: jax.Array, dtype: Any) -> jax.Array:
-    """The distance of numbers of a dtype at x, float32: a power of 2, no less than 2⁻¹²⁶."""
+    """The spacing of the numbers of a dtype at x, float32: a power of 2, at least 2⁻¹²⁶."""
     info = jnp.finfo(dtype)
     lowest = max(int(info.minexp) - int(info.nmant) + 127, 1)
     field = (jax.lax.bitcast_convert_type(x, jnp.uint32) >> 23).astype(jnp.int32) & 0xFF
@@ -84,13 +84,13 @@ def spacing(x: jax.Array, dtype: Any) -> jax.Array:
 
 
 def inverse(step: jax.Array) -> jax.Array:
-    """1/step of a power of 2 up to 2¹²⁶, exact where accelerators divide in haste."""
+    """1/step of a power of 2 up to 2¹²⁶, exact also where division is approximate."""
     bits = jax.lax.bitcast_convert_type(step, jnp.uint32)
     return jax.lax.bitcast_convert_type(np.uint32(254 << 23) - bits, jnp.float32)
 
 
 def nearest(x: jax.Array, dtype: Any) -> jax.Array:
-    """The number of a dtype that is next to x, to even in the middle; both are float32."""
+    """The nearest number of a dtype to x, ties to even; both are float32."""
     step = spacing(x, dtype)
     rounded = jnp.round(x * inverse(step)) * step
     largest = float(jnp.finfo(dtype).max)
@@ -99,28 +99,28 @@ def nearest(x: jax.Array, dtype: Any) -> jax.Array:
 
 
 def stochastic(x: jax.Array, dtype: Any, bits: jax.Array) -> jax.Array:
-    """One of the two numbers of a dtype beside x, so that x is the mean over random bits.
+    """Stochastic rounding: one of the two neighbors of x in a dtype, unbiased over random bits.
 
     Args:
         x: In float32.
         dtype: Of few bits.
-        bits: Like x, uint32, of which 24 are used.
+        bits: uint32 in the shape of x; 24 bits are used.
     """
     step = spacing(x, dtype)
     return stands_for(up_or_down(x * inverse(step), bits) * step, x)
 
 
 def up_or_down(x: jax.Array, bits: jax.Array) -> jax.Array:
-    """One of the two integers beside x, so that x is the mean over random bits; float32."""
+    """Stochastic rounding to one of the two integers next to x, unbiased over bits; float32."""
     below = jnp.floor(x)
     uniform = (bits >> 8).astype(jnp.float32) * np.float32(2**-24)
     return below + (uniform < x - below).astype(jnp.float32)
 
 
 def land(p: jax.Array, wanted: jax.Array, q: jax.Array, dtype: Any) -> tuple[Any, Any]:
-    """The update that takes p to q, a rounding of `wanted`, and the number that is reached.
+    """The update from p to q, a rounding of `wanted`, and the number that is reached.
 
-    Where q is not finite, the update takes p to `wanted` itself: an overflow stays one.
+    Where q is not finite, the update leads to `wanted` itself, so that an overflow stays one.
     """
     finite = jnp.isfinite(q) & (jnp.abs(q) <= float(jnp.finfo(dtype).max))
     d = stands_for(jnp.where(finite, q - p, wanted - p), wanted - p)
@@ -128,13 +128,13 @@ def land(p: jax.Array, wanted: jax.Array, q: jax.Array, dtype: Any) -> tuple[Any
 
 
 def seeds(key: jax.Array, salts: Sequence[int]) -> list[tuple[jax.Array, jax.Array]]:
-    """What `random_bits` takes for each array of a step: two words, [] uint32, of key and salt.
+    """Seeds of `random_bits` for each array of a step: two words, [] uint32, from key and salt.
 
-    As with `words`, they are entries of one array.
+    As in `words`, they are entries of one array.
 
     Args:
         key: Data of a key that is new at each step, [2] uint32 or more.
-        salts: Tell the arrays of one step apart.
+        salts: A different number for each array of the step.
     """
     first = mix(key[0].astype(jnp.uint32) ^ np.asarray(salts, np.uint32))
     pairs = jax.lax.optimization_barrier(
@@ -144,10 +144,10 @@ def seeds(key: jax.Array, salts: Sequence[int]) -> list[tuple[jax.Array, jax.Arr
 
 
 def random_bits(seed: tuple[jax.Array, jax.Array], shape: tuple[int, ...]) -> jax.Array:
-    """Random bits, uint32, that depend on the seed and the position of the entry alone.
+    """Random bits, uint32, that depend only on the seed and the position of the entry.
 
-    A hash of the position and not `jax.random`, whose bits depend on how an array is split among
-    devices for some kinds of keys, and cost several times as much for the others.
+    They are a hash of the position, not from `jax.random`, whose bits depend on the sharding of an
+    array for some kinds of keys, and cost several times as much for the others.
 
     Args:
         seed: One of `seeds`.

@@ -1,4 +1,4 @@
-"""Results of a function, and some of them formed a second time from what it reads."""
+"""Recomputation: some results of a function, computed a second time from its inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-# What costs less to form again than to keep: arithmetic on entries, and what puts none elsewhere.
+# Operations that are cheaper to repeat than to store: elementwise, without moving entries.
 _ARITHMETIC = frozenset(
     """abs add and bitcast_convert_type broadcast_in_dim cbrt clamp clz convert_element_type copy
     div eq exp exp2 expand_dims expm1 floor ceil ge gt integer_pow iota is_finite le log log1p
@@ -17,20 +17,19 @@ _ARITHMETIC = frozenset(
     shift_left shift_right_arithmetic shift_right_logical sign slice sqrt square squeeze
     stop_gradient sub tanh xor""".split()
 )
-_LARGE = 1024  # numbers: smaller arrays are kept
+_LARGE = 1024  # entries: smaller arrays are stored
 
 
 def with_twins(make: Callable[[], Any], which: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """What `make()` gives, and arrays of it formed again, by arithmetic on entries alone.
+    """The result of `make()`, and some of its arrays computed again, by elementwise operations.
 
-    Where two kernels need an array, XLA on a GPU keeps it between them, though it may cost less to
-    form it twice. A twin is the same number, made of the same arrays behind barriers, so that it is
-    another one for XLA. It begins at what is more than arithmetic on entries: sums, products of
-    matrices.
+    Where two kernels need an array, XLA on a GPU stores it between them, though it may be cheaper
+    to compute it twice. A twin is the same array, computed from the same inputs behind barriers, so
+    that XLA does not merge the two. Its inputs are the results of sums and matrix products.
 
     Args:
         make: A function.
-        which: Takes what `make` gives and tells the arrays, as a list.
+        which: A function of the result of `make` that returns the arrays as a list.
     """
     program, shapes = jax.make_jaxpr(make, return_shape=True)()
     body, tree = program.jaxpr, jax.tree.structure(shapes)
@@ -47,7 +46,7 @@ def with_twins(make: Callable[[], Any], which: Callable[[Any], Any]) -> tuple[An
 
 
 def _again(body: Any, wanted: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """The equations that form variables again, and the variables that they begin with."""
+    """The equations that compute variables again, and their input variables."""
     named = lambda found: {var: None for var in found if not hasattr(var, "val")}  # no literals
     needed, again, made = named(wanted), [], set()
     for equation in reversed(body.eqns):
@@ -59,7 +58,7 @@ def _again(body: Any, wanted: Sequence[Any]) -> tuple[list[Any], list[Any]]:
 
 
 def _is_cheap(equation: Any) -> bool:
-    """Whether it is arithmetic on the entries of large arrays."""
+    """Whether it is elementwise arithmetic on large arrays."""
     large = any(np.prod(var.aval.shape) >= _LARGE for var in equation.outvars)
     return large and _is_arithmetic(equation)
 

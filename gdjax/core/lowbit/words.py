@@ -1,4 +1,4 @@
-"""Words, [] uint32, from which what is random in a step begins, and the hash that makes them."""
+"""Random words, [] uint32, the seeds of a step, and the integer hash that makes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def words(step: jax.Array, number: int) -> list[jax.Array]:
-    """A word, [] uint32, for each of a number of arrays, others at each step.
+    """A random word, [] uint32, for each of a number of arrays, different at each step.
 
     They are entries of one array behind a barrier, which one kernel makes: else XLA makes them in
     each entry of the arrays, or by a kernel for each.
@@ -19,7 +19,7 @@ def words(step: jax.Array, number: int) -> list[jax.Array]:
 
 
 def positions(shape: tuple[int, ...]) -> jax.Array:
-    """The number of each entry, row by row, uint32: the same however an array is divided."""
+    """The index of each entry, row by row, uint32, whatever the sharding of the array."""
     place = jnp.zeros(shape, jnp.uint32)
     for axis, n in enumerate(shape):
         index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
@@ -28,7 +28,7 @@ def positions(shape: tuple[int, ...]) -> jax.Array:
 
 
 def mix(x: jax.Array) -> jax.Array:
-    """Makes of each integer, uint32, another that looks like chance; one to one.
+    """Integer hash: a pseudo-random bijection of uint32.
 
     Reference: Wellons, Prospecting for hash functions, 2018,
         https://nullprogram.com/blog/2018/07/31/

@@ -1,1 +1,1 @@
-"""Rules for one matrix, carried over trees of arrays; roots and polar factors."""
+"""Matrix rules on trees of arrays; inverse roots and polar factors."""

@@ -1,4 +1,4 @@
-"""Rules for one matrix, carried over many: those of one shape go together."""
+"""Rules for one matrix, applied to many: matrices of equal shape are batched."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class Axes(NamedTuple):
     (3, 8, 4, 5)
     """
 
-    shape: tuple[int, ...]  # of the array, an axis that holds several taken apart
-    number: tuple[int, ...]  # those of these axes that number matrices
-    rows: tuple[int, ...]  # those that together are the rows
-    columns: tuple[int, ...]  # those that together are the columns
+    shape: tuple[int, ...]  # of the array, composite axes split
+    number: tuple[int, ...]  # the axes that number matrices
+    rows: tuple[int, ...]  # the axes that together are the rows
+    columns: tuple[int, ...]  # the axes that together are the columns
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The axes as they are in a stack."""
+        """The axes in the order of a stack."""
         return self.number + self.rows + self.columns
 
     def sizes(self, axes: Sequence[int]) -> tuple[int, ...]:
-        """How long some of the axes are."""
+        """The lengths of some axes."""
         return tuple(self.shape[axis] for axis in axes)
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Rows and columns of one matrix."""
+        """The numbers of rows and columns of one matrix."""
         return math.prod(self.sizes(self.rows)), math.prod(self.sizes(self.columns))
 
     @property
     def lead(self) -> tuple[int, ...]:
-        """The axes of a stack that number matrices: how long they are."""
+        """The lengths of the axes that number matrices."""
         return self.sizes(self.number)
 
     def stack(self, x: Any) -> Any:
@@ -53,13 +53,13 @@ class Axes(NamedTuple):
         return distribute.reshape(apart, (*self.lead, *self.sides))
 
     def unstack(self, stack: Any, like: Any) -> Any:
-        """The array that a stack is, in the shape and the place of the one that it came of."""
+        """The inverse of `stack`, with the shape and the sharding of the original array."""
         apart = distribute.reshape(stack, self.sizes(self.order)).transpose(np.argsort(self.order))
         return distribute.reshard_like(distribute.reshape(apart, np.shape(like)), like)
 
 
 class _Row(NamedTuple):
-    """What belongs to one parameter, flat."""
+    """The arrays of one parameter, flat."""
 
     arrays: list[Any]  # each [count, ...]
     treedef: Any
@@ -70,27 +70,27 @@ class _Row(NamedTuple):
 def evolve_stacks(
     leaf: Callable[..., Any], rows: Sequence[tuple[Any, ...]], kept: int
 ) -> list[Any]:
-    """Carries a rule for one matrix over rows of stacks; gives the first `kept` of each row.
+    """Applies a rule for one matrix to rows of stacks; returns the first `kept` of each row.
 
-    On CPU a loop is rolled: products of two matrices at a time are faster there than of a batch.
-    Elsewhere the matrices are one batch. Under `jax.set_mesh` each device takes its share of them,
-    see `gdjax.core.mesh.distribute`.
+    On CPU it is a loop: products of two matrices at a time are faster there than batched ones.
+    Elsewhere the matrices are one batch. Under `jax.set_mesh` each device computes its share of
+    them, see `gdjax.core.mesh.distribute`.
 
     Args:
-        leaf: A function of one matrix [m, n] and what belongs to it, all in one precision.
-        rows: For each parameter a stack [..., m, n] and what belongs to it: trees of arrays with
-            the same leading axes, or None. Those alike in shapes and dtypes go together.
-        kept: How many trees the rule returns: the matrix, then its state, in the dtype it had.
+        leaf: A function of one matrix [m, n] and its other arrays, all in one precision.
+        rows: For each parameter a stack [..., m, n] and its other arrays: trees of arrays with the
+            same leading axes, or None. Rows of equal shapes and dtypes are batched.
+        kept: Number of trees that the rule returns: the matrix, then its state, in its own dtype.
 
     Raises:
-        ValueError: The rule returns something else, or changes the shape of a state.
+        ValueError: The rule returns another number of trees, or changes the shape of a state.
     """
     flat = [_flat(row) for row in rows]
     groups: dict[Any, list[int]] = {}
     for i, row in enumerate(flat):
         places = [distribute.spec_of(x) for x in row.arrays]
         kinds = tuple((x.shape[1:], x.dtype, at) for x, at in zip(row.arrays, places))
-        # What is split over the devices by matrices stays there, and goes with no other.
+        # Stacks whose matrices are split over devices stay there, and are not batched with others.
         alone = i if any(at and at[0] for at in places) else None
         groups.setdefault((row.treedef, kinds, alone), []).append(i)
     out: list[Any] = [None] * len(rows)
@@ -98,7 +98,7 @@ def evolve_stacks(
         columns = [list(column) for column in zip(*(flat[i].arrays for i in members))]
         counts = [len(x) for x in columns[0]]
         stacks = [xs[0] if len(xs) == 1 else jnp.concatenate(xs) for xs in columns]
-        after: list[Any] = []  # the structure that the rule returns, known when it was traced
+        after: list[Any] = []  # the structure that the rule returns, known after tracing
 
         def one(*arrays: Any, treedef=treedef, after=after) -> list[Any]:
             results, structure = jax.tree.flatten(_called(leaf, treedef.unflatten(arrays), kept))
@@ -136,11 +136,11 @@ def _shaped(x: Any, row: _Row) -> Any:
 
 
 def _called(leaf: Callable[..., Any], row: tuple[Any, ...], kept: int) -> tuple[Any, ...]:
-    """The rule on one matrix: of one precision inside, state in its own dtype outside."""
+    """The rule for one matrix: in one precision inside, with state in its own dtype outside."""
     out = leaf(*of_one_precision(row))
     out = out if isinstance(out, tuple) and kept > 1 else (out,)
     if len(out) != kept:
-        must = f"leaf must return {kept} arrays, as many as trees go in"
+        must = f"leaf must return {kept} arrays, one for each tree"
         errors.fail("evolve_stacks", must, len(out))
     before, after = (jax.tree.map(np.shape, tuple(x[1:kept])) for x in (row, out))
     if before != after:
@@ -150,7 +150,7 @@ def _called(leaf: Callable[..., Any], row: tuple[Any, ...], kept: int) -> tuple[
 
 
 def _each(one: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """The rule for one as a rule for stacks [count, ...]."""
+    """The rule for one matrix as a rule for stacks [count, ...]."""
 
     def single(*stacks: Any) -> Any:
         return [x[None] for x in one(*(x[0] for x in stacks))]

@@ -1,4 +1,4 @@
-"""A matrix cut into blocks of one shape."""
+"""Matrices split into blocks of equal shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 class Cut(NamedTuple):
-    """How a matrix [m, n] is cut into blocks of equal shape, zeros added where it does not fit."""
+    """The partition of a matrix [m, n] into blocks of equal shape, padded with zeros."""
 
     shape: tuple[int, int]  # m, n
     count: tuple[int, int]  # a, b: blocks along each side
@@ -18,7 +18,7 @@ class Cut(NamedTuple):
 
     @classmethod
     def of(cls, shape: tuple[int, int], block_size: int | None) -> Cut:
-        """As few blocks as there may be, as equal as they can."""
+        """The smallest number of blocks, of nearly equal sides."""
         if block_size is None:
             return cls(shape, (1, 1), shape)
         m, n = shape

@@ -1,4 +1,4 @@
-"""Decompositions of many matrices: one after another where a batch of them is slow."""
+"""Decompositions of many matrices, sequential where a batch is slow (on GPU)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import jax
 
-# A GPU has a routine for batches of small matrices, whose time grows with the third power of the
-# side. JAX takes it for QR wherever a side is at most 128 times the number of matrices: 12 of side
-# 768 took 0.7 s on an H200, where larger ones took about 12 ms each, one by one. Up to this side
-# it is not slow.
+# GPUs have a routine for batches of small matrices, whose time grows with the third power of the
+# side. JAX uses it for QR wherever a side is at most 128 times the number of matrices: 12 matrices
+# of side 768 took 0.7 s on an H200, where larger ones took about 12 ms each, one by one. Up to this
+# side it is not slow.
 SMALL = 256
 
 
 def in_turn(function: Callable[[jax.Array], Any]) -> Callable[[jax.Array], Any]:
-    """A function of matrices [..., m, n] that a GPU applies to one matrix after another.
+    """A function of matrices [..., m, n], applied sequentially on a GPU.
 
-    So it does under `jax.vmap` too, and with temporary memory for one matrix. On other chips, and
-    where both sides are short, they stay one batch.
+    This holds under `jax.vmap` too, with temporary memory for one matrix. On other chips, and where
+    both sides are short, the matrices are one batch.
     """
 
     @jax.custom_jvp
@@ -36,6 +36,6 @@ def in_turn(function: Callable[[jax.Array], Any]) -> Callable[[jax.Array], Any]:
 
     @decompose.defjvp
     def _(primals: tuple, tangents: tuple) -> tuple:
-        return jax.jvp(function, primals, tangents)  # a loop of its own has no derivative backwards
+        return jax.jvp(function, primals, tangents)  # a while loop has no reverse-mode derivative
 
     return functools.wraps(function)(decompose)

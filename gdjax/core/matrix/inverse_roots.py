@@ -1,4 +1,4 @@
-"""Inverse roots of symmetric positive semidefinite matrices, and bases of their eigenvectors."""
+"""Inverse roots of symmetric positive semidefinite matrices, and their eigenvectors."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import jax.numpy as jnp
 from gdjax.core.matrix.in_turn import in_turn
 from gdjax.core.rule import numerics
 
-# Eigenvalues that are rounding alone are at most 5 eps of the largest, for sides up to 1024.
+# Eigenvalues that are rounding errors are at most 5 eps of the largest, for sides up to 1024.
 NOISE = 16
 
 
 def inverse_root(a: jax.Array, root: int, eps: Any = 0.0) -> jax.Array:
     """(A + eps·λ₁·I) to the power −1/root by its eigenvalues λ, the largest λ₁; 0 where they are 0.
 
-    Its derivative is the exact one, finite where eigenvalues meet, as those of eigenvectors are
-    not. Small negative eigenvalues, which rounding makes, count as 0.
+    Its derivative is exact, and finite for equal eigenvalues, unlike those of eigenvectors. Small
+    negative eigenvalues, caused by rounding, are treated as 0.
 
     Args:
-        a: [..., m, m], symmetric or Hermitian, no eigenvalue less than 0.
+        a: [..., m, m], symmetric or Hermitian, positive semidefinite.
         root: An integer, 1 or more.
-        eps: The ridge, a share of the largest eigenvalue.
+        eps: The ridge, relative to the largest eigenvalue.
     """
     return _inverse_root(a, jnp.asarray(eps, jnp.finfo(a.dtype).dtype), root)
 
@@ -38,7 +38,7 @@ def _by_eigenvalues(a: jax.Array, eps: jax.Array, root: int) -> tuple[jax.Array,
     """The inverse root, the eigenvectors, the eigenvalues, and the roots of those and the ridge."""
     values, vectors = _eigh(a)
     values = jnp.maximum(values, 0)
-    roots = (values + eps * values[..., -1:]) ** (1 / root)  # 0 is left 0
+    roots = (values + eps * values[..., -1:]) ** (1 / root)  # 0 stays 0
     inverse = numerics.safe_divide(jnp.ones_like(roots), roots)
     return _with_values(vectors, inverse), vectors, values, roots
 
@@ -59,9 +59,9 @@ def _eye(a: jax.Array) -> jax.Array:
 
 @_inverse_root.defjvp
 def _inverse_root_jvp(root: int, primals: tuple, tangents: tuple) -> tuple:
-    """In the eigenbasis each entry of dA comes times (f(λᵢ) − f(λⱼ)) / (λᵢ − λⱼ), f the root.
+    """In the eigenbasis, entries of dA times (f(λᵢ) − f(λⱼ)) / (λᵢ − λⱼ), f the inverse root.
 
-    With x = λ^(1/root) that is −1 / (xᵢ·xⱼ·Σₖ xᵢᵏ·xⱼ^(root−1−k)), in which nothing cancels.
+    With x = λ^(1/root) that is −1 / (xᵢ·xⱼ·Σₖ xᵢᵏ·xⱼ^(root−1−k)), without cancellation.
     """
     (a, eps), (da, deps) = primals, tangents
     y, vectors, values, x = _by_eigenvalues(a, eps, root)
@@ -82,14 +82,15 @@ def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int =
 
         T = ((1 + p)·I − M) / p,    X ← X·T,    M ← Tᵖ·M
 
-    takes M to I and X to the root. A step makes an eigenvalue of M that is small about
-    (1 + 1/p)ᵖ times larger: 30 steps are enough for those of 10⁻⁹.
+    converges to M = I and X the root. A step multiplies a small eigenvalue of M by about
+    (1 + 1/p)ᵖ: 30 steps are enough for eigenvalues of 10⁻⁹.
 
     Args:
-        a: [..., m, m], symmetric or Hermitian, no eigenvalue less than 0.
+        a: [..., m, m], symmetric or Hermitian, positive semidefinite.
         root: p, an integer, 1 or more.
-        eps: The ridge, a share of the largest eigenvalue, which six steps of power iteration tell.
-        steps: Of the iteration.
+        eps: The ridge, relative to the largest eigenvalue, estimated by six steps of power
+            iteration.
+        steps: Number of iterations.
 
     Reference: Guo and Higham, A Schur-Newton method for the matrix pth root and its inverse, 2006,
         https://doi.org/10.1137/050643374
@@ -98,7 +99,7 @@ def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int =
         return a
     eye = _eye(a)
     a = a + (eps * largest_eigenvalue(a)).astype(a.dtype) * eye
-    # The root of A is that of A / s times s^(−1/p), for any s: to derivatives it is a constant.
+    # The root of A is that of A / s times s^(−1/p), for any s: a constant for derivatives.
     size = jax.lax.stop_gradient(numerics.norm(a, (-2, -1), keepdims=True))
     m = numerics.safe_divide(a, size.astype(a.dtype)) * ((1 + root) / 2)
     scale = numerics.safe_divide((1 + root) / 2 * jnp.ones_like(size), size) ** (1 / root)
@@ -112,7 +113,7 @@ def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int =
 
 
 def largest_eigenvalue(a: jax.Array, steps: int = 20) -> jax.Array:
-    """λ₁ of a, [..., 1, 1], by power iteration from its largest column; never more than it is.
+    """A lower bound on λ₁ of a, [..., 1, 1], by power iteration from the largest column.
 
     It is at least λ₁·m^(−1/(2·steps + 1)), and has the derivative of an eigenvalue.
     """
@@ -131,19 +132,19 @@ def largest_eigenvalue(a: jax.Array, steps: int = 20) -> jax.Array:
 
 @in_turn
 def eigenbasis(a: jax.Array) -> jax.Array:
-    """The eigenvectors as columns, largest eigenvalue first; constants to derivatives.
+    """The eigenvectors as columns, largest eigenvalue first; constants for derivatives.
 
-    Their derivatives do not exist where eigenvalues meet. Any orthonormal basis of the null space
-    is one of eigenvectors, and which of them LAPACK returns is rounding. Here it is that of the
-    eigenvectors of a fixed diagonal matrix, projected on the null space.
+    Their derivatives do not exist for equal eigenvalues. Any orthonormal basis of the null space
+    consists of eigenvectors, and which one LAPACK returns depends on rounding. Here it is given by
+    the eigenvectors of a fixed diagonal matrix, projected onto the null space.
 
     Args:
-        a: [..., m, m], symmetric or Hermitian, no eigenvalue less than 0.
+        a: [..., m, m], symmetric or Hermitian, positive semidefinite.
     """
     a = jax.lax.stop_gradient(a)
     real = jnp.finfo(a.dtype).dtype
     product = functools.partial(jnp.matmul, precision="highest")
-    entries = jnp.exp(jnp.linspace(0, 1, a.shape[-1], dtype=real))  # no two pairs have one sum
+    entries = jnp.exp(jnp.linspace(0, 1, a.shape[-1], dtype=real))  # all sums of two differ
     entries = jnp.broadcast_to(entries.astype(a.dtype), a.shape[:-1])
 
     def look(state: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -153,7 +154,7 @@ def eigenbasis(a: jax.Array) -> jax.Array:
         null = null & (values <= NOISE * jnp.finfo(real).eps * values[..., -1:])
         fixed = product(basis.mT.conj(), entries[..., :, None] * basis)
         both = null[..., :, None] & null[..., None, :]
-        return jnp.where(both, fixed, 3 * _eye(a)), basis, null  # e < 3: those of `both` are first
+        return jnp.where(both, fixed, 3 * _eye(a)), basis, null  # e < 3: `both` comes first
 
     # A loop, so that the decomposition is compiled once; one round where the null space has a
     # single direction or none, else two.
@@ -163,14 +164,14 @@ def eigenbasis(a: jax.Array) -> jax.Array:
 
 
 def next_basis(a: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A step of power iteration from a basis, made orthonormal by QR, and the order it was put in.
+    """A step of power iteration from a basis, with QR, and the permutation of its columns.
 
-    Directions of large eigenvalues come first: QR leaves the first as they are. Both are constants
-    to derivatives.
+    Columns are sorted by decreasing eigenvalue first, since QR changes the first ones least. Both
+    results are constants for derivatives.
 
     Args:
         a: [..., m, m], symmetric or Hermitian.
-        basis: [..., m, m], orthonormal columns, about the eigenvectors.
+        basis: [..., m, m], orthonormal columns, approximate eigenvectors.
 
     Returns:
         The new basis, and for each of its columns which column of the old one it comes from,

@@ -1,22 +1,22 @@
-"""Which axes of an array are the sides of a matrix, and rules for one matrix over trees of arrays.
+"""Matrix axes of arrays: which axes are rows and columns; rules for one matrix on trees of arrays.
 
-Whatever takes `matrix_axes` takes any of these:
+An argument `matrix_axes` may be any of these:
 
     None                               arrays of two axes are [in, out], as in x @ W
-    "in out", "out in", "n in out"     a pattern, of the arrays that have as many axes
-    matrix_axes({path: pattern, ...})  patterns by path, None for what is left to others
-    a tree of them, or a function that makes one of the parameters
+    "in out", "out in", "n in out"     a pattern, for arrays with that number of axes
+    matrix_axes({path: pattern, ...})  patterns by path, None for arrays that are not matrices
+    a tree of these, or a function of the parameters that returns one
 
 A pattern has a word for each axis: `in` for axes that are summed over with the inputs (rows), `out`
-for those of the outputs (columns), `n` for those that number matrices: layers, experts, heads. An
-axis that holds several is taken apart in parentheses; numbers there number matrices too:
+for axes of the outputs (columns), `n` for axes that number matrices: layers, experts, heads. A
+composite axis is split in parentheses, in which integers are axes that number matrices:
 
     "n in out"          layers stacked for a scan; experts
-    "in in in out"      a convolution, height, width, channels in, channels out
-    "in n out"          attention heads apart
-    "in (3 8 out)"      queries, keys and values in one, of 8 heads each: 24 matrices
+    "in in in out"      a convolution: height, width, channels in, channels out
+    "in n out"          separate attention heads
+    "in (3 8 out)"      queries, keys and values in one array, of 8 heads each: 24 matrices
 
-Arrays of no or one axis are matrices of one column.
+Arrays of no or one axis are treated as matrices of one column.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from gdjax.core.matrix.batching import Axes, evolve_stacks
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.params.rules import ParamRule, _matches, _names, _rule
 
-# What is called so is a table of vectors, or what the loss sees, and no map between hidden layers.
+# Names of embedding tables and of output layers, which are not maps between hidden layers.
 TABLES = r"(?i).*embed.*|emb|wte|wpe|vocab.*|((lm|output|classification)_)?head|logits|classifier"
 
 
 @_rule
 def matrix_axes(patterns: dict[str, str | None]):
-    r"""Says of parameters, by path, which of their axes are the sides of matrices.
+    r"""Matrix axes of parameters by path: which axes are rows and columns, or number matrices.
 
-    The first pattern that matches the path as a whole decides. What none matches, and what is given
-    None, is no matrix: whole optimizers leave it to AdamW.
+    The first pattern that matches the whole path applies. Arrays that no pattern matches, or whose
+    pattern is None, are not matrices: complete optimizers update them by AdamW.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> axes = gd.matrix_axes({r"blocks/.*": "n in out", "embed": None, "patches": "in in in out"})
@@ -55,7 +55,7 @@ def matrix_axes(patterns: dict[str, str | None]):
         patterns: Regular expressions of paths, and patterns of axes; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: A path pattern matches nothing; a pattern of axes is none, or does not fit.
+        ValueError: A path pattern matches nothing; a pattern of axes is invalid or does not fit.
     """
     for pattern in patterns.values():
         if pattern is not None:
@@ -73,7 +73,7 @@ def matrix_axes(patterns: dict[str, str | None]):
 
 
 def _parse(pattern: str, where: str) -> list[Any]:
-    """The words of a pattern, one for each axis; a list for one that is taken apart."""
+    """The words of a pattern, one for each axis; a list for a composite axis."""
     words: list[Any] = []
     inside = None
     for word in pattern.replace("(", " ( ").replace(")", " ) ").split():
@@ -87,11 +87,12 @@ def _parse(pattern: str, where: str) -> list[Any]:
         elif inside is None and word in _WORDS:
             words.append(word)
         else:
-            inside = [None]  # not a pattern
+            inside = [None]  # invalid
             break
     if inside is not None or not words:
-        must = "a pattern of axes must have a word in, out or n for each axis"
-        errors.fail(where, must, repr(pattern), instead="As in 'in out' or 'in (3 8 out)'.")
+        must = "a pattern of axes must have 'in', 'out' or 'n' for each axis"
+        hint = "Write 'in out' or 'in (3 8 out)', for example."
+        errors.fail(where, must, repr(pattern), instead=hint)
     return words
 
 
@@ -99,13 +100,13 @@ _WORDS = ("in", "out", "n")
 
 
 def _axes(said: Any, shape: tuple[int, ...], where: str, path: str) -> Axes | None:
-    """What a pattern, or dimension numbers, say of an array of a shape."""
+    """The axes of an array of a shape, by a pattern or by dimension numbers."""
     if said is None:
         return None
     if isinstance(said, Axes):
         return said
     if hasattr(said, "reduction_axis"):
-        return _of_numbers(said, shape)
+        return _of_numbers(said, shape, where, path)
     words = _parse(said, where)
     if len(words) != len(shape):
         must = f"the pattern {said!r} must have a word for each axis, at {path!r}"
@@ -115,7 +116,7 @@ def _axes(said: Any, shape: tuple[int, ...], where: str, path: str) -> Axes | No
         inner = word if isinstance(word, list) else [word]
         known = int(np.prod([int(w) for w in inner if w.isdecimal()]))
         if size % known:
-            must = f"an axis taken apart as in {said!r} must be divisible by {known}, at {path!r}"
+            must = f"the composite axis of {said!r} must be divisible by {known}, at {path!r}"
             errors.fail(where, must, f"shape {shape}")
         apart += [int(w) if w.isdecimal() else size // known for w in inner]
         kinds += ["n" if w.isdecimal() else w for w in inner]
@@ -123,19 +124,20 @@ def _axes(said: Any, shape: tuple[int, ...], where: str, path: str) -> Axes | No
     return Axes(tuple(apart), of("n"), of("in"), of("out"))
 
 
-def _of_numbers(said: Any, shape: tuple[int, ...]) -> Axes:
-    """Dimension numbers as axes: axes that are neither number matrices."""
+def _of_numbers(said: Any, shape: tuple[int, ...], where: str, path: str) -> Axes:
+    """The axes by dimension numbers; axes that are neither rows nor columns number matrices."""
     ndim = len(shape)
     sides = [[a] if isinstance(a, int) else list(a) for a in said]
     rows, columns = (tuple(a + ndim if a < 0 else a for a in side) for side in sides)
     taken = rows + columns
     if len(set(taken)) != len(taken) or not all(0 <= axis < ndim for axis in taken):
-        raise ValueError(f"axes {said[0]} and {said[1]} are not two sides of {ndim} axes")
+        must = f"dimension numbers must name distinct axes of {ndim}, at {path!r}"
+        errors.fail(where, must, f"{said[0]} and {said[1]}")
     return Axes(shape, tuple(i for i in range(ndim) if i not in taken), rows, columns)
 
 
 def _said(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
-    """The leaves, what is said of each, and the structure."""
+    """The leaves, the pattern of each, and the structure."""
     leaves, treedef = jax.tree.flatten(params, is_leaf=tree.is_none)
     if isinstance(axes, ParamRule):
         said = axes._of(params, where)
@@ -154,10 +156,10 @@ def _said(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any
 
 
 def axes_of(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Axes | None], Any]:
-    """The leaves, None counted; the axes of each, None for what is no matrix; the structure.
+    """The leaves, None included; the axes of each, None if not a matrix; the structure.
 
     Raises:
-        ValueError: A pattern is none, does not fit, or matches nothing.
+        ValueError: A pattern is invalid, does not fit, or matches nothing.
     """
     leaves, said, treedef = _said(params, axes, where)
     found = []
@@ -171,9 +173,9 @@ def axes_of(params: Any, axes: Any, where: str) -> tuple[list[Any], list[Axes | 
 
 
 def is_matrix(params: Any, axes: Any, where: str) -> Any:
-    """Which parameters are matrices between hidden layers: a tree of bools like the parameters.
+    """Which parameters are hidden weight matrices: a tree of bools like the parameters.
 
-    If `axes` is None, those of two axes whose path has no word for an embedding or a head.
+    If `axes` is None, arrays of two axes whose path does not name an embedding or a head.
     """
     leaves, found, treedef = axes_of(params, axes, where)
     if axes is None:
@@ -184,20 +186,20 @@ def is_matrix(params: Any, axes: Any, where: str) -> Any:
 
 
 def sides(updates: Any, axes: Any, where: str) -> Any:
-    """(in, out) of the matrices in each array, a tree like the updates; (size, 1) of vectors."""
+    """The sides (in, out) of the matrices of each array, (size, 1) for vectors; a tree."""
     _, found, treedef = _stacks(updates, axes, where)
     return treedef.unflatten([None if a is None else a.sides for a in found])
 
 
 def _stacks(updates: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], Any]:
-    """The leaves, the axes of each that takes part, vectors as columns, and the structure."""
+    """The leaves, the axes of each differentiable one, vectors as columns, and the structure."""
     leaves, found, treedef = axes_of(updates, axes, where)
     for i, x in enumerate(leaves):
         if tree.differentiable(x) and found[i] is None:
             if np.ndim(x) > 1:
                 path = tree.paths(updates, tree.is_none)[i]
                 must = f"an array of more than one axis must have matrix_axes, at {path!r}"
-                hint = "Say them, as in 'n in out', or leave it to another by partition."
+                hint = "Write 'n in out', for example, or exclude it by partition."
                 errors.fail(where, must, f"shape {np.shape(x)}", instead=hint)
             found[i] = Axes((np.size(x),), (), (0,), ())
     return leaves, found, treedef
@@ -206,18 +208,18 @@ def _stacks(updates: Any, axes: Any, where: str) -> tuple[list[Any], list[Any], 
 def evolve(
     leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any, axes: Any, where: str
 ) -> tuple[Any, ...]:
-    """Carries a rule for one matrix over trees; `tree.evolve` for matrices.
+    """Applies a rule for one matrix to every matrix of trees; `tree.evolve` for matrices.
 
     `leaf` takes one matrix [m, n] of each of `trees` and of `read` and returns one for each of
-    `trees`: the updates first, then state, which leaves in the dtype it had. A state holds what
-    `per_matrix` made. Matrices of one shape go together, see `gdjax.core.matrix.batching`.
+    `trees`: the updates first, then state, returned in its own dtype. A state is made by
+    `per_matrix`. Matrices of equal shape are batched, see `gdjax.core.matrix.batching`.
 
     Args:
         leaf: The rule.
         trees: Updates and state.
-        *read: Trees like the updates that are only read; None gives None to every call.
+        *read: Trees like the updates that are only read; for None, every call gets None.
         axes: See `gdjax.matrix_axes`.
-        where: Who asks, for messages.
+        where: The name for messages.
 
     Raises:
         ValueError: An array of more than one axis has no axes; see also `axes_of`.
@@ -229,7 +231,7 @@ def evolve(
     beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in read]
     rows, members = [], []
     for i, (x, a) in enumerate(zip(leaves, found)):
-        nothing = not np.size(x)  # an array of no entries: no rule has to think of it
+        nothing = not np.size(x)  # an empty array: rules never see it
         if a is None or nothing or (states and all(state[i] is None for state in others)):
             continue
         arrays = [None if t[i] is None else a.stack(jnp.asarray(t[i])) for t in beside]
@@ -249,9 +251,9 @@ def map(leaf: Callable[..., Any], updates: Any, *read: Any, axes: Any, where: st
 
 
 def per_matrix(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:
-    """State for `evolve`: what `make` returns for each matrix, with the axes that number them.
+    """State for `evolve`: the result of `make` for each matrix, with the axes that number them.
 
-    `make` gets a matrix [m, n] in float32 or wider, and makes an array, a tree of them, or None.
+    `make` gets a matrix [m, n] in float32 or wider, and returns an array, a tree of them, or None.
     """
     leaves, found, treedef = _stacks(params, axes, where)
 

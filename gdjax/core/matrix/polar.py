@@ -1,4 +1,4 @@
-"""Polar factors of matrices [..., m, n] by polynomials or exactly, and leading singular vectors."""
+"""Polar factors of matrices [..., m, n] (Newton-Schulz or exact); leading singular vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gdjax.core.rule import errors, numerics
 
 
 def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
-    """Applies odd polynomials a·σ + b·σ³ + c·σ⁵ to the singular values, one after another.
+    """Newton-Schulz iteration: odd polynomials a·σ + b·σ³ + c·σ⁵ of the singular values, in turn.
 
         x ← (a·I + b·R + c·R²)·x,    R = x·xᴴ
 
@@ -30,14 +30,14 @@ def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.
             x, _ = step(x, triple)
         return x
 
-    # A loop costs time, but on CPU, where it is as fast and compiles in less.
+    # A loop is slower, except on CPU, where it is as fast and compiles faster.
     triples = jnp.asarray(coefficients, jnp.finfo(numerics.wide_dtype(x.dtype)).dtype)
     rolled = lambda x: jax.lax.scan(step, x, triples)[0]
     return jax.lax.platform_dependent(x, cpu=rolled, default=unrolled)
 
 
 def _polynomial(gram: jax.Array, triple: Any, precision: Any = None) -> jax.Array:
-    """a·I + b·R + c·R², added up in float32 or wider, in the dtype of R."""
+    """a·I + b·R + c·R², summed in float32 or wider, in the dtype of R."""
     a, b, c = triple
     square = jnp.matmul(gram, gram, precision=precision)
     r, square = numerics.wide(gram), numerics.wide(square)
@@ -46,7 +46,7 @@ def _polynomial(gram: jax.Array, triple: Any, precision: Any = None) -> jax.Arra
 
 
 def _by_frobenius(x: jax.Array) -> jax.Array:
-    return x  # it is the scale that every matrix comes in
+    return x  # every matrix has Frobenius norm 1 here
 
 
 def _by_spectral(x: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def _by_aol(x: jax.Array) -> jax.Array:
     return numerics.safe_divide(x, numerics.safe_sqrt(sums).astype(x.dtype))
 
 
-# How matrices of Frobenius norm 1 are scaled before the iteration, never above spectral norm 1.
+# Scalings of matrices of Frobenius norm 1 before the iteration, to spectral norm at most 1.
 SCALINGS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "frobenius": _by_frobenius,
     "spectral": _by_spectral,
@@ -81,15 +81,15 @@ def polar_factor(
     gram: bool = False,
     dtype: Any = None,
 ) -> jax.Array:
-    """U·Vᵀ of x = U·S·Vᵀ, the nearest matrix with orthonormal rows or columns; 0 of 0.
+    """The orthogonal polar factor U·Vᵀ of x = U·S·Vᵀ, the nearest orthogonal matrix; 0 for x = 0.
 
     Args:
         x: [..., m, n].
         how: Triples of a polynomial for each step, see `newton_schulz`; or `svd`, `qdwh`: exact.
-        eps: Added to the Frobenius norm that x is first divided by; not for exact ones.
-        scaling: One of `SCALINGS`; all but the first take a product of matrices more.
-        gram: Whether the polynomials are formed of x·xᵀ alone where that is less work.
-        dtype: What x is held in and multiplied in while polynomials are applied; None for its own.
+        eps: Added to the Frobenius norm by which x is divided first; not for exact methods.
+        scaling: One of `SCALINGS`; all but the first need one more matrix product.
+        gram: Whether the polynomials are of x·xᵀ alone where that is less work.
+        dtype: Dtype of x and of the products in the iteration; None for the dtype of x.
 
     Raises:
         ValueError: x is complex and the dtype is not.
@@ -101,7 +101,7 @@ def polar_factor(
         must = f"dtype must be None or complex for a matrix of {x.dtype}"
         errors.fail("polar_factor", must, jnp.dtype(dtype).name)
     size = numerics.norm(x, (-2, -1), keepdims=True)
-    if isinstance(how, str):  # of a matrix of norm 1, which cannot overflow
+    if isinstance(how, str):  # of a matrix of norm 1, against overflow
         return _exact(numerics.safe_divide(x, size.astype(x.dtype)), how)
     x = numerics.safe_divide(x, (size + eps).astype(x.dtype))
     run = gram_newton_schulz if gram and n >= 2 * m else newton_schulz
@@ -110,11 +110,11 @@ def polar_factor(
 
 
 def gram_newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.Array:
-    """`newton_schulz` with steps on the small matrix R = x·xᴴ: x ← p(R)·x, R ← p(R)·R·p(R).
+    """Newton-Schulz iteration on the Gram matrix R = x·xᴴ: x ← p(R)·x, R ← p(R)·R·p(R).
 
-    Three steps go together and then R is formed anew: its rounding errors grow as x does. In 16
-    bits they would grow without bound, so R is float32 or wider whatever x is, and its products
-    are those of TF32 at least, unless JAX is configured to a precision.
+    R is recomputed after every three steps, because its rounding errors grow with x. In 16 bits
+    they would grow without bound, so R is float32 or wider for all dtypes of x, and its products
+    have at least the precision of TF32, unless JAX is configured otherwise.
     """
     wide = numerics.wide_dtype(x.dtype)
     precision = getattr(jax.config, "jax_default_matmul_precision", None) or "high"
@@ -146,7 +146,7 @@ def _exact(x: jax.Array, how: str) -> jax.Array:
 
 
 def _svd(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Singular values that are nothing but rounding are 0."""
+    """The SVD, with singular values that are rounding errors set to 0."""
     u, s, vt = jnp.linalg.svd(x, full_matrices=False)
     least = s[..., :1] * max(x.shape[-2:]) * jnp.finfo(s.dtype).eps
     return u, jnp.where(s > least, s, 0), vt
@@ -154,7 +154,7 @@ def _svd(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 @_exact.defjvp
 def _exact_jvp(how: str, primals: tuple, tangents: tuple) -> tuple:
-    """The derivative, which is 0 in directions whose singular values are 0."""
+    """The derivative, 0 in directions of singular value 0."""
     (x,), (dx,) = primals, tangents
     u, s, vt = _svd(x)
     turned = u.mT.conj() @ dx
@@ -169,8 +169,8 @@ def _exact_jvp(how: str, primals: tuple, tangents: tuple) -> tuple:
 def leading_vectors(x: jax.Array, rank: int) -> jax.Array:
     """The left singular vectors of the largest singular values, [..., m, rank].
 
-    The largest entry of each is positive, so that they are the same with every backend. They are
-    constants to derivatives, which do not exist where singular values meet.
+    The largest entry of each is positive, so that they do not depend on the backend. They are
+    constants for derivatives, which do not exist for equal singular values.
     """
     u = jnp.linalg.svd(jax.lax.stop_gradient(x), full_matrices=False)[0][..., :rank]
     top = jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), -2, keepdims=True), -2)

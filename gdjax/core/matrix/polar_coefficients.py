@@ -1,4 +1,4 @@
-"""Polynomials that bring singular values to one: the steps of an iteration for polar factors."""
+"""Coefficients of Newton-Schulz iterations for polar factors: polynomials of singular values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gdjax.core.rule import errors
 
 Triple = tuple[float, float, float]
 STANDARD: Triple = (3.4445, -4.7750, 2.0315)
-# Of modded-nanogpt, found by search for five steps.
+# From modded-nanogpt, found by a search for five steps.
 SEARCHED: tuple[Triple, ...] = (
     (4.0848, -6.8946, 2.9270),
     (3.9505, -6.3029, 2.6377),
@@ -22,7 +22,7 @@ SEARCHED: tuple[Triple, ...] = (
     (2.8366, -3.0525, 1.2012),
 )
 CLASSICAL: Triple = (1.875, -1.25, 0.375)  # p(1) = 1, p′(1) = p″(1) = 0
-POLISH: Triple = (2.0, -1.5, 0.5)  # p(1) = 1, p′(1) = 0, and twice as steep at 0
+POLISH: Triple = (2.0, -1.5, 0.5)  # p(1) = 1, p′(1) = 0, p′(0) = 2
 
 EXACT = ("svd", "qdwh")
 POLYNOMIALS = ("standard", "dion", "classical", "polar_express", "deepseek")
@@ -32,15 +32,15 @@ def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...
     """The triples (a, b, c) of σ ← a·σ + b·σ³ + c·σ⁵, one for each step.
 
     `"standard"` leaves singular values between 0.7 and 1.2; `"dion"` has five steps of its own;
-    `"classical"` ends at 1 if there are enough steps; `"polar_express"` is nearly the best there is
-    for so many steps, from 10⁻³ on, and up to `safety`; `"deepseek"` has the standard ones, and two
-    that lead to 1.
+    `"classical"` converges to 1; `"polar_express"` is nearly optimal for its number of steps, for
+    singular values from 10⁻³ to `safety`; `"deepseek"` has the standard steps, and two that lead
+    to 1.
 
     >>> polynomials("deepseek", 10)[-1]
     (2.0, -1.5, 0.5)
 
     Raises:
-        ValueError: There are none of that name, or not for so many steps.
+        ValueError: Unknown name, or a number of steps that it does not have.
     """
     if name == "standard":
         return (STANDARD,) * steps
@@ -52,35 +52,35 @@ def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...
         return polar_express(steps, safety=safety)
     if name == "deepseek":
         if steps < 3:
-            errors.fail("polynomials", "the deepseek steps must be 3 or more", steps)
+            errors.fail("polynomials", "steps of 'deepseek' must be 3 or more", steps)
         return (STANDARD,) * (steps - 2) + (POLISH,) * 2
-    hint = errors.nearest(str(name), POLYNOMIALS)
-    errors.fail("polynomials", "the name must be one of the polynomials", name, instead=hint)
+    errors.fail("polynomials", f"name must be one of {', '.join(POLYNOMIALS)}", name)
 
 
 def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None) -> Any:
-    """What `linalg.polar_factor` takes: the name of an exact way, or triples.
+    """The argument `how` of `polar_factor`: the name of an exact method, or triples.
 
     Args:
-        where: Who asks, for messages.
-        name: Its argument.
+        where: The factory, for messages.
+        name: The name of its argument, for messages.
         given: A triple for all steps, a triple for each, or a name.
-        steps: How many, if the triples do not say it.
-        dtype: In which products are to be formed, or None.
+        steps: The number of steps, if the triples do not determine it.
+        dtype: Dtype of the products, or None.
 
     Raises:
-        TypeError: The dtype is not one of floating-point numbers.
-        ValueError: There is no such way; an exact one with a dtype.
+        TypeError: The dtype is not a floating-point dtype.
+        ValueError: Unknown method; an exact method with a dtype.
     """
     if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
-        must = "dtype must be one of floating-point numbers"
+        must = "dtype must be a floating-point dtype"
         errors.fail(where, must, dtype, kind=TypeError)
     given = given.tolist() if hasattr(given, "tolist") else given
     if isinstance(given, str):
         if given in EXACT:
             if dtype is not None:
                 must = f"dtype must be None with the exact {name} {given!r}"
-                errors.fail(where, must, jnp.dtype(dtype).name, instead="It is for polynomials.")
+                hint = "It is the dtype of a polynomial iteration."
+                errors.fail(where, must, jnp.dtype(dtype).name, instead=hint)
             return given
         if given not in POLYNOMIALS:
             must = f"{name} must be numbers or one of {', '.join(POLYNOMIALS + EXACT)}"
@@ -88,7 +88,7 @@ def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None
         narrow = dtype is not None and jnp.finfo(dtype).bits < 32
         given = polynomials(given, steps, 1.01 if narrow else 1.0)
     if not given or steps < 1:
-        errors.fail(where, "there must be a step of the iteration", f"{steps} steps of {given}")
+        errors.fail(where, "the iteration must have a step", f"{steps} steps of {given}")
     triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
     if not all(len(triple) == 3 for triple in triples):
         errors.fail(where, f"{name} must be triples (a, b, c)", given)
@@ -99,22 +99,22 @@ def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None
 def polar_express(
     steps: int, lower: float = 1e-3, cushion: float = 0.02407327424182761, safety: float = 1.0
 ) -> tuple[Triple, ...]:
-    """Polynomials whose composition differs little from 1 on [lower, 1]; made in float64.
+    """Polar Express: polynomials whose composition approximates 1 on [lower, 1]; in float64.
 
-    Each is the best for the interval that the one before leaves: its error 1 − p goes to the same
-    size at four points, the ends and two between, with changing signs (Remez). What lies below
-    `cushion`, of the interval's upper end, counts no more than that, so that the polynomial is not
-    so steep that 16-bit numbers suffer; without, the composition is the best there is.
+    Each is optimal for the image of the interval under those before it: its error 1 − p has the
+    same size at four points, the ends and two between, with alternating signs (Remez). The lower
+    end is taken to be at least `cushion` times the upper one, so that the polynomial is not too
+    steep for 16-bit arithmetic; with 0 the composition is optimal.
 
     >>> [round(x, 4) for x in polar_express(5)[0]]
     [8.2872, -23.5959, 17.3004]
 
     Args:
-        steps: How many.
-        lower: The least singular value, of the largest, in (0, 1).
+        steps: Number of polynomials.
+        lower: The least singular value relative to the largest, in (0, 1).
         cushion: In [0, 1).
-        safety: At least 1: all but the last are for singular values up to as much. In 16 bits
-            rounding carries some above 1, where the polynomials grow without bound; 1.01 suffices.
+        safety: At least 1: all but the last polynomial are for singular values up to this. Rounding
+            to 16 bits moves some above 1, where the polynomials grow without bound; 1.01 suffices.
 
     Reference: Amsel, Persson, Musco and Gower, The Polar Express: optimal matrix sign methods and
         their application to the Muon algorithm, 2025, https://arxiv.org/abs/2505.16932
@@ -134,7 +134,7 @@ def polar_express(
 
 
 def _best(low: float, high: float) -> Triple:
-    """The odd polynomial of degree 5 that is nearest to 1 on an interval."""
+    """The best approximation of 1 on an interval by an odd polynomial of degree 5."""
     if high - low < 1e-5:  # where four points are no longer apart: Taylor's at the middle
         middle = (low + high) / 2
         a, b, c = CLASSICAL
@@ -153,7 +153,7 @@ def _best(low: float, high: float) -> Triple:
 
 
 def apply(triples: Iterable[Any], values: np.ndarray) -> np.ndarray:
-    """What becomes of singular values."""
+    """The image of singular values under the polynomials."""
     for a, b, c in triples:
         values = a * values + b * values**3 + c * values**5
     return values

@@ -1,1 +1,1 @@
-"""Matrices distributed over a mesh of devices."""
+"""Matrices distributed over a mesh of devices; arrays in host memory."""

@@ -1,7 +1,7 @@
-"""Traced values that a function closes over, made arguments of it.
+"""Closure conversion: traced values that a function closes over become its arguments.
 
-A function that goes into `shard_map` over Explicit axes may not close over values that are traced
-outside of it; a rule for one matrix closes over the step count and what is made of it.
+A function in `shard_map` over Explicit axes must not close over values traced outside it; a rule
+for one matrix closes over the step count and values computed from it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax
 def closure_convert(
     function: Callable[..., Any],
 ) -> tuple[list[Any], Callable[..., Callable[..., Any]]]:
-    """The traced values in the closure of a function, and the function with others in their place.
+    """The traced values in a function's closure, and the function with these as arguments.
 
     >>> def scaled(factor):
     ...     return lambda x: x * factor
@@ -27,7 +27,7 @@ def closure_convert(
     >>> int(six(2))
     6
 
-    Functions in the closure are looked into as well, and trees of values.
+    Trees of values and functions in the closure are searched as well.
     """
     values: list[Any] = []
     _visit(function, lambda x: values.append(x) or x, {})
@@ -40,7 +40,7 @@ def closure_convert(
 
 
 def _visit(x: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> Any:
-    """The same with traced values changed, in an order that is always the same."""
+    """A copy with traced values replaced, visited in a deterministic order."""
     if isinstance(x, jax.core.Tracer):
         return change(x)
     if isinstance(x, types.FunctionType):
@@ -53,7 +53,7 @@ def _visit(x: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> Any:
         for cell, old in zip(cells, x.__closure__):
             try:
                 cell.cell_contents = _visit(old.cell_contents, change, seen)
-            except ValueError:  # a name that is bound later
+            except ValueError:  # a variable that is assigned later
                 pass
         return new
     if isinstance(x, (dict, list, tuple)):

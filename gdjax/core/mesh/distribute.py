@@ -1,12 +1,12 @@
-"""Stacks of matrices distributed over the devices of a mesh, whatever the sharding they come in.
+"""Stacks of matrices distributed over the devices of a mesh, for any sharding of the stacks.
 
-The mesh is the one that `jax.set_mesh` sets, or else the one that Explicit arrays are on. Where JAX
-knows the sharding of an array (Explicit axes), a stack goes to its owners by one all-to-all, and
-returns by one. Where the compiler alone knows it (Auto axes), a stack is replicated, each device
-takes its share of it, and the results are replicated too; fewer matrices than devices are not
-padded, their owners' results and the zeros of others are summed. With `gdjax.sharding.placed` JAX
-knows the sharding there. Inside of `shard_map` nothing is distributed: each device applies the rule
-to the matrices that it has.
+The mesh is the one set by `jax.set_mesh`, or else the one of Explicit arrays. Where JAX knows the
+sharding of an array (Explicit axes), a stack goes to its owners by one all-to-all, and returns by
+one. Where only the compiler knows it (Auto axes), a stack is replicated, each device computes its
+share of it, and the results are replicated too; fewer matrices than devices are not padded, the
+results of their owners are summed with the zeros of the others. With `gdjax.sharding.placed` JAX
+knows the sharding there. Inside `shard_map` nothing is distributed: each device applies the rule to its own
+matrices.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from gdjax.core.mesh.closure_convert import closure_convert
 
 
 def _names(mesh: Any, *kinds: AxisType) -> tuple[str, ...]:
-    """The axes of a mesh that are of some kinds."""
+    """The axes of a mesh that have one of these types."""
     if mesh.empty:
         return ()
     return tuple(n for n, kind in zip(mesh.axis_names, mesh.axis_types) if kind in kinds)
 
 
 def mesh_of(*arrays: Any) -> Any:
-    """The mesh that is set; if none is, the one that the first Explicit array is on."""
+    """The mesh that is set; if none is, the mesh of the first Explicit array."""
     mesh = get_abstract_mesh()
     if not mesh.empty:
         return mesh
@@ -40,7 +40,7 @@ def mesh_of(*arrays: Any) -> Any:
 
 
 def spec_of(x: Any) -> tuple[tuple[str, ...], ...] | None:
-    """The mesh axes that each axis of an array is split over; None where JAX does not know them."""
+    """The mesh axes over which each axis of an array is split; None if JAX does not know them."""
     if not isinstance(x, jax.Array) or not _names(mesh_of(x), AxisType.Explicit):
         return None
     spec = jax.typeof(x).sharding.spec
@@ -49,27 +49,27 @@ def spec_of(x: Any) -> tuple[tuple[str, ...], ...] | None:
 
 
 def reshard(x: Any, where: Sequence[tuple[str, ...]] | None) -> Any:
-    """The array, split over these mesh axes; as it is for None."""
+    """The array, split over these mesh axes; unchanged for None."""
     if where is None or spec_of(x) == tuple(where):
         return x
     return jax.sharding.reshard(x, placed(x, where))
 
 
 def placed(x: Any, where: Sequence[tuple[str, ...]]) -> NamedSharding:
-    """The place of something that is split over these axes of the mesh that `x` is on."""
+    """The sharding of an array that is split over these axes of the mesh of `x`."""
     return NamedSharding(mesh_of(x), PartitionSpec(*(names or None for names in where)))
 
 
 def reshard_like(x: Any, other: Any) -> Any:
-    """The array, sharded as another of its shape."""
+    """The array, sharded like another of its shape."""
     return reshard(x, spec_of(other))
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:
     """The array in another shape.
 
-    Split stay the axes that are in both shapes, and the first of several that become one: its
-    parts are one behind the other then.
+    Axes of both shapes stay split, and so does the first of several axes that become one, whose
+    parts are contiguous then.
     """
     if x.shape == tuple(shape):
         return x
@@ -101,8 +101,8 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
 def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[Any]:
     """Applies a rule for stacks [count, ...]; each device computes its share of the matrices.
 
-    The first result is sharded as the first stack, and so on. Where the devices cannot share
-    evenly, stacks are padded with zeros.
+    The first result is sharded like the first stack, and so on. Stacks are padded with zeros if
+    the matrices cannot be shared evenly.
     """
     mesh = mesh_of(*stacks)
     explicit, auto = _names(mesh, AxisType.Explicit), _names(mesh, AxisType.Auto)
@@ -110,7 +110,7 @@ def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[
     owners = math.prod(mesh.shape[name] for name in names)
     if not names:
         return rule(*stacks)
-    if owners == 1 or count == 1:  # nothing to share: all do it
+    if owners == 1 or count == 1:  # nothing to share: every device computes it
         results = [replicate(x) for x in rule(*map(replicate, stacks))]
         return [reshard_like(y, x) for x, y in zip(stacks, results)]
     if not explicit and count < owners:
@@ -126,7 +126,7 @@ def distribute(rule: Callable[..., Any], stacks: list[Any], count: int) -> list[
 
 
 def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
-    """The stack, whose matrices are split over the first of these names, as owners are, or not."""
+    """The stack, with matrices split over as many of these axes, in the order of owners, as fit."""
     if (where := spec_of(stack)) is None:
         return stack
     lead, *sides = where
@@ -134,7 +134,7 @@ def _at_home(stack: Any, names: tuple[str, ...]) -> Any:
 
 
 def replicate(x: Any) -> Any:
-    """The array, whole on all devices of the mesh."""
+    """The array, replicated on all devices of the mesh."""
     if mesh_of(x).empty or not hasattr(x, "shape"):
         return x
     if spec_of(x) is not None:
@@ -151,7 +151,7 @@ def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: 
         axis_names={*names},
         check_vma=False,
     )
-    # On all devices before and after: else the compiler moves parts of matrices about one by one.
+    # Replicated before and after: else the compiler moves parts of matrices one by one.
     return [replicate(x) for x in shares(*map(replicate, stacks))]
 
 
@@ -197,10 +197,10 @@ def _by_place(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any
 
 
 class _Route:
-    """The route of one stack to its owners and back, as one device sees it.
+    """The route of one stack to its owners and back, from the view of one device.
 
-    Matrices are numbered as their owners are: [one axis for each name, matrices of one owner]. Over
-    the names that the stack is split over already they need not go: they are at home there.
+    Matrices are numbered like their owners: [one axis for each name, matrices of one owner]. They
+    need not move along axes over which the stack is split already.
     """
 
     def __init__(self, stack: Any, names: tuple[str, ...], shape: Any) -> None:
@@ -213,7 +213,7 @@ class _Route:
         self.shares = math.prod(self.sizes[name] for name in self.split)
         self.parts = [[self.sizes[name] for name in side] for side in sides]
         # An owner gets [an axis for each name of split, matrices, sides in parts]; in this order
-        # the parts of a side stand beside each other.
+        # the parts of a side are adjacent.
         self.order = [len(self.split)]
         for i, side in enumerate(sides):
             self.order += [*map(self.split.index, side), len(self.split) + 1 + i]
@@ -223,7 +223,7 @@ class _Route:
         sides = part.shape[1:]
         part = part.reshape(*self.sizes.values(), -1, *sides)
         for i, name in reversed([*enumerate(self.names)]):
-            if name in self.free:  # all of them have it: each takes its share
+            if name in self.free:  # all devices have it: each takes its share
                 part = jax.lax.dynamic_index_in_dim(part, jax.lax.axis_index(name), i, False)
         if not self.split:
             return part

@@ -1,1 +1,1 @@
-"""What a rule is written in: one array at a time, right in every dtype."""
+"""Functions for update rules: trees of arrays, numerics, errors, roles of state arrays."""

@@ -1,4 +1,4 @@
-"""Boxes about arrays, as Flax has them: `nnx.Param`, `nnx.OptVariable`, `linen.Partitioned`."""
+"""Flax boxes around arrays: `nnx.Param`, `nnx.OptVariable`, `linen.Partitioned`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VALUE = (jax.tree_util.GetAttrKey("value"),)
 
 
 def is_box(x: Any) -> bool:
-    """Whether it is a node with one part, which is called `value`."""
+    """Whether this is a pytree node with a single child named `value`."""
     if isinstance(x, (dict, list, tuple, jax.Array)) or x is None:
         return False
     parts = jax.tree_util.tree_flatten_with_path(x, is_leaf=lambda part: part is not x)[0]
@@ -18,7 +18,7 @@ def is_box(x: Any) -> bool:
 
 
 def unboxed(tree: Any) -> Any:
-    """A tree with what is in its boxes in their places, boxes in boxes included; itself without."""
+    """A tree with its boxes, nested ones too, replaced by their contents; itself if it has none."""
     if not any(map(is_box, jax.tree.leaves(tree, is_leaf=is_box))):
         return tree
     open_ = lambda x: unboxed(jax.tree.leaves(x, is_leaf=lambda y: y is not x)[0])
@@ -26,5 +26,5 @@ def unboxed(tree: Any) -> Any:
 
 
 def boxed_as(like: Any, tree: Any) -> Any:
-    """A tree without boxes in the boxes of another: these are no leaves, so leaves correspond."""
+    """An unboxed tree in the boxes of another tree with the same leaves."""
     return jax.tree.structure(like).unflatten(jax.tree.leaves(tree))

@@ -1,4 +1,4 @@
-"""What is computed every few steps alone, under `jax.vmap` too."""
+"""Computations that run in some steps only, under `jax.vmap` too."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 
 def refresh_if(flag: jax.Array, new: Callable[[], Any], old: Any) -> Any:
-    """`new()` where a flag holds, else `old`; it is a branch of the program, under `jax.vmap` too.
+    """`new()` where a flag holds, else `old`, as a conditional under `jax.vmap` too.
 
-    `lax.cond` becomes a select if its flag is batched, and computes both branches in every step:
-    for a sweep over seeds or rates, whose step counts are batched. Here `new` is computed in the
-    steps in which the flag holds for any element, and each element keeps what is its own.
+    `lax.cond` becomes a select if its flag is batched, as in a sweep over seeds or rates, and
+    computes both branches in every step. Here `new` is computed in the steps in which the flag
+    holds for any element, and used for the elements for which it holds.
 
     >>> import jax, jax.numpy as jnp
     >>> refreshed = lambda flag, x: refresh_if(flag, lambda: jnp.linalg.inv(x), x)
@@ -50,8 +50,8 @@ def _any_of_batch(size: int, batched: list[bool], flags: jax.Array) -> tuple[jax
 
 @jax.custom_batching.custom_vmap
 def _own(flag: jax.Array) -> jax.Array:
-    """The flag of each element, where it holds for any of them; without a batch that is True."""
-    return flag | True  # not an array of its own, which would be placed on a mesh
+    """The flag of each element, inside the branch; True without a batch."""
+    return flag | True  # not a new array, which would be placed on a mesh
 
 
 @_own.def_vmap

@@ -1,4 +1,4 @@
-"""Sums over the shards of an array, inside of `shard_map`, where a device sees its own alone."""
+"""Sums and maxima over the shards of an array, inside `shard_map`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import jax
 
 
 def varying_axes(x: jax.Array, axis_name: Any) -> tuple[Any, ...]:
-    """Those of some axes of `shard_map` over which an array varies.
+    """The given axes of `shard_map` over which an array varies.
 
-    JAX tells (`check_vma`) over which axes the devices may hold different arrays; where it does
-    not, these are all that are given. An array that is the same on all devices is not counted
-    once for each of them.
+    With `check_vma` JAX knows over which axes the devices may hold different arrays; without it,
+    all given axes are returned. An array that is the same on all devices is then not counted once
+    for each of them.
     """
     if axis_name is None:
         return ()
@@ -28,18 +28,18 @@ def _varying(x: jax.Array) -> frozenset[Any]:
 
 
 def psum(x: jax.Array, axis_name: Any) -> jax.Array:
-    """The sum over the shards of an array of what each device has found of its own."""
+    """The sum, over the shards of an array, of a value that each device computed for its shard."""
     names = varying_axes(x, axis_name)
     return jax.lax.psum(x, names) if names else x
 
 
 def pmax(x: jax.Array, axis_name: Any) -> jax.Array:
-    """The greatest over the shards of an array of what each device has found of its own."""
+    """The maximum, over the shards of an array, of a value that each device computed."""
     names = varying_axes(x, axis_name)
     return jax.lax.pmax(x, names) if names else x
 
 
 def count(x: jax.Array, axis_name: Any) -> int:
-    """How many shards an array has."""
+    """The number of shards of an array."""
     names = varying_axes(x, axis_name)
     return jax.lax.psum(1, names) if names else 1

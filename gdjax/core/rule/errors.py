@@ -1,4 +1,4 @@
-"""How errors are told: what must hold, what was got, where, and what to write instead."""
+"""Error messages: what must hold, what was got, where, and what to write instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-RULE = "rule"  # where an error is that is raised for whatever transformation runs
+import jax
+import numpy as np
+
+RULE = "rule"  # the name in messages until the transformation that runs is known
 
 
 def fail(
@@ -16,9 +19,9 @@ def fail(
     """Raises `<where>: <must>, got <got>.`, followed by what to write instead.
 
     Args:
-        where: The factory or function that judges, e.g. `"adamw"`.
+        where: The factory or function that raises, e.g. `"adamw"`.
         must: What must hold, e.g. `"b1 must lie in [0, 1)"`.
-        got: The value that does not hold; a long one is shortened.
+        got: The wrong value; a long one is shortened.
         instead: A sentence that says what to write.
         kind: The built-in exception to raise.
     """
@@ -29,12 +32,12 @@ def fail(
 
 
 def rename(error: Exception, name: str, *, alias: bool) -> None:
-    """Lets an error name what the user called, where it was raised by what that is made of.
+    """Makes an error name the factory that the user called, instead of a part of it.
 
     Args:
-        error: Of `fail`; others stay as they are.
+        error: An error of `fail`; others do not change.
         name: The factory that was called.
-        alias: Whether it stands for another transformation, in which the error was raised.
+        alias: Whether the factory returns another transformation, in which the error was raised.
     """
     where = getattr(error, "where", None)
     if where in (None, name) or not (alias or where == RULE):
@@ -46,14 +49,38 @@ def rename(error: Exception, name: str, *, alias: bool) -> None:
 
 
 def shorten(value: Any, width: int = 80) -> str:
-    """Writes a value in at most `width` characters; strings that are sentences pass as they are."""
+    """A value as text of at most `width` characters, without addresses and names of tracers."""
     text = value if isinstance(value, str) else repr(value)
+    if "Trace" in text and not isinstance(value, str):
+        text = repr(jax.tree.map(_Traced.of, value))
     text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split()))  # the address of a function
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+class _Traced(str):
+    """What messages show for a traced value."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @classmethod
+    def of(cls, x: Any) -> Any:
+        """A traced array as `traced float32[3]`; other leaves as they are."""
+        if not isinstance(x, jax.core.Tracer):
+            return x
+        return cls(f"traced {x.dtype}[{','.join(map(str, x.shape))}]")
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, for messages: `None`, `an array`, `a tuple`."""
+    if value is None:
+        return "None"
+    name = "array" if isinstance(value, (jax.Array, np.ndarray)) else type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Says which of `names` the wrong `name` may have meant; all of them where there are few."""
+    """A hint for a wrong name: the nearest of `names`, or all of them if they are few."""
     names = sorted(names)
     by_lower = {known.lower(): known for known in names}  # AdamW is adamw here
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=cutoff)
@@ -65,7 +92,7 @@ def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
 
 
 def need_params(where: str, params: Any) -> None:
-    """Raises where `update` was called without the parameters that its rule reads."""
+    """Raises if `update` was called without params by a rule that needs them."""
     if params is None:
         hint = "Write update(grads, state, params)."
         fail(where, "update needs the parameters", params, instead=hint)

@@ -1,4 +1,4 @@
-"""Parts of a state by name or by type, however deep they lie."""
+"""Finding parts of an optimizer state by name or by type, at any depth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gdjax.core.rule.tree import joined
 
 
 def find(state: Any, name_or_type: str | type) -> Any:
-    """Finds the one part of a state that has a name or a type, however deep it lies.
+    """Finds the part of a state with a given name or type, at any depth.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.clip(1.0), gd.adamw(1e-3))
@@ -19,18 +19,18 @@ def find(state: Any, name_or_type: str | type) -> Any:
     {'w': Array([0., 0.], dtype=float32)}
 
     Args:
-        state: The state of any transformation, optax's too.
-        name_or_type: A field (`"mu"`), the name of a stage of a named chain, a path that `find_all`
-            gives, the name of a state's type (`"ScaleByAdamState"`), or the type itself.
+        state: The state of any transformation, also optax's.
+        name_or_type: A field (`"mu"`), the name of a stage of a named chain, a path as returned by
+            `find_all`, the name of a state's type (`"ScaleByAdamState"`), or the type itself.
 
     Raises:
-        KeyError: Nothing has it, or more than one thing does: the message names the paths.
+        KeyError: No part has it, or several have: the message lists their paths.
     """
     return locate(state, name_or_type, "find")[1]
 
 
 def find_all(state: Any, name_or_type: str | type) -> dict[str, Any]:
-    """Finds every part of a state that has a name or a type, by path; see `find`.
+    """Finds all parts of a state with a given name or type, by path; see `find`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(ema=gd.ema(0.9), opt=gd.adam(1e-3))
@@ -42,9 +42,9 @@ def find_all(state: Any, name_or_type: str | type) -> dict[str, Any]:
 
 
 def locate(state: Any, wanted: str | type, where: str) -> tuple[tuple[str, ...], Any]:
-    """The path and the part that `find` finds; `where` asks for it, and stands in messages."""
+    """The path and the part found by `find`; `where` is the name in messages."""
     if isinstance(wanted, type) and isinstance(state, wanted) and _type_name(state):
-        return (), unboxed(state)  # and not another of its kind inside
+        return (), unboxed(state)  # not a part of the same type inside
     found = list(_matches(state, wanted))
     name = wanted if isinstance(wanted, str) else wanted.__name__
     if len(found) == 1:
@@ -72,7 +72,7 @@ def _type_name(node: Any) -> tuple[str, ...]:
 
 
 def nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every part of a state with its path, from the root down, as far as states reach."""
+    """Every part of a state with its path, from the root down to fields of states."""
     yield path, node
     if hasattr(node, "_fields"):
         inner: Any = zip(node._fields, node)

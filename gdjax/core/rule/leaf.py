@@ -1,4 +1,4 @@
-"""A rule applied to the arrays of one leaf, traced once for each of their shapes and dtypes."""
+"""Rules applied to the arrays of one leaf, traced once for each shape and dtype."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdjax.core.rule import errors, numerics
 
 
 def differentiable(x: Any) -> bool:
-    """Tells whether a leaf takes part: a real or complex floating-point number or array."""
+    """Whether a leaf is a real or complex floating-point number or array."""
     if x is None or isinstance(x, (bool, int)):
         return False
     if isinstance(x, (float, complex)):
@@ -29,7 +29,7 @@ def _inexact(dtype: Any) -> bool:
 
 
 def of_one_precision(row: tuple[Any, ...]) -> Any:
-    """Casts the arrays of one leaf to the widest of them, float32 at least; complex stays so."""
+    """Casts the arrays of one leaf to the widest dtype, at least float32; complex stays complex."""
     leaves, treedef = jax.tree.flatten(row)
     dtypes = set()
     for i, x in enumerate(leaves):
@@ -50,24 +50,24 @@ _FLOAT32 = {np.dtype(np.float32)}
 
 @functools.cache
 def _widest(dtypes: frozenset[np.dtype | None]) -> tuple[np.dtype, np.dtype]:
-    """The real and the complex dtype in which arrays of these meet."""
+    """The widest real dtype of some dtypes, and the complex dtype of that precision."""
     kinds = [jnp.finfo(numerics.wide_dtype(d)).dtype for d in dtypes if d and _inexact(d)]
     real = np.result_type(np.float32, *kinds)
     return real, np.result_type(real, np.complex64)
 
 
 def sharing(leaf: Callable[..., Any], kept: int) -> Callable[..., tuple[Any, ...]]:
-    """A rule for rows of arrays, whose leaves of one shape share what was traced of the first.
+    """A rule for rows of arrays, traced once for all leaves of the same shapes and dtypes.
 
-    Tracing is most of what a large tree costs before it is compiled. What is traced is one
-    function, called for each leaf; XLA then sees the calls inlined.
+    Tracing is most of the cost of a large tree before compilation. One function is traced, and
+    called for each leaf; XLA sees the calls inlined.
 
     Args:
         leaf: The rule: takes the arrays of a row in one precision.
-        kept: How many of the row it returns: the update, then the state in its own dtype.
+        kept: Number of arrays that it returns: the update, then the state in its own dtype.
 
     Returns:
-        A function of a row and of a function that tells the path of the leaf, for messages.
+        A function of a row and of a function that returns the path of the leaf, for messages.
     """
     programs: dict[Any, Callable[..., Any]] = {}
 
@@ -90,7 +90,7 @@ def sharing(leaf: Callable[..., Any], kept: int) -> Callable[..., tuple[Any, ...
                 return [out[0], *map(numerics.like, now, was)]
 
             programs[key] = jax.jit(program)
-            if traced:  # to put the same into a trace again is less to do than to ask jit again
+            if traced:  # calling the traced program again is cheaper than jit's cache
                 programs[key] = jaxpr_as_fun(jax.make_jaxpr(programs[key])(*arrays))
         update, *state = programs[key](*arrays)
         return update, *jax.tree.structure(row[1:kept]).unflatten(state)
@@ -99,9 +99,9 @@ def sharing(leaf: Callable[..., Any], kept: int) -> Callable[..., tuple[Any, ...
 
 
 def _wrong(out: tuple[Any, ...], before: tuple[Any, ...], path: str) -> NoReturn:
-    """Raises where a rule returned something else than it has to."""
+    """Raises because a rule returned the wrong number of arrays, or arrays of wrong shapes."""
     if len(out) != len(before) or out[0] is None:
-        must = f"leaf must return {len(before)} arrays, as many as trees go in, at {path!r}"
+        must = f"leaf must return {len(before)} arrays, one for each tree, at {path!r}"
         errors.fail(errors.RULE, must, "None" if len(out) == len(before) else len(out))
     old, new = (str(jax.tree.map(np.shape, x[1:])) for x in (before, out))
     must = f"state must keep its shape, at {path!r} {old} for updates {np.shape(before[0])}"

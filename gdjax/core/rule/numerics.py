@@ -1,4 +1,4 @@
-"""The words that rules are written in, each right in every dtype and differentiable at zero."""
+"""Numerical functions for rules, accurate in every dtype and differentiable at zero."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def wide_dtype(dtype: Any) -> np.dtype:
 
 
 def wide(x: jax.Array) -> jax.Array:
-    """Widens 16-bit floats to float32; everything else passes."""
+    """Widens 16-bit floats to float32; other arrays do not change."""
     x = jnp.asarray(x)
     return x.astype(wide_dtype(x.dtype))
 
 
 def like(x: Any, reference: jax.Array) -> jax.Array:
-    """Casts `x` to the dtype that `reference` has."""
+    """Casts `x` to the dtype of `reference`."""
     x = jnp.asarray(x)
     same = x.dtype == reference.dtype and not x.weak_type
     return x if same else x.astype(reference.dtype)
 
 
 def weak(x: Any) -> Any:
-    """Makes an array act like a Python number in arithmetic: it takes on the dtype of its partner.
+    """Makes the dtype of an array weak: in arithmetic it acts like a Python number.
 
-    So a hyperparameter given as an array neither widens nor narrows the leaves it meets. Python
-    numbers pass as they are and keep their float64 precision until they meet an array.
+    So a hyperparameter given as an array does not change the dtype of the leaves. Python numbers
+    are returned unchanged, and keep float64 precision until they are combined with an array.
     """
     if isinstance(x, (int, float, complex)):
         return x
@@ -58,7 +58,7 @@ def zero_count() -> jax.Array:
 
 
 def increment(count: jax.Array) -> jax.Array:
-    """One more, which stays at the largest integer instead of wrapping round."""
+    """The count plus one; the largest integer stays, instead of overflowing."""
     largest = jnp.asarray(jnp.iinfo(count.dtype).max - 1, count.dtype)
     return jax.lax.min(count, largest) + 1
 
@@ -71,15 +71,15 @@ def abs_sq(x: jax.Array) -> jax.Array:
 
 
 def ema(mean: jax.Array, x: jax.Array, decay: Any) -> jax.Array:
-    """decay·mean + (1 − decay)·x; the 1 − decay of a Python number is formed in float64."""
+    """Exponential moving average: decay·mean + (1 − decay)·x; 1 − decay in float64 if possible."""
     return decay * mean + (1 - decay) * x
 
 
 def debias(decay: Any, count: jax.Array) -> jax.Array:
-    """1 − decayᵗ, [], the weights of an average from zero added up: mean / debias is unbiased.
+    """Bias correction 1 − decayᵗ, []: a moving average from zero divided by it is unbiased.
 
-    Formed as −expm1(t·log decay): 1 − 0.999ᵗ would lose four digits in float32. Made once a step,
-    outside of `leaf`; the result takes on the dtype of the leaves it meets.
+    Computed as −expm1(t·log decay): 1 − 0.999ᵗ would lose four digits in float32. Call it once a
+    step, outside `leaf`; the result has a weak dtype.
     """
     t = jnp.asarray(count).astype(float)
     if isinstance(decay, (int, float)):
@@ -92,21 +92,21 @@ def debias(decay: Any, count: jax.Array) -> jax.Array:
 
 
 def read_again(x: Any) -> Any:
-    """Arrays for a second reader, so that XLA on CPU does not write what both form of them.
+    """The same arrays behind a barrier, for a second use, so that XLA on CPU recomputes from them.
 
-    There one loop has one result, and to read twice is less than to write and read. A GPU and a TPU
-    form several results in one reading, which this would keep them from.
+    On CPU a loop has one result, and reading twice is cheaper than writing a shared intermediate
+    result and reading it. On GPU and TPU one kernel has several results, so there is no barrier.
     """
     barrier = jax.lax.optimization_barrier
     one = lambda x: jax.lax.platform_dependent(x, cpu=barrier, default=lambda x: x)
-    # Each by itself: in `shard_map` they differ along axes of their own.
+    # One by one: in `shard_map` they may vary along different axes.
     return jax.tree.map(one, x)
 
 
 def after(x: jax.Array, *earlier: jax.Array) -> jax.Array:
-    """x, formed after `earlier` is: the state that `earlier` reads is not yet overwritten by x.
+    """x, computed after `earlier`, so that x does not overwrite state that `earlier` reads.
 
-    Without it XLA on CPU may form x twice, and copy the state first. The condition never holds,
+    Without it XLA on CPU may compute x twice, and copy the state first. The condition never holds,
     which XLA does not know.
     """
     beyond = [jnp.real(y) > jnp.inf for y in earlier]
@@ -115,26 +115,25 @@ def after(x: jax.Array, *earlier: jax.Array) -> jax.Array:
 
 
 def safe_sqrt(x: jax.Array) -> jax.Array:
-    """√x for x ≥ 0, whose derivative at 0 is 0 and not infinite."""
-    zero = x == 0  # and not x > 0: a NaN has to stay one
+    """√x for x ≥ 0, with derivative 0 at 0 instead of infinity."""
+    zero = x == 0  # not x > 0, so that NaN propagates
     one, nothing = jax.lax.full_like(x, 1), jax.lax.full_like(x, 0)
     return jax.lax.select(zero, nothing, jax.lax.sqrt(jax.lax.select(zero, one, x)))
 
 
 def safe_divide(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Divides x by y where y is not 0 and gives 0 where it is; so for the derivatives."""
+    """Divides x by y; 0 where y is 0, in derivatives too."""
     nonzero = y != 0
     return jnp.where(nonzero, x / jnp.where(nonzero, y, 1), 0)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
-    """√Σ|x|² of one array, finite where the result is, and differentiable at zero.
+    """√Σ|x|² of one array, without overflow or underflow, and differentiable at zero.
 
-    One reading of `x` is enough. On CPU and GPU the squares of float32 are added up in float64,
-    whatever JAX is configured to: they cannot leave its range. Elsewhere three sums are formed, of
-    x as it is and of x made small and large, of which one is in range. The result is float32 or
-    wider.
+    `x` is read once. On CPU and GPU squares of float32 are summed in float64, whether or not JAX is
+    configured for it: its range is large enough. Elsewhere three sums are computed, of x, of x
+    scaled down and of x scaled up, of which one is in range. The result is float32 or wider.
     """
     x = x if x.dtype == np.float32 else wide(x)
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
@@ -143,7 +142,7 @@ def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool
     by_three_sums = functools.partial(_norm, axes, False)
     if jnp.finfo(x.dtype).bits != 32:
         length = by_three_sums(x)
-    else:  # a TPU makes float64 of pairs of float32, with their range
+    else:  # on a TPU float64 is a pair of float32, with their range
         have_double = dict.fromkeys(("cpu", "cuda", "rocm"), functools.partial(_norm, axes, True))
         length = jax.lax.platform_dependent(x, **have_double, default=by_three_sums)
     return length if keepdims else jnp.squeeze(length, axes)
@@ -151,7 +150,7 @@ def norm(x: jax.Array, axis: int | tuple[int, ...] | None = None, keepdims: bool
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _norm(axes: tuple[int, ...], in_double: bool, x: jax.Array) -> jax.Array:
-    """As `norm`: by one sum in float64, or by three, of which one is in range."""
+    """`norm` by one sum in float64, or by three sums, of which one is in range."""
     if not in_double:
         unit = int(jnp.finfo(x.dtype).maxexp) // 128  # 1 of float32, 8 of float64
         down, up, least = 2.0 ** (-70 * unit), 2.0 ** (100 * unit), 2.0 ** (-80 * unit)
@@ -176,17 +175,17 @@ def _norm(axes: tuple[int, ...], in_double: bool, x: jax.Array) -> jax.Array:
 def _norm_jvp(axes: tuple[int, ...], in_double: bool, primals: tuple, tangents: tuple) -> tuple:
     (x,), (dx,) = primals, tangents
     length = _norm(axes, in_double, x)
-    root = safe_sqrt(length).astype(x.dtype)  # divided by twice: 1 / length may leave the range
+    root = safe_sqrt(length).astype(x.dtype)  # used twice: 1 / length may be out of range
     unit = safe_divide(safe_divide(x, root), root)
     return length, jnp.sum(jnp.real(jnp.conj(unit) * dx), axis=axes, keepdims=True)
 
 
 def divide_by_root(g: jax.Array, v: jax.Array, eps: Any, eps_in_sqrt: bool = False) -> jax.Array:
-    """Forms g / (√v + eps) or g / √(v + eps), v ≥ 0; 0 / 0 is 0, and derivatives are finite."""
-    never_zero = isinstance(eps, (int, float)) and eps > 0  # spares the compiler a guard
+    """Divides g by √v + eps or √(v + eps), v ≥ 0; 0 / 0 is 0, and derivatives are finite."""
+    never_zero = isinstance(eps, (int, float)) and eps > 0  # no guard is needed then
     if eps_in_sqrt:
         root = jnp.sqrt(v + eps) if never_zero else safe_sqrt(v + eps)
     else:
         root = safe_sqrt(v) + eps
-    root = root.astype(g.dtype)  # complex where g is
+    root = root.astype(g.dtype)  # complex if g is
     return g / root if never_zero else safe_divide(g, root)

@@ -5,8 +5,8 @@
         mu: Mean  # of the gradients
         nu: MeanSquare  # of the gradients
 
-Storage in few bits, placement on a mesh and documentation read the roles of users' states as they
-read ours. A field that holds the state of another transformation has no role: its class has them.
+Quantized storage, placement on a mesh and documentation read the roles of users' states and of
+those of gdjax. A field that holds the state of another transformation has no role of its own.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Axis = int | Callable[[tuple[int, ...]], int]
 
 
 class Role(NamedTuple):
-    """What the arrays of a field are, and what may be done with them between steps."""
+    """The role of the arrays of a field, and what it allows between steps."""
 
     name: str
-    small: bool = False  # of the whole tree, or one number for each parameter
+    small: bool = False  # one for the whole tree, or one number for each parameter
     like_params: bool = False  # one array for each parameter, of its shape
     square: bool = False  # never negative
-    moment: bool = False  # a mean or a sum over steps: 8-bit codes suit its numbers
-    bits: int = 32  # how few a number may be kept in, if nobody names the field
-    over: Axis | None = None  # of a factor: the axis of the parameter that is averaged over
+    moment: bool = False  # a mean or a sum over steps, suitable for 8-bit codes
+    bits: int = 32  # fewest bits for a number, unless the user names the field
+    over: Axis | None = None  # of a factor: the averaged axis of the parameter
 
 
 Array = jax.Array
@@ -44,8 +44,9 @@ Scalars = Annotated[Any, Role("scalars", small=True)]  # one for each parameter,
 Key = Annotated[Array, Role("key", small=True)]  # [2] uint32: the data of a random key
 
 # Like the parameters; means and sums are float32 or wider unless an argument asks for less, squares
-# are real. A mean that forgets forgets its rounding too. To a slow mean or a sum a step adds less
-# than 8-bit codes can tell; a sum of squares is right on average in bfloat16, rounded at random.
+# are real. Rounding errors of a moving average decay with it. A step changes a slow mean or a sum
+# by less than the resolution of 8-bit codes; sums of squares are stored in bfloat16 with stochastic
+# rounding, which is right on average.
 Mean = Annotated[Tree, Role("mean", like_params=True, moment=True, bits=8)]
 _SQUARE = Role("mean square", like_params=True, square=True, moment=True, bits=8)
 MeanSquare = Annotated[Tree, _SQUARE]
@@ -53,29 +54,29 @@ SlowMean = Annotated[Tree, Role("slow mean", like_params=True, moment=True)]
 SumOfSquares = Annotated[Tree, _SQUARE._replace(name="sum of squares", bits=16)]
 LastGradient = Annotated[Tree, Role("last gradient", like_params=True, bits=16)]
 PerParam = Annotated[Tree, Role("per parameter", like_params=True)]  # any other: exact
-Memory = Annotated[Tree, Role("memory")]  # each [steps, ...]: of several steps, exact
+Memory = Annotated[Tree, Role("memory")]  # each [steps, ...]: arrays of several steps, exact
 
 # For the matrices of a parameter, as `core.matrix.matrices.like` makes them; means [..., m, n].
 MatrixMean = Annotated[Tree, Role("mean of matrices", moment=True, bits=8)]
 MatrixMeanSquare = Annotated[Tree, _SQUARE._replace(name="squares of matrices", like_params=False)]
-PerMatrix = Annotated[Tree, Role("per matrix")]  # bases, statistics, numbers for rows: exact
+PerMatrix = Annotated[Tree, Role("per matrix")]  # bases, statistics, values for rows: exact
 
 
-def Factor(over: Axis) -> Role:  # noqa: N802 - stands in annotations, as the others do
-    """The role of squares averaged over one axis of a parameter.
+def Factor(over: Axis) -> Role:  # noqa: N802 - used in annotations, like the others
+    """The role of squares averaged over one axis of a parameter (factored second moments).
 
-    It stands in an annotation: `v_row: Annotated[Any, Factor(-1)]`.
+    Use it in an annotation: `v_row: Annotated[Any, Factor(-1)]`.
 
     Args:
-        over: The axis that is averaged over, or a function that gives it for a shape. The array has
-            the other axes of the parameter; or all, and this one is 1 long.
+        over: The averaged axis, or a function that returns it for a shape. The array has the other
+            axes of the parameter; or all axes, this one with length 1.
     """
     return Role("factor", square=True, over=over)
 
 
 @functools.cache
 def roles_of(kind: type) -> dict[str, Role]:
-    """The roles that a class of states declares, by field; a field without one is left out.
+    """The roles that a state class declares, by field; fields without a role are omitted.
 
     >>> from gdjax.core.rule.roles import Count, Mean, roles_of
     >>> class State(NamedTuple):
@@ -94,13 +95,13 @@ def roles_of(kind: type) -> dict[str, Role]:
 
 
 def map_fields(change: Callable[[Any, str, Role | None, Any], Any], state: Any) -> Any:
-    """A state with its fields changed, those of the states inside of it too.
+    """Maps a function over the fields of a state and of the states inside it.
 
     Args:
-        change: Called with a NamedTuple, the name, the role and the value of a field. What it
-            returns is the new value; of None, a field with a role stays, and one without is
-            entered.
-        state: Of any transformation.
+        change: Called with a NamedTuple, the name, the role and the value of a field. It returns
+            the new value; for None, a field with a role does not change, and one without a role is
+            traversed.
+        state: The state of any transformation.
     """
     if hasattr(state, "_fields"):
         roles, changed = roles_of(type(state)), {}
@@ -147,18 +148,18 @@ def undeclared(state: Any) -> list[tuple[str, str]]:
 
 
 def _known(kind: type, hint: Any) -> Any:
-    """An annotation; one that is written as a string is looked up, None if nothing is found."""
+    """An annotation; one written as a string is evaluated, None if that fails."""
     hint = hint.__forward_arg__ if isinstance(hint, typing.ForwardRef) else hint
     if not isinstance(hint, str):
         return hint
     try:
         return eval(hint, vars(sys.modules[kind.__module__]))
-    except (NameError, AttributeError, KeyError):  # imported for type checkers alone
+    except (NameError, AttributeError, KeyError):  # imported only for type checkers
         return None
 
 
 def _role(hint: Any) -> Role | None:
-    """The role in an annotation, inside of a union too (`Mean | None`)."""
+    """The role in an annotation, also inside a union (`Mean | None`)."""
     for extra in getattr(hint, "__metadata__", ()):
         if isinstance(extra, Role):
             return extra

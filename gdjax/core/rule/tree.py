@@ -1,6 +1,6 @@
-"""Carries rules for one array over trees of arrays; norms; names of leaves.
+"""Functions on trees of arrays: applying rules for one array, norms, names of leaves.
 
-What is not differentiable (None, float0, integer, key leaves) is passed over everywhere here.
+Leaves that are not differentiable (None, float0, integers, keys) are skipped by all of them.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from gdjax.core.rule.leaf import differentiable, sharing
 _map = map
 
 
-# For `is_leaf`, where trees have None in places and that is to be seen.
+# For `is_leaf`, so that None counts as a leaf.
 is_none = functools.partial(operator.is_, None)
 
 
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
-    """Names the leaves: `dense/kernel`, `layers/0/bias`; the empty string for a bare array."""
+    """The paths of the leaves: `dense/kernel`, `layers/0/bias`; the empty string for an array."""
     keys = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
     return joined([words(key) for key, _ in keys])
 
 
 def words(path: Any) -> tuple[str, ...]:
-    """The keys of a path of JAX."""
+    """The keys of a JAX key path, as strings."""
     return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
 
 
 def joined(paths: Sequence[tuple[str, ...]]) -> list[str]:
-    """Writes paths with slashes, no two alike.
+    """Joins paths with slashes, without duplicates.
 
-    Where two would be, a slash inside of a key is written `~1` and a tilde `~0`, as in a JSON
-    pointer (RFC 6901).
+    Where two paths would be equal, a slash inside a key is written `~1` and a tilde `~0`, as in a
+    JSON pointer (RFC 6901).
 
     >>> joined([("a/b", "c"), ("a", "b/c"), ("d/e",)])
     ['a~1b/c', 'a/b~1c', 'd/e']
@@ -62,10 +62,10 @@ def _align(
     called: tuple[str, str] = ("updates", "state"),
     deeper: bool = False,
 ) -> list[Any]:
-    """Flattens `tree` as `reference` is; tells the first path where they part.
+    """Flattens `tree` like `reference`; raises with the first path where they differ.
 
-    With `deeper`, a leaf of `reference` may stand for a tree of its own in `tree`. The two trees
-    are `called` so in messages, the reference first.
+    With `deeper`, `tree` may have a subtree in place of a leaf of `reference`. `called` are the
+    names of the two trees in messages, the reference first.
     """
     if tree is None:
         return [None] * treedef.num_leaves
@@ -82,26 +82,30 @@ def _align(
 
 
 def difference(some: Any, others: Any, called: tuple[str, str]) -> str:
-    """Says where two trees of different structure part: the first path that one of them alone has.
+    """Where two trees of different structure differ: the first path that only one of them has.
 
     >>> difference({"w": 1, "b": 2}, {"w": 1}, ("gradients", "params"))
-    "'b' in the gradients and not in the params"
+    "'b' in the gradients but not in the params"
     """
     mine, theirs = paths(some, is_none), paths(others, is_none)
     alone = [(p, *called) for p in mine if p not in theirs]
     alone += [(p, *reversed(called)) for p in theirs if p not in mine]
     if alone:
         path, here, there = alone[0]
-        return f"{repr(path) if path else 'a bare array'} in the {here} and not in the {there}"
-    return f"containers of other types around {mine[0]!r}" if mine else "other containers"
+        return f"{repr(path) if path else 'a bare array'} in the {here} but not in the {there}"
+    return (
+        f"different types of containers around {mine[0]!r}"
+        if mine
+        else "different types of containers"
+    )
 
 
 def check_like(
     updates: Any, params: Any, where: str, called: tuple[str, str] = ("gradients", "params")
 ) -> None:
-    """Compares structure and shapes of updates and parameters; costs nothing at run time.
+    """Checks that updates and parameters have the same structure and shapes, while tracing.
 
-    None among the updates may stand for a whole part of the parameters.
+    None in the updates may stand for a subtree of the parameters.
 
     Raises:
         ValueError: They differ; the message names the first path where they do.
@@ -109,7 +113,7 @@ def check_like(
     gs, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     for i, (g, p) in enumerate(zip(gs, _align(treedef, params, updates, where, called, True))):
         if g is not None and p is not None and not jax.tree_util.all_leaves([p]):
-            _align(treedef, params, updates, where, called)  # says where they part
+            _align(treedef, params, updates, where, called)  # raises with the path
         if differentiable(g) and differentiable(p) and np.shape(g) != np.shape(p):
             path = paths(updates, is_none)[i]
             at = f", at {path!r}" if path else ","
@@ -118,17 +122,16 @@ def check_like(
 
 
 def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tuple[Any, ...]:
-    """Carries a rule for one array over trees.
+    """Applies a rule for one array to every leaf of trees.
 
-    `leaf` takes one array of each of `trees` and of `read`, all in the precision of the widest of
-    them and in float32 at least, and returns one array for each of `trees`. The first of `trees`
-    are the updates, which leave as `leaf` made them; the others are state and leave in the dtype
-    they had. Trees of `read` are only read; one that is None gives None to every call.
+    `leaf` takes one array of each of `trees` and of `read`, all cast to the widest dtype of them
+    and at least float32, and returns one array for each of `trees`. The first of `trees` are the
+    updates, returned in the dtype that `leaf` returns; the others are state, returned in their own
+    dtypes. Trees in `read` are only read; for a tree that is None, every call gets None.
 
-    A state may hold something else than one array for a leaf: None where the rule keeps nothing
+    A state may have something other than one array for a leaf: None where the rule keeps nothing
     for it, or a tuple of arrays (an accumulator for each axis); `leaf` takes and returns the same.
-    Leaves that are not differentiable keep their state and pass unchanged, and so do leaves for
-    which no state was made.
+    Leaves that are not differentiable, and leaves without state, are returned unchanged.
 
     Raises:
         ValueError: The trees differ in structure, or `leaf` changed the shape of a state.
@@ -150,7 +153,7 @@ def evolve(leaf: Callable[..., Any], trees: tuple[Any, ...], *read: Any) -> tupl
 
 
 def _takes_part(row: tuple[Any, ...]) -> bool:
-    """Tells whether a leaf is changed: its update is differentiable, and so is its state."""
+    """Whether the rule applies to a leaf: its update and its state are differentiable."""
     leaves = jax.tree.leaves(row)
     for x in leaves:
         if getattr(x, "dtype", None) != np.float32 and not differentiable(x):
@@ -178,13 +181,13 @@ def as_narrow(updates: Any, gradients: Any) -> Any:
 
 
 def moment_like(params: Any, dtype: Any = None) -> Any:
-    """Zeros like the parameters, float32 or wider unless `dtype` says less; None if passed over.
+    """Zeros like the parameters, float32 or wider unless `dtype` is given; None if skipped.
 
     Raises:
-        TypeError: `dtype` is not one of floating-point numbers.
+        TypeError: `dtype` is not a floating-point dtype.
     """
     if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
-        must = "the dtype of a moment must be one of floating-point numbers"
+        must = "the dtype of a moment must be a floating-point dtype"
         errors.fail("init", must, dtype, kind=TypeError)
 
     def zeros(p: Any) -> Any:
@@ -200,7 +203,7 @@ def moment_like(params: Any, dtype: Any = None) -> Any:
 
 
 def square_like(params: Any, fill: Any = 0.0) -> Any:
-    """`fill` in the shapes of the parameters, real, float32 or wider: for means of |g|²."""
+    """Arrays of `fill`, shaped like the parameters, real, float32 or wider: for means of |g|²."""
 
     def full(p: Any) -> Any:
         if not differentiable(p):
@@ -212,10 +215,10 @@ def square_like(params: Any, fill: Any = 0.0) -> Any:
 
 
 def filled_like(p: Any, fill: Any, dtype: Any = None) -> jax.Array:
-    """A number in the shape of an array and placed as it is, under `jit` on Auto axes too.
+    """An array of one number, with the shape and the sharding of p, under `jit` on Auto axes too.
 
-    There the compiler places what is made of an array as that is, and a constant on one device. It
-    knows what is selected here, and reads nothing of p.
+    There the compiler shards a result like its operands, and puts a constant on one device. It
+    knows the result of the select here, and does not read p.
     """
     dtype = p.dtype if dtype is None else jnp.dtype(dtype)
     if not isinstance(p, jax.core.Tracer):
@@ -226,7 +229,7 @@ def filled_like(p: Any, fill: Any, dtype: Any = None) -> jax.Array:
 
 
 def scalar_like(params: Any, fill: float = 0.0) -> jax.Array:
-    """A scalar of state, [], as wide as the widest leaf and float32 at least."""
+    """A scalar for a state, [], in the widest dtype of the leaves, at least float32."""
     kinds = [_real(jnp.result_type(p)) for p in jax.tree.leaves(params) if differentiable(p)]
     return jnp.full([], fill, np.result_type(np.float32, *kinds))
 
@@ -236,9 +239,9 @@ def _real(dtype: Any) -> np.dtype:
 
 
 def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
-    """Euclidean norm over all leaves, [] float32 or wider, finite where the result is.
+    """Euclidean norm over all leaves, [] float32 or wider, without overflow in between.
 
-    Every leaf is read once: the norm of all is the norm of their norms.
+    Every leaf is read once: the result is the norm of the norms of the leaves.
 
     Args:
         tree: Arrays of any shapes and dtypes.
@@ -261,7 +264,7 @@ def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:
 
 
 def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
-    """The norm of the norms that the devices have found of their collectives."""
+    """The norm over devices of the norms of their shards."""
     if not names:
         return length
     top = jax.lax.stop_gradient(jax.lax.pmax(length, names))
@@ -270,7 +273,7 @@ def _over(length: jax.Array, names: tuple[str, ...]) -> jax.Array:
 
 
 def vdot(a: Any, b: Any) -> jax.Array:
-    """Sum over the leaves that both have of Re(conj(a)·b), [] float32 or wider."""
+    """Inner product: sum of Re(conj(a)·b) over the leaves of both trees, [] float32 or wider."""
 
     def product(x: Any, y: Any) -> Any:
         return jnp.zeros([]) if y is None else jnp.sum(jnp.real(jnp.conj(x) * y))
@@ -279,7 +282,7 @@ def vdot(a: Any, b: Any) -> jax.Array:
 
 
 def absolute_sum(tree: Any) -> jax.Array:
-    """Sum over all leaves of |x|, [] float32 or wider."""
+    """Sum of |x| over all leaves, [] float32 or wider."""
     return total(map(lambda x: jnp.sum(jnp.abs(x)), tree))
 
 
@@ -291,19 +294,19 @@ def total(scalars: Any) -> jax.Array:
 
 
 def copy(params: Any) -> Any:
-    """The parameters as they are now, in buffers of their own; None if passed over."""
+    """A copy of the parameters in new buffers; None for leaves that are skipped."""
     return jax.tree.map(lambda p: jnp.array(p) if differentiable(p) else None, params)
 
 
 def add(params: Any, updates: Any) -> Any:
-    """Params + updates, formed wide and rounded once to the dtype of the parameters."""
+    """Params + updates, added in float32 or wider and rounded once to the dtype of params."""
     ps, treedef = jax.tree.flatten(params, is_leaf=is_none)
     us = _align(treedef, updates, params, "apply_updates", ("params", "updates"))
     for i, (p, u) in enumerate(zip(ps, us)):
         if not differentiable(p) or not differentiable(u):
             continue
         if not isinstance(p, jax.core.Tracer) and not isinstance(u, jax.core.Tracer):
-            ps[i] = _add_compiled(p, u)  # in a program one addition is less than a call of it
+            ps[i] = _add_compiled(p, u)  # under jit, an addition instead of a call
         elif getattr(p, "dtype", None) == np.float32 == getattr(u, "dtype", None):
             ps[i] = jax.lax.add(p, u)
         else:

@@ -105,7 +105,7 @@ def update_means(
 
 
 def divide(g: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
-    """Divides g by the product of roots; where a root is 0, so is g, and the quotient is 0."""
+    """Divides g by the product of roots. Where a root is 0, so is g, and the quotient is 0."""
     product = functools.reduce(operator.mul, (jnp.where(root == 0, 1, root) for root in roots))
     return g / product.astype(g.dtype)
 

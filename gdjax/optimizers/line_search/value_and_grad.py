@@ -39,7 +39,7 @@ class Line:
             hint = "Write update(grads, state, params, ...)."
             errors.fail(name, "update needs the parameters", params, instead=hint)
         if not callable(value_fn):
-            must = "value_fn must be the function of the parameters that gives the loss"
+            must = "value_fn must be the loss as a function of the parameters"
             errors.fail(name, must, value_fn, kind=TypeError)
         taken = _named_by(value_fn, extra)
         self.updates, self.params, self.dtype = updates, params, tree.scalar_like(params).dtype

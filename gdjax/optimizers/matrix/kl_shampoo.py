@@ -165,7 +165,7 @@ def start(S: tuple, lam: tuple, scale: jax.Array) -> tuple[tuple, tuple]:
 
 
 def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
-    """Entries x / √(λ_a·λ_bᵀ), with each λ at least eps times the largest; None stands for ones."""
+    """Divides x by √(λ_a·λ_bᵀ), with each λ at least eps times the largest; None is ones."""
     for side, values in enumerate(lam):
         if values is not None:
             root = safe_sqrt(jnp.maximum(values, eps * jnp.max(values))).astype(x.dtype)

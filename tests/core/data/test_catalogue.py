@@ -82,8 +82,8 @@ MESSAGES = {
     "absent:adamw": "module of a factory must be imported, .* Write import absent first",
     "mine:adamv": "factory must be defined in mine, got mine:adamv. Did you mean adamw",
     "json:adamw": "factory must be defined in json, .* No factory is defined there",
-    "lonely": "must be a factory of gdjax, or module:name of another, .* Write 'mine:lonely'",
-    "AdamW": "must be a factory of gdjax, .* Did you mean adamw\\?",
+    "lonely": "must be the name of a factory of gdjax, or module:name of another, .* Write 'mine:lonely'",
+    "AdamW": "must be the name of a factory of gdjax, .* Did you mean adamw\\?",
 }
 
 
@@ -102,7 +102,7 @@ def test_two_of_ours_must_differ():
 
     adamw.__module__ = "gdjax.optimizers.adam.other"
     message = (
-        "adamw: names of factories must differ inside of gdjax; gdjax.optimizers.adam.adam has"
+        "adamw: names of factories of gdjax must be distinct, and gdjax.optimizers.adam.adam has"
     )
     with pytest.raises(ValueError, match=message):
         gd.transformation(adamw)

@@ -53,16 +53,18 @@ class TestChain:
     @pytest.mark.parametrize(
         "tx, state, message",
         [
-            (gd.chain(gd.sgd(0.1)), (), "a tuple of 1 states.*got tuple of 0"),
-            (gd.chain(gd.sgd(0.1)), {"0": ()}, "a tuple of 1 states.*got dict of 1"),
-            (gd.chain(gd.sgd(0.1)), None, "a tuple of 1 states.*got NoneType"),
-            (gd.chain(a=gd.sgd(0.1)), ((),), "a dict with a.*got tuple of 1"),
-            (gd.chain(a=gd.sgd(0.1)), {"b": ()}, "a dict with a.*got dict of 1"),
+            (gd.chain(gd.sgd(0.1)), (), "a tuple of 1 states.*got a tuple of 0"),
+            (gd.chain(gd.sgd(0.1)), {"0": ()}, "a tuple of 1 states.*got a dict of 1"),
+            (gd.chain(gd.sgd(0.1)), None, "a tuple of 1 states.*got None"),
+            (gd.chain(a=gd.sgd(0.1)), ((),), "a dict with a.*got a tuple of 1"),
+            (gd.chain(a=gd.sgd(0.1)), {"b": ()}, "a dict with a.*got a dict of 1"),
         ],
         ids=repr,
     )
     def test_refuses_another_state(self, tx, state, message):
-        with pytest.raises(ValueError, match=f"chain: state must be {message}"):
+        with pytest.raises(
+            ValueError, match=f"chain: state must be the one returned by init, {message}"
+        ):
             tx.update(GRADS, state)
         with pytest.raises(ValueError, match="chain: state must be"):
             jax.jit(tx.update)(GRADS, state)
@@ -105,7 +107,7 @@ class TestChain:
             ValueError, match="chain: gradients must have the shapes of params, at 'w'"
         ):
             tx.update({**GRADS, "w": jnp.ones(3)}, state, PARAMS)
-        with pytest.raises(ValueError, match="got 'w' in the gradients and not in the params"):
+        with pytest.raises(ValueError, match="got 'w' in the gradients but not in the params"):
             tx.update(GRADS, state, {"b": PARAMS["b"], "v": PARAMS["w"]})
         with pytest.raises(ValueError, match="'w'"):  # the state is of other parameters
             gd.adam(0.1).update(GRADS, gd.adam(0.1).init({"b": jnp.zeros([])}))

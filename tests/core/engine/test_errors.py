@@ -184,29 +184,29 @@ APART = {
     "apply_updates": (
         lambda: gd.apply_updates(PAIR, {"w": X}),
         r"^apply_updates: updates and params must have the same structure, "
-        r"got 'b' in the params and not in the updates\.$",
+        r"got 'b' in the params but not in the updates\.$",
     ),
     "update": (
         lambda: MOMENTUM.update({"w": X}, MOMENTUM.init(PAIR), PAIR),
-        r"^sgd: gradients and params .*got 'b' in the params and not in the gradients\.",
+        r"^sgd: gradients and params .*got 'b' in the params but not in the gradients\.",
     ),
     "a bare array": (
         lambda: MOMENTUM.update(X, MOMENTUM.init(PAIR), PAIR),
-        r"^sgd: .*got a bare array in the gradients and not in the params\.",
+        r"^sgd: .*got a bare array in the gradients but not in the params\.",
     ),
     "stateless": (
         lambda: gd.stateless(halved).update(PAIR, gd.EmptyState()),
         r"^stateless: function must return a tree with the structure of the updates, "
-        r"got 'b' in the updates and not in the result\.",
+        r"got 'b' in the updates but not in the result\.",
     ),
     "replace": (
         lambda: gd.state.replace(MOMENTUM.init(PAIR), "trace", {"w": X}),
-        r"must keep its structure, got 'b' in the old value and not in the new value\.$",
+        r"must keep its structure, got 'b' in the old value but not in the new value\.$",
     ),
     "projection_box": (
         lambda: gd.projections.projection_box(PAIR, {"w": 0.0}, 1.0),
         r"^projection_box: lower must be a number or a tree with the structure of the first "
-        r"argument, got 'b' in the first argument and not in the lower bound\.$",
+        r"argument, got 'b' in the first argument but not in the lower bound\.$",
     ),
 }
 

@@ -71,7 +71,9 @@ class TestMoving:
         with pytest.raises(ValueError, match=r"must return a scalar, got shape \(2,\)"):
             tx.init(PARAMS)
         moving = gd.chain(a=gd.sgd(gd.live(0.1)))
-        with pytest.raises(ValueError, match="sgd: state must come from init .*learning_rate") as e:
+        with pytest.raises(
+            ValueError, match="sgd: state must be the one returned by init, .*learning_rate"
+        ) as e:
             moving.update(GRADS, {"a": gd.sgd(0.1).init(PARAMS)})
         assert "in stage a of chain: sgd" in words(e)
 

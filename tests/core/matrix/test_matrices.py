@@ -126,9 +126,9 @@ def test_what_optimizers_leave_to_adamw():
 @pytest.mark.parametrize(
     "axes, shape, message",
     [
-        ("in ut", (2, 2), "a word in, out or n for each axis, got 'in ut'"),
-        ("in (3 8)", (2, 24), "a word in, out or n"),
-        ("in (out", (2, 24), "a word in, out or n"),
+        ("in ut", (2, 2), "must have 'in', 'out' or 'n' for each axis, got 'in ut'"),
+        ("in (3 8)", (2, 24), "must have 'in', 'out' or 'n'"),
+        ("in (out", (2, 24), "must have 'in', 'out' or 'n'"),
         ("in (5 out)", (2, 24), "divisible by 5, at 'x', got shape \\(2, 24\\)"),
         (None, (2, 3, 4), "an array of more than one axis must have matrix_axes, at 'x'"),
         (gd.matrix_axes({"x": "in out"}), (2, 3, 4), "a word for each axis, at 'x'"),
