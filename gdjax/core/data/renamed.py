@@ -69,14 +69,14 @@ ABROAD: dict[str, str] = {
     "clip_grad_norm": "clip_by_global_norm",
     "clip_grad_norm_": "clip_by_global_norm",
     "clip_grad_value_": "clip",
-    "contrib": "what gdjax has itself: gdjax.muon, gdjax.prodigy and the others",
+    "contrib": "the name in gdjax itself: gdjax.muon, gdjax.prodigy and the others",
     "inject_hyperparams": "live, for a number that is set between steps, or a schedule",
     "lr_scheduler": "a schedule given as the learning rate, or gdjax.compat.torch.lr_scheduler",
     "multi_transform": "partition",
     "named_chain": "chain(name=...)",
     "no_decay": "by_bias_or_norm(): write mask=~gd.by_bias_or_norm() for what does decay",
     "no_weight_decay": "by_bias_or_norm(): write mask=~gd.by_bias_or_norm() for what does decay",
-    "optim": "what gdjax has itself, or gdjax.compat.torch",
+    "optim": "an optimizer of gdjax itself, or gdjax.compat.torch",
     "tree_utils": "jax.tree, or gdjax.compat.optax.tree_utils",
 }
 

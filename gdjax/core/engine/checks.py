@@ -9,7 +9,8 @@ import jax
 from gdjax.core.data.compare import is_transformation, show
 from gdjax.core.data.factory import Factory
 from gdjax.core.engine.rule import Rule
-from gdjax.core.rule import errors
+from gdjax.core.rule import errors, tree
+from gdjax.core.rule.boxes import unboxed
 
 
 def check_transformation(where: str, called: str, given: Any, instead: str = "") -> None:
@@ -67,18 +68,22 @@ def not_injected(tx: Any, state: Any) -> NoReturn:
 
 
 def check_origin(tx: Any, state: Any, params: Any, error: Exception) -> None:
-    """After a failed call: raises if the state was made by another transformation."""
+    """After a failed call: raises if the state is of another transformation or of other params."""
     if hasattr(error, "where"):  # the error has a clear message already
         return
     try:
-        own = list(_kinds(jax.eval_shape(tx.init, params)))
+        own, state = unboxed(jax.eval_shape(tx.init, params)), unboxed(state)
     except Exception:
         return
-    if (got := list(_kinds(state))) != own:
-        must = f"state must be the one returned by init ({_listed(own)})"
-        hint = "Write state = tx.init(params)."
+    must, kinds, got = "state must be the one returned by init", list(_kinds(own)), ""
+    if list(_kinds(state)) != kinds:
+        must, got = f"{must} ({_listed(kinds)})", _listed(list(_kinds(state)))
+    elif jax.tree.structure(state) != jax.tree.structure(own):
+        must = f"{must} for these parameters"
+        got = tree.difference(own, state, ("state of init", "given state"))
+    if got:
         try:
-            errors.fail(tx.name, must, _listed(got), instead=hint)
+            errors.fail(tx.name, must, got, instead="Write state = tx.init(params).")
         except ValueError as clear:
             raise clear from error
 

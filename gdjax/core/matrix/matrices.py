@@ -73,7 +73,7 @@ def matrix_axes(patterns: dict[str, str | None]):
 
 
 def _parse(pattern: str, where: str) -> list[Any]:
-    """The words of a pattern, one for each axis; a list for a composite axis."""
+    """The parts of a pattern, one for each axis; a list for a composite axis."""
     words: list[Any] = []
     inside = None
     for word in pattern.replace("(", " ( ").replace(")", " ) ").split():

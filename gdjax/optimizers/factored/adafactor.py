@@ -78,7 +78,7 @@ def factors_like(
 
     def without(p: jax.Array, which: int) -> jax.Array | None:
         axes = axes_of(p)
-        return None if axes is None else jnp.sum(p, axes[which])  # zeros, placed as p is
+        return None if axes is None else jnp.sum(p, axes[which])  # zeros, sharded like p
 
     rows = jax.tree.map(lambda p: without(p, 1), squares)
     columns = jax.tree.map(lambda p: without(p, 0), squares)
@@ -91,7 +91,7 @@ def update_means(
     """Updates the means with |g|² + ε: row and column means r and c of a matrix, or v.
 
     Returns the factors of the root of the estimate, r·c / mean(r) or v, and the means. The product
-    is not formed, since it underflows where its root does not.
+    is not computed, since it underflows where its root does not.
     """
     if v is not None:
         v = ema(v, abs_sq(g) + eps, decay)

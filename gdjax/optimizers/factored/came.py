@@ -124,7 +124,7 @@ def came(
     700
 
     Args:
-        learning_rate: η ≥ 0; about half of what is right for AdamW.
+        learning_rate: η ≥ 0; about half of a good rate for AdamW.
         b1: Decay of the mean update, in [0, 1).
         b2: Decay of the mean squares of the gradient, in [0, 1).
         b3: Decay of the mean squared deviation of the updates, in [0, 1).

@@ -26,7 +26,7 @@ def fromage(learning_rate: LearningRate, min_norm: NonNegative = 1e-6, *, axis_n
     Array([-3.,  4.], dtype=float32)
 
     Args:
-        learning_rate: η ≥ 0, the fraction of its length that a layer moves.
+        learning_rate: η ≥ 0, the size of a step relative to the norm of the weights.
         min_norm: Lower bound on both norms.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
             those of all shards together.

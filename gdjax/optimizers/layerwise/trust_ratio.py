@@ -203,7 +203,7 @@ def lamb(
     Array([-0.3536,  0.3536], dtype=float32)
 
     Args:
-        learning_rate: η ≥ 0, the fraction of its length that a layer moves.
+        learning_rate: η ≥ 0, the size of a step relative to the norm of the weights.
         b1: Decay of the mean gradient, in [0, 1).
         b2: Decay of the mean squared gradient, in [0, 1).
         eps: In the units of the gradient.

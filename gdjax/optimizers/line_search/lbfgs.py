@@ -25,7 +25,7 @@ class ScaleByLBFGSState(NamedTuple):
 
     count: Count
     params: PerParam  # those of the last update
-    updates: PerParam  # the gradients of the last update, exact: differences are formed with them
+    updates: PerParam  # the gradients of the last update, exact: used in differences
     diff_params_memory: Memory  # s, differences of params
     diff_updates_memory: Memory  # y, differences of gradients
     weights_memory: Scalars  # [memory_size] ρ = 1 / ⟨s, y⟩; 0 for a pair that is not used
@@ -39,7 +39,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True):
         H ← (I − ρ·s·yᵀ)·H·(I − ρ·y·sᵀ) + ρ·s·sᵀ      for each step in memory, oldest first
         from H = γI,   γ = ⟨s, y⟩ / ⟨y, y⟩ of the newest step,   min(1, 1/‖g‖) before there is one
 
-    H is never formed; its product with g takes 4·memory_size products of vectors. A step along
+    H is never stored; its product with g takes 4·memory_size products of vectors. A step along
     which the gradient did not grow (⟨s, y⟩ ≤ 0 up to rounding: the loss is not convex there, or
     noisy) is skipped, so that H stays positive definite. If the parameters have not changed, the
     line search has failed and the memory is cleared: u is γg with γ = min(1, 1/‖g‖).

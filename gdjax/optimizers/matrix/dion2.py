@@ -64,7 +64,7 @@ def scale_by_dion2(
 
     Args:
         fraction: α in (0, 1].
-        b1: β in [0, 1), what is left of a row when it was chosen.
+        b1: β in [0, 1), the decay of a row in a step in which it was selected.
         eps: In the units of the gradient.
         backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
@@ -145,7 +145,7 @@ def dion2(
     Args:
         learning_rate: η ≥ 0.
         fraction: α in (0, 1], the fraction of rows updated in a step.
-        b1: What is left of a row when it was chosen, in [0, 1).
+        b1: Decay of the selected rows, in [0, 1).
         eps: In the units of the gradient; also AdamW's eps.
         weight_decay: λ ≥ 0, of the matrices.
         mask: Which parameters decay; see `add_decayed_weights`.

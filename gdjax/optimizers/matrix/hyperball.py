@@ -27,7 +27,7 @@ def adam_hyperball(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Adam with fixed weight norm: matrices keep their initial Frobenius norm; AdamW for the rest.
+    """Adam Hyperball: Adam with the Frobenius norm of each matrix fixed; AdamW for the rest.
 
         W ← R·N(W − η·R·N(m̂ / (√v̂ + eps))),    N(x) = x/‖x‖,    R = ‖W₀‖
 
@@ -82,7 +82,7 @@ def muon_hyperball(
     adam_learning_rate: LearningRate | None = None,
     matrix_axes: Any = None,
 ):
-    """Muon with fixed weight norm: matrices keep their initial Frobenius norm; AdamW for the rest.
+    """Muon Hyperball: Muon with the Frobenius norm of each matrix fixed; AdamW for the rest.
 
         W ← R·N(W − η·R·N(U·Vᵀ)),    N(x) = x/‖x‖,    R = ‖W₀‖,    U·S·Vᵀ = mean gradient
 

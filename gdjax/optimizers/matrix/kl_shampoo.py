@@ -80,7 +80,7 @@ def scale_by_kl_shampoo(
     constants.
 
     >>> import gdjax as gd, jax.numpy as jnp
-    >>> tx, g = gd.scale_by_kl_shampoo(), 500 * jnp.eye(2)  # what comes out has no units
+    >>> tx, g = gd.scale_by_kl_shampoo(), 500 * jnp.eye(2)  # updates have no units
     >>> tx.update(g, tx.init(g))[0].round(3) + 0.0
     Array([[1.414, 0.   ],
            [0.   , 1.414]], dtype=float32)

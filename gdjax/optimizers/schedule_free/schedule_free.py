@@ -53,7 +53,7 @@ def schedule_free_sgd(
     Array([-1.], dtype=float32)
 
     Args:
-        learning_rate: η ≥ 0; wants to be larger than where the rate decays.
+        learning_rate: η ≥ 0; the best one is larger than with a decaying rate.
         warmup_steps: Steps of linear warmup to η; the rate of the first is η / warmup_steps.
         b1: β in (0, 1], the share of the average in the parameters.
         weight_decay: λ ≥ 0, of y; None for no decay.
@@ -103,7 +103,7 @@ def schedule_free_adamw(
     Array([-0.5], dtype=float32)
 
     Args:
-        learning_rate: η ≥ 0; wants to be larger than where the rate decays.
+        learning_rate: η ≥ 0; the best one is larger than with a decaying rate.
         warmup_steps: Steps of linear warmup to η; the rate of the first is η / warmup_steps.
         b1: β in (0, 1], the share of the average in the parameters.
         b2: β₂ in [0, 1).

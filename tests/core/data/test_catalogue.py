@@ -82,7 +82,7 @@ MESSAGES = {
     "absent:adamw": "module of a factory must be imported, .* Write import absent first",
     "mine:adamv": "factory must be defined in mine, got mine:adamv. Did you mean adamw",
     "json:adamw": "factory must be defined in json, .* No factory is defined there",
-    "lonely": "must be the name of a factory of gdjax, or module:name of another, .* Write 'mine:lonely'",
+    "lonely": "must be the name of a factory of gdjax, or module:name .* Write 'mine:lonely'",
     "AdamW": "must be the name of a factory of gdjax, .* Did you mean adamw\\?",
 }
 
