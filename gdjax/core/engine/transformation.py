@@ -36,9 +36,8 @@ class GradientTransformation(Recipe, InitUpdate):
 
     `init(params)` returns the state, `update(updates, state, params=None, **extra)` returns
     `(updates, state)`, and `step(grads, state, params, **extra)` returns `(params, state)`.
-    The pair prints as its call, compares, hashes, pickles, is edited with `replace`, converts to
-    and from JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the given
-    numbers.
+    It prints as its call, compares, hashes, pickles, is edited with `replace`, converts to and from
+    JSON with `gdjax.spec` and `gdjax.build`, and is a pytree whose leaves are the given numbers.
 
     Outside `jit`, `update` and `step` are compiled once, with Python numbers compiled in and arrays
     as arguments; inside a trace nothing is added.
@@ -324,8 +323,7 @@ def transformation(function: Any = None, /, *, kind: Kind = "transformation") ->
     """
     if isinstance(function, str):
         hint = f"Write @transformation(kind={function!r})."
-        must = "kind must be given as a keyword argument"
-        errors.fail("transformation", must, function, instead=hint)
+        errors.fail("transformation", "kind must be a keyword argument", function, instead=hint)
     if function is None:
         return lambda given: factory(given, GradientTransformation, kind)
     return factory(function, GradientTransformation, kind)
