@@ -88,7 +88,7 @@ def test_products_in_a_dtype(make):
     assert 1e-5 < away < 0.1  # 0.066 were seen, where one singular value is small
     for wrong, error, match in [
         ({"backend": "svd"}, ValueError, "dtype must be None with the exact backend 'svd', got bf"),
-        ({"dtype": jnp.int8}, TypeError, "dtype must be one of floating-point numbers"),
+        ({"dtype": jnp.int8}, TypeError, "dtype must be a floating-point dtype"),
     ]:
         with pytest.raises(error, match=match):
             bad = make(**{"dtype": jnp.bfloat16} | wrong)

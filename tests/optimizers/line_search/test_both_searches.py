@@ -67,7 +67,7 @@ class TestBoth:
             tx.update(x, tx.init(x), x)
         with pytest.raises(ValueError, match="needs the parameters"):
             tx.update(x, tx.init(x), value=1.0, grad=x, value_fn=jnp.sum)
-        with pytest.raises(TypeError, match="value_fn must be the function"):
+        with pytest.raises(TypeError, match="value_fn must be the loss as a function"):
             tx.update(x, tx.init(x), x, value=1.0, grad=x, value_fn=x)
 
     def test_prints(self, name, capsys):

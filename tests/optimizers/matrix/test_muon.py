@@ -227,5 +227,5 @@ def test_muon_takes_their_names():
         ValueError, match="one of standard, dion, classical, polar_express, deepseek"
     ):
         gd.muon(1.0, "polar")
-    with pytest.raises(ValueError, match="deepseek steps must be 3 or more"):
+    with pytest.raises(ValueError, match="steps of 'deepseek' must be 3 or more"):
         gd.muon(1.0, "deepseek", 2)
