@@ -90,7 +90,7 @@ def chain(*transformations: Any, **named: Any):
 
 def _other_state(state: Any, named: dict[str, Any], count: int) -> NoReturn:
     wanted = f"a dict with {', '.join(named)}" if named else f"a tuple of {count} states"
-    got = errors.kind_of(state) + (f" of {len(state)}" if hasattr(state, "__len__") else "")
+    got = errors.kind_of(state) + (f" of {len(state)}" if type(state) in (tuple, dict) else "")
     must = f"state must be the one returned by init, {wanted}"
     errors.fail("chain", must, got, instead="Write state = tx.init(params).")
 

@@ -179,7 +179,7 @@ def muon(
     matrix_axes: Any = None,
     consistent_rms: NonNegative | None = None,
 ):
-    """Muon for hidden weight matrices, AdamW for all other parameters.
+    """Muon: orthogonalized momentum for hidden weight matrices, AdamW for other parameters.
 
         W ← W − η·(√max(1, out/in)·U·Vᵀ + λW),    U·S·Vᵀ = mean gradient
 
