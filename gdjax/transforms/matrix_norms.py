@@ -26,7 +26,7 @@ def in_place(
     So matrices are not distributed over devices, and matrices of equal shape need not be stacked.
     """
     leaves, found, treedef = matrices._stacks(trees[0], axes, where)
-    columns = [treedef.flatten_up_to(x) for x in trees]
+    columns = [_up_to(treedef, x, trees[0], where) for x in trees]
     beside = [[None] * len(leaves) if x is None else treedef.flatten_up_to(x) for x in read]
     for i, a in enumerate(found):
         if a is None:
@@ -42,6 +42,15 @@ def in_place(
         for column, x in zip(columns, row):
             column[i] = x
     return tuple(treedef.unflatten(column) for column in columns)
+
+
+def _up_to(treedef: Any, state: Any, updates: Any, where: str) -> list[Any]:
+    """The leaves of a tree of state in the order of the updates."""
+    try:
+        return treedef.flatten_up_to(state)
+    except ValueError:
+        got = tree.difference(updates, state, ("updates", "state"))
+    errors.fail(where, "updates and state must have the same structure", got)
 
 
 def length(x: jax.Array, axis: int | tuple[int, ...] = BOTH) -> jax.Array:

@@ -151,8 +151,12 @@ def monitor(measures: Mapping[str, Any]):
         measures: A dict of functions of the tree of updates, or of `measure_with_ema(...)`.
 
     Raises:
-        TypeError: A measure is neither a function nor `measure_with_ema(...)`.
+        TypeError: `measures` is no dict, or a measure is neither a function nor
+            `measure_with_ema(...)`.
     """
+    if not isinstance(measures, Mapping):
+        hint = 'Write monitor({"norm": global_norm}).'
+        errors.fail("monitor", "measures must be a dict", measures, instead=hint, kind=TypeError)
     for measure in measures.values():
         if not is_transformation(measure):
             _check("monitor", measure)
@@ -186,6 +190,7 @@ def monitor(measures: Mapping[str, Any]):
 
 
 def _check(where: str, measure: Any) -> None:
+    """Raises where a measure is no function of the updates."""
     if isinstance(measure, GradientTransformation) or not callable(measure):
         must = "measure must be callable as function(updates)"
         errors.fail(where, must, measure, kind=TypeError)

@@ -11,6 +11,8 @@ from gdjax.core.rule import numerics, tree
 
 __all__ = ["incremental_update", "periodic_update"]
 
+CALLED = ("new_tensors", "old_tensors")
+
 
 def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
     """Soft update of a target network (Polyak averaging, EMA): s·new + (1 − s)·old.
@@ -30,6 +32,7 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
     Reference: Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992,
         https://doi.org/10.1137/0330046
     """
+    tree.check_like(new_tensors, old_tensors, "incremental_update", CALLED)
     s = numerics.weak(step_size)
 
     def one(new: Any, old: Any) -> Any:
@@ -58,6 +61,7 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
     Reference: Mnih et al., Human-level control through deep reinforcement learning, 2015,
         https://doi.org/10.1038/nature14236
     """
+    tree.check_like(new_tensors, old_tensors, "periodic_update", CALLED)
     due = jnp.asarray(steps) % update_period == 0
     new = jax.tree.map(
         lambda x, to: jnp.asarray(x).astype(jnp.result_type(to)), new_tensors, old_tensors

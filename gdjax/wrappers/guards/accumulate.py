@@ -161,6 +161,10 @@ def accumulate(
     if weight is not None and not (isinstance(weight, str) and weight.isidentifier()):
         errors.fail("accumulate", "weight must be the name of an extra argument, or None", weight)
 
+    if should_skip_update_fn is not None and not callable(should_skip_update_fn):
+        must = "should_skip_update_fn must be a function(updates, gradient_step, params) or None"
+        errors.fail("accumulate", must, should_skip_update_fn, kind=TypeError)
+
     alone = isinstance(every, int) and every == 1  # each gradient is its own mean
 
     def init(params):
