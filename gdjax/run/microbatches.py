@@ -60,6 +60,9 @@ def accumulate_gradients(
     where, n = "accumulate_gradients", microbatches
     if not isinstance(n, int) or n < 1:
         errors.fail(where, "microbatches must be an integer of 1 or more", n)
+    if not callable(loss):
+        must = "loss must be a function(params, batch)"
+        errors.fail(where, must, loss, kind=TypeError)
     value_and_grad = jax.value_and_grad(loss, has_aux=has_aux, allow_int=True)
 
     def function(params: Any, batch: Any, *others: Any, **named: Any) -> Any:

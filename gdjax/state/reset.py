@@ -12,7 +12,7 @@ from gdjax.core.lowbit.quantized import is_quantized
 from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 from gdjax.core.rule.boxes import unboxed
-from gdjax.core.rule.tree import joined, words
+from gdjax.core.rule.tree import difference, joined, words
 from gdjax.params.rules import select
 from gdjax.state.names import named_leaves, parameter_of
 
@@ -56,7 +56,11 @@ def reset(tx: Any, state: Any, params: Any, where: Any = True) -> Any:
     flags = _flags(params, by_path, where)
     treedef = jax.tree.structure(state, is_leaf=is_quantized)
     after = []
-    fresh = jax.tree.leaves(tx.init(params), is_leaf=is_quantized)
+    begun = tx.init(params)
+    fresh = jax.tree.leaves(begun, is_leaf=is_quantized)
+    if len(fresh) != treedef.num_leaves:
+        got = difference(state, begun, ("state", "state of init(params)"))
+        errors.fail("reset", "state must be one of these params", got)
     for (name, old), new in zip(named_leaves(tx, state), fresh):
         after.append(_mixed(old, new, flags.get(parameter_of(name, old, by_path), False)))
     return treedef.unflatten(after)
