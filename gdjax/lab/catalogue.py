@@ -1,7 +1,7 @@
-"""The catalogue read by people: what there is, what it does, where it comes from, in words.
+"""The catalogue of transformations, schedules, rules and functions, from their docstrings.
 
-Everything here is taken from the factories and their docstrings, so there is no second list to
-keep. `read` and `optimizer` are the other direction: they make what a call typed as text means.
+`describe` and `markdown` show it. `read` and `optimizer` parse calls that are written as text, such
+as `adamw(weight_decay=0.1)`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from gdjax.lab.entries import FUNCTION, KINDS, Entry, entries, functions, refere
 
 
 def lookup(name: str) -> Factory:
-    """Finds a factory by name: one of gdjax, else the one of that name that a user has defined.
+    """Finds a factory by name: one of gdjax, else the only one of that name that a user defined.
 
     Raises:
-        ValueError: There is none; the message says the nearest names.
+        ValueError: There is none; the message has the nearest names.
     """
     if name not in factories():
         users = [made for made in list(factories().values()) if made.name == name]
@@ -71,10 +71,10 @@ def _cell(text: str) -> str:
 
 
 def describe(name: str) -> str:
-    """Everything about one factory: call, docstring, the parts it is made of, its state.
+    """Describes a factory or a function: call, docstring, stages, state.
 
     Raises:
-        ValueError: No factory has that name.
+        ValueError: Nothing has that name.
     """
     if name not in factories():
         for entry in functions():
@@ -96,7 +96,7 @@ def describe(name: str) -> str:
 
 
 def example(text: str) -> Any:
-    """Makes what a call typed as text means, or what a name does with examples of its numbers.
+    """Parses a call that is written as text; a name alone gets examples of its numbers.
 
     >>> example("adamw"), example("adamw(0.1)")
     (adamw(learning_rate=0.001), adamw(learning_rate=0.1))
@@ -105,7 +105,7 @@ def example(text: str) -> Any:
         text: A name, or a call as `read` takes it.
 
     Raises:
-        ValueError: As `read`; or what the name stands for needs more than numbers.
+        ValueError: As `read`; or the factory needs more than numbers.
     """
     made = factories().get(text)
     if made is None:
@@ -117,7 +117,7 @@ def example(text: str) -> Any:
 
 
 def _example(made: Factory) -> Any:
-    """An object of this factory with an example in the place of each number that must be given."""
+    """An object of this factory, with examples of its required numbers."""
     required = [
         p.name
         for p in made.signature.parameters.values()
@@ -156,7 +156,7 @@ def _fields(node: Any) -> str:
 
 
 def read(text: str, names: Mapping[str, Any] | None = None, /, **also: Any) -> Recipe:
-    """Makes what a call typed as text means: factories of the catalogue and literals, nothing else.
+    """Parses a call that is written as text: factories of the catalogue and literals only.
 
     >>> read("adamw(weight_decay=0.1)", learning_rate=0.5)
     adamw(learning_rate=0.5, weight_decay=0.1)
@@ -164,10 +164,10 @@ def read(text: str, names: Mapping[str, Any] | None = None, /, **also: Any) -> R
     Args:
         text: A name, or a call whose arguments are literals or such calls.
         names: Values of further words that may stand as arguments.
-        **also: Arguments that are added, and which the text must therefore not give.
+        **also: Arguments to add, which the text must not have.
 
     Raises:
-        ValueError: It is no such call, a name is unknown, or the factory refuses an argument.
+        ValueError: The text is no such call, a name is unknown, or an argument is out of range.
         TypeError: The factory has no such argument.
     """
     try:
@@ -215,11 +215,11 @@ def _refuse(text: str) -> NoReturn:
 
 
 def optimizer(given: Any) -> GradientTransformation:
-    """A transformation with a learning rate, of a name, a call as text or a transformation.
+    """An optimizer with a learning rate, from a name, a call as text, or a transformation.
 
     Raises:
-        ValueError: The text is none of the catalogue, or gives the learning rate, which is set.
-        TypeError: It has no learning rate.
+        ValueError: The text is unknown, or has the learning rate, which the race sets.
+        TypeError: The transformation has no learning rate.
     """
     if isinstance(given, str):
         name = given.split("(")[0].strip()
