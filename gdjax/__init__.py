@@ -1,6 +1,6 @@
-"""Gradient transformations for JAX: optimizers that are data, right numbers, state with names.
+"""Gradient transformations for JAX: optimizers as data, right numbers, named state.
 
-Every name is loaded when it is looked at; type checkers read them in `__init__.pyi`.
+Names are loaded lazily; type checkers read them in `__init__.pyi`.
 """
 
 from gdjax.core.data import exports

@@ -1,4 +1,4 @@
-"""The classes of the states of all transformations, which type checkers read in `states.pyi`."""
+"""Classes of optimizer states, for type annotations."""
 
 from gdjax.core.data import exports
 from gdjax.core.rule import errors

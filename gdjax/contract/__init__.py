@@ -1,9 +1,9 @@
-"""The promises that every transformation keeps, as functions that anyone can run on their own.
+"""Contract tests of gradient transformations, for those of gdjax and your own.
 
     from gdjax import contract
     contract.check(my_optimizer(1e-3))
 
-Each promise is a function of one `Subject` that raises AssertionError where it is broken.
+Each promise is a function of one `Subject` that raises AssertionError if it does not hold.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from gdjax.contract import (  # noqa: F401 - they enter their promises
 )
 from gdjax.contract.subject import PROMISES, Subject
 from gdjax.core.engine.checks import check_transformation
+from gdjax.core.rule import errors
 
 __all__ = ["PROMISES", "Subject", "check"]
 
 
 def check(tx: Any, promises: Iterable[str] | None = None, **about: Any) -> list[str]:
-    """Runs the promises on a transformation.
+    """Tests that a transformation keeps the promises of the contract.
 
     >>> import gdjax as gd
     >>> gd.contract.check(gd.sgd(0.1), ["is_data", "scans"])
@@ -33,18 +34,22 @@ def check(tx: Any, promises: Iterable[str] | None = None, **about: Any) -> list[
 
     Args:
         tx: The transformation.
-        promises: Names out of `PROMISES`; all of them by default.
+        promises: Names of `PROMISES`; all of them by default.
         **about: The other attributes of `Subject`.
 
     Returns:
         The names of the promises that hold.
 
     Raises:
-        AssertionError: One does not; a note tells which.
+        AssertionError: A promise does not hold; a note names it.
+        ValueError: Unknown promise.
     """
     check_transformation("contract.check", "tx", tx, "Write contract.check(adamw(1e-3)), say.")
     subject, names = Subject(tx, **about), list(promises or PROMISES)
     for name in names:
+        if name not in PROMISES:
+            hint = errors.nearest(name, PROMISES)
+            errors.fail("contract.check", "promises must be names of PROMISES", name, instead=hint)
         try:
             PROMISES[name](subject)
         except Exception as error:

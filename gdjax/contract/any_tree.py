@@ -1,4 +1,4 @@
-"""Promises for any tree and any number: structures, extremes, derivatives, precision, placement."""
+"""Promises for all trees and numbers: structures, extremes, derivatives, precision, placement."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 @promise
 def takes_any_tree(subject: Subject) -> None:
-    """Empty trees, tuples, scalars; what is not differentiable is passed over, None is absent."""
+    """Empty trees, tuples, scalars and None work; nondifferentiable leaves are ignored."""
     for params in ({}, (), jnp.asarray(1.0), (jnp.ones(2), [jnp.ones(1)])):
         state = subject.tx.init(params)
         updates, _ = jax.eval_shape(subject.update, example_grads(params), state, params)
@@ -70,7 +70,7 @@ def _kinds(value: Any) -> Any:
 
 @promise
 def may_be_masked(subject: Subject) -> None:
-    """Masked everywhere it is itself; masked nowhere it keeps no array for any parameter."""
+    """With a mask of True nothing changes; with a mask of False there is no state of parameters."""
     if subject.batch:
         return  # the updates of a mask have no axis of examples
     params = example_params()
@@ -84,7 +84,7 @@ def may_be_masked(subject: Subject) -> None:
 
 @promise
 def takes_abstract_parameters(subject: Subject) -> None:
-    """`init` and `update` work on shapes and dtypes alone."""
+    """`init` and `update` work on abstract values (`jax.eval_shape`)."""
     params = example_params()
     state = jax.eval_shape(subject.tx.init, params)
     _, after = jax.eval_shape(subject.update, example_grads(params), state, params)
@@ -124,7 +124,7 @@ def stays_finite(subject: Subject) -> None:
 
 @promise
 def is_differentiable(subject: Subject) -> None:
-    """Derivatives through two steps are finite: at zero gradients, in gradients and numbers."""
+    """Derivatives of two steps by gradients and hyperparameters are finite, also at zero."""
     params = {"w": jnp.asarray([1.0, -0.5, 0.0])}
     moving = moving_numbers(subject.tx)
 
@@ -146,7 +146,7 @@ def is_differentiable(subject: Subject) -> None:
 
 @promise
 def keeps_double_precision(subject: Subject) -> None:
-    """Under x64, float64 parameters have float64 updates that float32 numbers do not narrow."""
+    """With x64, updates of float64 parameters are float64, also with float32 hyperparameters."""
     with numerics.enable_x64(True):
         params = example_params(jnp.float64)
         updates, state = run(subject, 2, params)
@@ -158,10 +158,10 @@ def keeps_double_precision(subject: Subject) -> None:
 
 @promise
 def is_placed_like_parameters(subject: Subject) -> None:
-    """State of sharded parameters is sharded as they are; trivial on a single device.
+    """State of sharded parameters is sharded like them; trivial on a single device.
 
-    Matrices are split along their first axis, their last and not at all; every array of the state
-    that has the shape of one lies as it does, eagerly and under `jit`.
+    Matrices are split along their first axis, along their last, or not at all; every array of the
+    state with the shape of a matrix is sharded like it, eagerly and under `jit`.
     """
     devices = jax.devices()[: math.gcd(8, len(jax.devices()))]  # by which the axes divide
     mesh = jax.sharding.Mesh(np.asarray(devices), ("data",))
@@ -185,7 +185,7 @@ def is_placed_like_parameters(subject: Subject) -> None:
 
 @promise
 def descends(subject: Subject) -> None:
-    """A hundred steps make a parabola smaller."""
+    """A hundred steps decrease a quadratic loss."""
     if not subject.descends:
         return
     tx, params = subject.tx, {"x": jnp.asarray([1.0, -2.0])}

@@ -1,4 +1,4 @@
-"""Promises on what a transformation is: data whose numbers are leaves and may move."""
+"""Promises on a transformation as data: its hyperparameters are leaves and may change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_data(subject: Subject) -> None:
 
 @promise
 def is_a_pytree(subject: Subject) -> None:
-    """Its leaves are the numbers given, and it can be rebuilt with anything in their place."""
+    """Its leaves are the given hyperparameters; it can be unflattened with any other leaves."""
     leaves, treedef = jax.tree.flatten(subject.tx)
     assert all(map(is_number, leaves)), leaves
     assert treedef.unflatten(leaves) == subject.tx
@@ -53,7 +53,7 @@ def is_a_pytree(subject: Subject) -> None:
 
 @promise
 def tells_its_numbers(subject: Subject) -> None:
-    """`state.hyperparams` gives each number under its name, in and out of `jit`."""
+    """`state.hyperparams` returns each hyperparameter by its name, eagerly and under `jit`."""
     tx = subject.tx
     state = tx.init(example_params())
     told = states.hyperparams(tx, state)
@@ -65,7 +65,7 @@ def tells_its_numbers(subject: Subject) -> None:
 
 @promise
 def follows_schedules(subject: Subject) -> None:
-    """Every number may be a schedule; constant ones change nothing, moving ones are told."""
+    """Every hyperparameter may be a schedule; constant ones change nothing, others are reported."""
     moving = moving_numbers(subject.tx)
     if not moving:
         return
@@ -87,7 +87,7 @@ def follows_schedules(subject: Subject) -> None:
 
 @promise
 def numbers_are_leaves(subject: Subject) -> None:
-    """Passed to `jit` and changed, nothing is traced again; under `vmap` it equals the loop."""
+    """Changed hyperparameters need no new tracing under `jit`; `vmap` over them equals the loop."""
     traces, params, moving = [], example_params(), moving_numbers(subject.tx)
     if not moving:
         return

@@ -1,4 +1,4 @@
-"""The promise for a mesh: sharded parameters are moved as whole ones, by state that is sharded."""
+"""Promise for meshes: sharded and unsharded parameters get the same updates, from sharded state."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["agrees_when_sharded"]
 
 @promise
 def agrees_when_sharded(subject: Subject) -> None:
-    """Sharded or whole, the updates are the same, and state stays where `sharding.state` says.
+    """Sharded or not, the updates are the same, and state keeps the sharding of `sharding.state`.
 
-    On a mesh of all devices, whose axes are Explicit; trivial on a single device.
+    On a mesh of all devices with Explicit axes; trivial on a single device.
     """
     agrees_on(subject, AxisType.Explicit)
 
 
 def agrees_on(subject: Subject, kind: AxisType) -> None:
-    """The promise on a mesh whose axes are of a kind."""
+    """The promise on a mesh with axes of one type."""
     if (n := len(jax.devices())) == 1:
         return
     params = {

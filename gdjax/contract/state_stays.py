@@ -1,4 +1,4 @@
-"""Promises on the state: it leaves `update` as it came, and goes wherever arrays go."""
+"""Promises on the state: constant structure and dtypes, jit, scan, checkpoints, donation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 
 @promise
 def keeps_its_state(subject: Subject) -> None:
-    """State leaves `update` as it came, in all nine pairings of 16- and 32-bit dtypes."""
+    """`update` keeps structure, shapes and dtypes of the state, in nine pairings of dtypes."""
     for of_params in FLOATS:
         params = example_params(of_params)
         state = subject.tx.init(params)
@@ -48,7 +48,7 @@ def keeps_its_state(subject: Subject) -> None:
 
 @promise
 def agrees_with_jit(subject: Subject) -> None:
-    """Eager, compiled and stepped are one; compiled, it is traced once for all steps."""
+    """Eager and compiled `update` and `step` agree; compiled, they are traced once."""
     params, traces = example_params(), []
 
     @jax.jit
@@ -86,7 +86,7 @@ def scans(subject: Subject) -> None:
 
 @promise
 def saves_and_restores(subject: Subject) -> None:
-    """A state that went through NumPy arrays, by name, goes on bit for bit."""
+    """A state that is saved and restored as NumPy arrays continues bit for bit."""
     params = example_params()
     _, state = run(subject, 2)
     saved = jax.tree.map(np.array, states.to_dict(subject.tx, state))
@@ -100,7 +100,7 @@ def saves_and_restores(subject: Subject) -> None:
 
 @promise
 def survives_donation(subject: Subject) -> None:
-    """No leaf of a state shares its buffer with parameters or another leaf, made eagerly or not."""
+    """No leaf of a state shares its buffer with parameters or another leaf, eagerly or compiled."""
     for init in (subject.tx.init, jax.jit(subject.tx.init)):
         params = example_params()
         leaves = jax.tree.leaves((init(params), params))

@@ -1,4 +1,4 @@
-"""Promises on what a transformation declares: it is what the transformation does."""
+"""Promises on declarations of a transformation: extra arguments, coupled leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["declares_extra_arguments", "declares_what_couples"]
 
 @promise
 def declares_extra_arguments(subject: Subject) -> None:
-    """`extra_args` says which extra arguments `update` needs; without one of them it raises."""
+    """`extra_args` lists the extra arguments that `update` needs; without one of them it raises."""
     tx, params = subject.tx, example_params()
     updates = subject.batched(example_grads(params))
     given = dict(subject.given(example_grads(params), params))
@@ -40,9 +40,9 @@ def declares_extra_arguments(subject: Subject) -> None:
 
 @promise
 def declares_what_couples(subject: Subject) -> None:
-    """Where it does not declare `couples`, a leaf moves as it does whatever the others' gradients.
+    """Without `couples`, the update of a leaf does not depend on the gradients of other leaves.
 
-    A `Rule` whose update of one leaf depends on the gradients of others says `couples=True`.
+    A `Rule` whose update of a leaf depends on the gradients of others declares `couples=True`.
     """
     if facts_of(subject.tx).couples:
         return

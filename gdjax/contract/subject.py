@@ -1,4 +1,4 @@
-"""What the promises examine, and the examples that they use."""
+"""The subject of the promises, and their example parameters and gradients."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ FLOATS = (jnp.float32, jnp.bfloat16, jnp.float16)
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is examined: a transformation, and what it needs to be known of it.
+    """A transformation under test, with what its tests need.
 
     Attributes:
         tx: The transformation.
-        extra: Extra arguments that each `update` gets, or a function of the parameters and the
-            gradients that gives them.
-        descends: Whether a hundred steps of it, or of it followed by a small rate where it leaves
-            the sign of the gradient, make a parabola smaller.
+        extra: Extra arguments of each `update`, or a function of the parameters and the gradients
+            that returns them.
+        descends: Whether a hundred steps decrease a quadratic loss; a transformation that keeps the
+            sign of the gradient is followed by a small learning rate.
         serializable: Whether its arguments can be written as JSON and pickled (lambdas cannot).
-        batch: How many examples its updates come with, on a leading axis; 0 for none.
+        batch: The number of examples on a leading axis of the gradients; 0 for no such axis.
     """
 
     tx: GradientTransformation
@@ -70,7 +70,7 @@ class Subject:
         return (self.tx if tx is None else tx).step(self.batched(updates), state, params, **extra)
 
     def batched(self, updates: Any) -> Any:
-        """The updates, as those of several examples."""
+        """The gradients with a leading axis of examples."""
         if not self.batch:
             return updates
         shares = np.linspace(0.5, 1.0, self.batch)
@@ -90,7 +90,7 @@ PROMISES: dict[str, Callable[[Subject], None]] = {}
 
 
 def promise(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
-    """Enters a function into the contract."""
+    """Registers a function as a promise of the contract."""
     PROMISES[function.__name__] = function
     return function
 
@@ -123,7 +123,7 @@ def run(subject: Subject, steps: int = 3, params: Any = None, tx: Any = None) ->
 
 
 def finite(value: Any) -> bool:
-    """Tells whether every number of a tree is."""
+    """Whether all entries of a tree are finite."""
     return all(
         bool(jnp.all(jnp.isfinite(x)))
         for x in jax.tree.leaves(memory.near(value))
@@ -132,13 +132,13 @@ def finite(value: Any) -> bool:
 
 
 def avals(value: Any) -> Any:
-    """Structure, shapes, dtypes and weak types: what a scan and a donation ask to be equal."""
+    """Structure, shapes, dtypes and weak types, which scans and donation need to be equal."""
     kinds = [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(value)]
     return jax.tree.structure(value), kinds
 
 
 def moving_numbers(tx: GradientTransformation) -> dict[str, float]:
-    """Those hyperparameters that are Python numbers and could be schedules."""
+    """The hyperparameters that are Python numbers and may be schedules."""
     given = {name: tx.arguments[name] for name in tx.numbers}
     scheduled = {n: r.scheduled for n, r in tx.factory.ranges.items()}
     return {n: float(v) for n, v in given.items() if scheduled[n] and isinstance(v, (int, float))}

@@ -1,4 +1,4 @@
-"""What a step costs on a chip that is not here: the compiler tells without the device.
+"""Cost of a step on a CPU, GPU or TPU, read from the compiled program without the device.
 
 report(adamw(1e-3), models.gpt2(), "v5e:2x4", PartitionSpec("data"))
 """

@@ -1,4 +1,4 @@
-"""Chips for which programs are compiled, here or not, and where their compilers come from."""
+"""Chips for which programs can be compiled without the device, and their compilers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["CHIPS", "Chip", "devices"]
 
 
 class Chip(NamedTuple):
-    """A chip.
+    """A chip and its compiler.
 
     Attributes:
-        platform: What JAX calls its platform.
-        memory: Of one device, in bytes; 0 where that is not asked.
-        grid: How many chips there are where nothing is said.
-        options: Of the compiler, for programs of a device that is not here.
+        platform: JAX's name of its platform.
+        memory: Memory of one device in bytes; 0 if not known.
+        grid: The default grid of chips.
+        options: Options of the compiler, for compilation without the device.
     """
 
     platform: str
@@ -81,15 +81,15 @@ _TOLD = {
 
 
 def devices(chip: str) -> tuple[Chip, list[Any]]:
-    """What a chip is, and the devices that stand for it.
+    """The chip of a name, and abstract or real devices to compile for.
 
     Args:
-        chip: A key of `CHIPS`, for a TPU with its grid: `"v5e:2x4"`, `"v5p:4x4x4"`. One chip of a
-            kind is `"v5e:1"`.
+        chip: A key of `CHIPS`, for a TPU with its grid: `"v5e:2x4"`, `"v5p:4x4x4"`; `"v5e:1"` is
+            one chip.
 
     Raises:
-        ValueError: There is no such chip.
-        RuntimeError: Its compiler is not installed, or another process holds it.
+        ValueError: Unknown chip.
+        RuntimeError: Its compiler is not installed, or in use by another process.
     """
     name, _, grid = chip.partition(":")
     if name not in CHIPS:

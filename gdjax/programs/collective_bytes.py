@@ -1,4 +1,4 @@
-"""What a compiled program sends from device to device, read from its text."""
+"""Collectives of a compiled program: counts and bytes sent, from its HLO text."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"?(\d+)"?\}')
 
 
 def collectives(text: str) -> dict[str, Traffic]:
-    """The collectives of a compiled program by kind: how many run, and the bytes each device sends.
+    """The collectives of a compiled program by kind: their number and the bytes each device sends.
 
     Of n devices in a group, with b bytes of operands on each, a ring sends
 
         all-gather (n − 1)·b    reduce-scatter, all-to-all (n − 1)/n·b
         all-reduce 2·(n − 1)/n·b    collective-permute b
 
-    A loop counts as often as it turns, if the program knows it, else once; of the branches of a
-    conditional the one that sends most. Collectives that start and end apart count once.
+    A loop counts by its number of iterations if that is known, else once; a conditional counts by
+    the branch that sends most. A pair of start and done counts once.
 
     >>> collectives('''
     ... ENTRY %main (x: f32[4]) -> f32[16] {
@@ -45,7 +45,7 @@ def collectives(text: str) -> dict[str, Traffic]:
     {'all-gather': Traffic(count=1, bytes=48)}
 
     Args:
-        text: What `jax.jit(f).lower(...).compile().as_text()` gives.
+        text: The result of `jax.jit(f).lower(...).compile().as_text()`.
     """
     devices = int((re.search(r"num_partitions=(\d+)", text) or [0, 1])[1])
     devices *= int((re.search(r"replica_count=(\d+)", text) or [0, 1])[1])
@@ -96,7 +96,7 @@ def _parts(text: str) -> tuple[str, str, list[str], str]:
 
 
 def _closing(text: str, start: int) -> int:
-    """Behind the parenthesis that closes the one at `start`."""
+    """The index behind the parenthesis that closes the one at `start`."""
     depth = 0
     for at in range(start, len(text)):
         depth += {"(": 1, ")": -1}.get(text[at], 0)
@@ -106,7 +106,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def nbytes(type_: str) -> float:
-    """Bytes of all arrays in the type of an instruction."""
+    """Bytes of all arrays of the type of an instruction."""
     total = 0.0
     for dtype, shape in re.findall(r"([a-z]\w*)\[([\d,<=]*)\]", type_):
         bits = 8 if dtype == "pred" else int((re.search(r"\d+", dtype) or [0])[0])
@@ -125,7 +125,7 @@ def _sent(kind: str, moved: float, rest: str, devices: int) -> float:
 
 
 def _group(rest: str, devices: int) -> int:
-    """How many devices take part in one group of a collective."""
+    """The number of devices in one group of a collective."""
     if found := re.search(r"replica_groups=\{\{([\d,]+)\}", rest):
         return found[1].count(",") + 1
     if found := re.search(r"replica_groups=\[\d+,(\d+)\]<=", rest):

@@ -1,4 +1,4 @@
-"""Kernels, copies and bytes of a compiled program, read from its text."""
+"""Kernels, copies and bytes of a compiled program, from its HLO text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ELSEWHERE = re.compile(r"\w+\[[\d,]*\]\{[^}]*S\(\d+\)\}")  # an array that is n
 
 
 def _outside_of_fusions(text: str) -> list[list[str]]:
-    """The computations of a program that are no bodies of kernels, the entry last; their lines."""
+    """The lines of the computations that are not fused, the entry computation last."""
     inside = set(re.findall(r"(?:fusion\(.*?calls|to_apply)=%?([\w.\-]+)", text))
     found = []
     for block in re.split(r"\n(?=%|ENTRY)", text):
@@ -29,9 +29,9 @@ def _outside_of_fusions(text: str) -> list[list[str]]:
 
 
 def counts(text: str) -> tuple[int, int]:
-    """Kernels and copies of arrays in a program; both branches of a conditional count.
+    """The numbers of kernels and array copies in a program, both branches of conditionals included.
 
-    What a TPU fetches ahead into its fast memory (`copy-start`) is no copy.
+    Prefetches of a TPU into its fast memory (`copy-start`) do not count as copies.
 
     >>> counts('''
     ... ENTRY %main (x: f32[4]) -> f32[4] {
@@ -55,10 +55,10 @@ def counts(text: str) -> tuple[int, int]:
 
 
 def moved(text: str) -> float:
-    """Bytes of operands and results of all kernels and copies, each operand whole.
+    """Bytes of operands and results of all kernels and copies in main memory.
 
-    Only what lies in the chip's main memory: a TPU keeps some arrays in a fast memory, and fetches
-    others ahead into it (`copy-start`), which reads them once; its compiler counts both readings.
+    A TPU keeps some arrays in a fast memory and prefetches others into it (`copy-start`): these are
+    read from main memory once, while its compiler counts both reads.
 
     >>> moved('''
     ... ENTRY %main (x: f32[4]) -> f32[4] {

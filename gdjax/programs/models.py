@@ -1,4 +1,4 @@
-"""Shapes of models, as abstract arrays: for programs, nothing is computed."""
+"""Parameter shapes of GPT-2, Llama and ResNet-50, as abstract arrays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def gpt2(
 
 
 def llama(dtype: Any = jnp.bfloat16, *, layers: int = 24, width: int = 2048) -> Any:
-    """A model of Llama's shape, 1.3 billion numbers: gated layers without biases."""
+    """A Llama-like model, 1.3 billion numbers: gated layers without biases."""
     inner = 5504 * width // 2048
     shapes: dict[str, Any] = {"embed": (32000, width), "head": (width, 32000), "norm": (width,)}
     for i in range(layers):

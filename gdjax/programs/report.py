@@ -1,4 +1,4 @@
-"""The program of one step, compiled for a chip, and what it costs there."""
+"""Costs of one step, compiled for a chip."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gdjax import sharding
+from gdjax.core.data.compare import show
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import GradientTransformation, apply_updates, name_of
 from gdjax.core.rule import errors
@@ -26,21 +27,21 @@ __all__ = ["Report", "report", "table"]
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What one step costs on each device of a chip.
+    """Costs of one step on each device.
 
     Attributes:
         name: The transformation.
-        chip: As it was asked for, with the number of devices.
-        parameters: How many numbers the parameters are, on all devices together.
-        bytes: Read from and written to main memory in a step: as the compiler tells for a CPU,
-            elsewhere the operands and results of kernels.
+        chip: The chip, with the number of devices.
+        parameters: The number of parameters, on all devices together.
+        bytes: Bytes read from and written to main memory in a step: on a CPU by the compiler's
+            cost analysis, elsewhere the operands and results of kernels.
         temporary: Bytes of buffers that are neither arguments nor results.
         kernels: Fusions, products and calls; of a conditional those of both branches.
         copies: Copies of arrays.
-        collectives: How many of each kind, and the bytes that a device sends.
-        peak: Bytes of arguments, results and temporaries at once; what is donated counts once.
-        fits: Whether that is less than the chip's memory; None where it is not known.
-        seconds: That the compiler took here.
+        collectives: The number of each kind, and the bytes that a device sends.
+        peak: Bytes of arguments, results and temporaries together; donated buffers count once.
+        fits: Whether the peak is less than the chip's memory; None if that is unknown.
+        seconds: The compilation time here.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Report:
 
     @property
     def bytes_a_parameter(self) -> float:
-        """Read and written, for each parameter that the device holds or computes."""
+        """Bytes read and written for each parameter that the device holds or computes."""
         return self.bytes / self.parameters
 
     @property
@@ -66,7 +67,7 @@ class Report:
         return self.temporary / self.parameters
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers as JSON takes them."""
+        """The numbers as a dict for JSON."""
         return dataclasses.asdict(self) | {
             "collectives": {kind: traffic._asdict() for kind, traffic in self.collectives.items()}
         }
@@ -89,7 +90,7 @@ class Report:
         ]
 
     def __str__(self) -> str:
-        """One cost a line."""
+        """The costs, one on each line."""
         return "\n".join(f"{head:>22}  {cell}" for head, cell in zip(HEAD, self.cells()))
 
 
@@ -116,7 +117,7 @@ def report(
     explicit: bool = False,
     name: str = "",
 ) -> Report:
-    """Compiles one donated step for a chip, which need not be here, and counts what it costs.
+    """Compiles one donated step for a chip, without the device, and counts its costs.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> found = gd.programs.report(gd.sgd(0.1), {"w": jnp.ones((64, 64))}, mesh={"data": 1})
@@ -124,21 +125,26 @@ def report(
     (12.0, 0, 0)
 
     Args:
-        tx: A transformation of any origin; ours by `step`, others by `update` and `apply_updates`.
-        params: Arrays, or abstract values as `gdjax.programs.models` makes them.
+        tx: A transformation of gdjax (by its `step`) or of another library (by `update` and
+            `apply_updates`).
+        params: Arrays, or abstract values as from `gdjax.programs.models`.
         chip: `"cpu"`, `"h200"`, `"v5e:1"` for one chip, `"v5e:2x4"`, `"v5p:4x4x4"` for several.
-        shardings: A `PartitionSpec` or a tree of these like the parameters: how they, their
-            gradients and what belongs to them in the state are split; None for not at all. A spec
-            that is longer than an array, or does not divide it, leaves it whole.
+        shardings: A `PartitionSpec`, or a tree of them like the parameters, for parameters,
+            gradients and state; None for replicated. An array with fewer axes than its spec, or
+            that is not divisible by it, is replicated.
         mesh: Axes of the mesh and their lengths; by default one axis, `data`, of all devices.
-        explicit: Whether the axes are Explicit, which JAX knows, or Auto, which the compiler does.
-        name: What it is called in tables.
+        explicit: Whether the axes of the mesh are Explicit or Auto.
+        name: The name in tables.
 
     Raises:
-        RuntimeError: The compiler of the chip is missing, or another process holds it.
-        ValueError: There is no such chip, or the mesh has another number of devices.
+        RuntimeError: The compiler of the chip is missing, or in use by another process.
+        ValueError: Unknown chip, or the mesh has another number of devices.
     """
     check_transformation("programs.report", "tx", tx, "Write report(tx, params).")
+    for leaf in jax.tree.leaves(params):
+        if not hasattr(leaf, "shape"):
+            must = "params must be arrays or abstract values"
+            errors.fail("programs.report", must, show(leaf), kind=TypeError)
     known, found = devices(chip)
     axes = mesh or {"data": len(found)}
     if math.prod(axes.values()) > len(found):
@@ -173,7 +179,7 @@ def report(
 
 
 def _placed(params: Any, shardings: Any, mesh: Mesh) -> Any:
-    """Abstract parameters, each where its spec says."""
+    """Abstract parameters with their shardings."""
     one = shardings is None or isinstance(shardings, PartitionSpec)
 
     def place(x: Any, spec: Any) -> Any:
@@ -214,18 +220,18 @@ def _with(state: Any, where: Any) -> Any:
 
 
 def _alike(state: Any, params: Any, mesh: Mesh) -> Any:
-    """Of another library: what has the shape of a parameter lies as it does."""
+    """Shardings of another library's state: arrays with the shape of a parameter are like it."""
     by_shape = {x.shape: x.sharding for x in jax.tree.leaves(params)}
     whole = NamedSharding(mesh, PartitionSpec())
     return jax.tree.map(lambda x: by_shape.get(x.shape, whole), state)
 
 
 def table(reports: Sequence[Report], markdown: bool = False) -> Any:
-    """Reports beside one another: a table of rich, or one in Markdown.
+    """Table of reports: for rich, or in Markdown.
 
     Args:
-        reports: Of one chip.
-        markdown: For a page instead of a terminal.
+        reports: Reports of one chip.
+        markdown: Whether to return Markdown instead of a table of rich.
     """
     rows = [found.cells() for found in reports]
     if markdown:

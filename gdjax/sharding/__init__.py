@@ -1,4 +1,4 @@
-"""Optimizers on a mesh of devices: where a state lives, and states that are shared out.
+"""Sharding of optimizer state on a mesh of devices: placement, ZeRO, reduce-scatter.
 
 init = jax.jit(tx.init, out_shardings=gd.sharding.state(tx, params))   # placed as parameters
 tx = gd.sharding.zero(tx, axis="data")                                 # split over an axis

@@ -1,4 +1,4 @@
-"""What JAX is not told about Auto axes of a mesh, told: how the parameters are placed."""
+"""Shardings of the parameters on Auto axes of a mesh, given to a transformation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ __all__ = ["placed"]
 
 @transformation(kind="wrapper")
 def placed(inner: Any, specs: Any):
-    """Lets a transformation know how its parameters are placed on a mesh with Auto axes.
+    """Gives a transformation the shardings of its parameters on a mesh with Auto axes.
 
-    There the compiler alone knows, and rules for whole matrices gather them on all devices. Placed,
-    matrices of one shape go to their owners by one all-to-all and return by one. Where axes are
-    Explicit, or no mesh is set by `jax.set_mesh`, it is the inner transformation.
+    On Auto axes only the compiler knows the shardings, and rules for whole matrices gather them on
+    all devices. With this wrapper, matrices of equal shape are distributed over the devices by one
+    all-to-all and return by another. On Explicit axes, or without a mesh set by `jax.set_mesh`, it
+    does nothing.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> from jax.sharding import PartitionSpec
@@ -33,11 +34,11 @@ def placed(inner: Any, specs: Any):
 
     Args:
         inner: The transformation.
-        specs: A tree of `PartitionSpec` or of `NamedSharding` like the parameters, or one for all.
+        specs: A tree of `PartitionSpec` or `NamedSharding` like the parameters, or one for all.
     """
 
     def told(call: Any, *values: Any) -> Any:
-        """Calls `update` or `step` of the inner transformation where all shardings are known."""
+        """Calls `update` or `step` of the inner transformation with all shardings known."""
         mesh = get_abstract_mesh()
         if mesh.empty or AxisType.Auto not in mesh.axis_types:
             return call(inner, *values)
@@ -81,6 +82,6 @@ def placed(inner: Any, specs: Any):
 
 
 def _full(spec: Any, ndim: int) -> tuple[Any, ...]:
-    """What each axis of an array is split over."""
+    """The mesh axes over which each axis of an array is sharded."""
     said = () if spec is None else tuple(getattr(spec, "spec", spec))
     return (*said, *(None,) * (ndim - len(said)))

@@ -1,4 +1,4 @@
-"""Where the state of a transformation lives on a mesh of devices."""
+"""Shardings of the state of a transformation on a mesh of devices."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ __all__ = ["state", "state_specs"]
 
 
 def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
-    """A tree of `NamedSharding` like the state: each array is placed as its parameter is.
+    """Shardings of an optimizer state: each array is placed like its parameter.
 
-    An array of state keeps those axes of its parameter that it has: moments all of them, a factor
-    of rows or columns its one, a memory of several steps those behind its own. The role of the
-    field says it (`gdjax.core.rule.roles`); where it does not, or there is none, it is found from
-    shapes: the parameter is made a little longer along each axis, and the array that grows with it
-    follows that axis, be it as long or the number of blocks. One that follows an axis
-    twice is split once; and squares of axes, one for each of many layers in one array, lie with the
-    devices that are to use them, if these share them evenly. Codes of few bits are placed as the
-    numbers they stand for, their scales where whole blocks lie. Counts and other scalars are on all
-    devices. Under `zero` the place of a parameter is that of its slices.
+    The result is a tree of `NamedSharding` like the state. An array of the state keeps the sharding
+    of the axes that it shares with its parameter: a moment has all of them, a factor of rows or
+    columns one, a memory of several steps all behind its own. The role of the field declares the
+    axes (`gdjax.core.rule.roles`). Without a role they are found from shapes: an array that grows
+    when an axis of the parameter grows follows this axis, entry by entry or block by block. An
+    array that follows an axis twice is split once. Square matrices of stacked layers are placed on
+    the devices that use them, if the devices divide them evenly. Quantized codes are placed like
+    the numbers that they encode, and their scales with whole blocks. Counts and other scalars are
+    replicated. Under `zero` the placement of a parameter is that of its slices.
 
         init = jax.jit(tx.init, out_shardings=gd.sharding.state(tx, params))
 
@@ -50,10 +50,10 @@ def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
     Args:
         tx: The transformation.
         params: Its parameters, arrays or `jax.ShapeDtypeStruct`, placed by `NamedSharding`.
-        mesh: Of the parameters; None if one of them is placed on it.
+        mesh: The mesh of the parameters; None if at least one of them is placed on it.
 
     Raises:
-        ValueError: No parameter is placed on a mesh, or two are placed on different ones.
+        ValueError: No parameter is placed on a mesh, or two are placed on different meshes.
     """
     check_transformation("sharding.state", "tx", tx, "Write sharding.state(tx, params).")
     by_path = {words(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
@@ -76,13 +76,13 @@ def state(tx: Any, params: Any, mesh: Mesh | None = None) -> Any:
 
 
 def state_specs(tx: Any, params: Any, where: Sequence[Spec], mesh: Any) -> list[Spec | None]:
-    """For each array of a state its spec, None for what belongs to no parameter.
+    """The spec of each array of a state, None for arrays that belong to no parameter.
 
     Args:
         tx: The transformation.
         params: Its parameters.
-        where: The spec of each of their leaves, those that are None too.
-        mesh: Of these specs.
+        where: The spec of each of their leaves, None leaves included.
+        mesh: The mesh of these specs.
     """
     paths = [words(path) for path, _ in jax.tree_util.tree_leaves_with_path(params, tree.is_none)]
     abstract = jax.eval_shape(tx.init, _shapes(params))
@@ -128,7 +128,7 @@ def _places(
 def _by_role(
     role: Role | None, shape: tuple[int, ...], of: tuple[int, ...], spec: Spec
 ) -> list[Any] | None:
-    """How an array of state is split whose role says it; None if it says nothing of its axes."""
+    """The spec of an array of state by its role; None if the role does not declare its axes."""
     if role is not None and role.like_params and shape == of:
         return list(spec)
     if role is None or role.over is None:
@@ -147,7 +147,7 @@ def _numbered(state: Any) -> tuple[Any, range]:
 
 
 def _shared(tx: Any, state: Any) -> dict[int, str]:
-    """Which arrays of a state, by number, are split over the devices along which axis."""
+    """The indices of the arrays of a state that are split over devices, and their axes."""
     found: dict[int, str] = {}
     for visit in walk(tx, state):
         for axis in (child.split for child in visit.children if child.split is not None):
@@ -156,7 +156,7 @@ def _shared(tx: Any, state: Any) -> dict[int, str]:
 
 
 def _slices(shape: tuple[int, ...], spec: Spec, axis: str, mesh: Any) -> Spec:
-    """How `zero` splits a parameter, from what it can know of it: of Auto axes nothing."""
+    """The split of a parameter by `zero`, from its known sharding: unknown on Auto axes."""
     if axis not in mesh.axis_names:
         return spec
     auto = mesh.axis_types[mesh.axis_names.index(axis)] == AxisType.Auto
@@ -167,7 +167,7 @@ def _slices(shape: tuple[int, ...], spec: Spec, axis: str, mesh: Any) -> Spec:
 
 
 def _shapes(params: Any, grow: Callable[[tuple[int, ...]], Any] = tuple) -> Any:
-    """The parameters without their numbers, and in other shapes where that is asked for."""
+    """Abstract parameters, with other shapes if given."""
 
     def one(p: Any) -> Any:
         return jax.ShapeDtypeStruct(tuple(grow(np.shape(p))), jnp.result_type(p))
@@ -180,18 +180,18 @@ def _a_little(shape: tuple[int, ...]) -> list[int]:
 
 
 def _a_little_less(shape: tuple[int, ...]) -> list[int]:
-    """For blocks that one axis fills."""
+    """A slightly shorter axis, for blocks that one axis fills."""
     return [max(n - i - 1, 1) for i, n in enumerate(shape)]
 
 
 def _many_times(shape: tuple[int, ...]) -> list[int]:
-    """For rules that take axes apart. The longer of two axes stays the longer."""
+    """A multiple of an axis, for rules that split axes. The longer of two axes stays the longer."""
     rank = np.argsort(np.argsort(shape, kind="stable"))
     return [n * (2, 3, 5, 7, 11, 13, 17, 19)[k % 8] for n, k in zip(shape, rank)]
 
 
 def _follows(n: int, m: int, of: tuple[int, ...], longer: list[int], axis: int) -> bool:
-    """Whether what is n long is as long as an axis, or as it has blocks, and m when it grows."""
+    """Whether a length n is that of an axis, or its number of blocks, and m when the axis grows."""
     if n == of[axis]:
         return m == longer[axis] != n
     whole = n > 0 and of[axis] > 0 and of[axis] % n == 0 and longer[axis] % of[axis] == 0
@@ -199,14 +199,14 @@ def _follows(n: int, m: int, of: tuple[int, ...], longer: list[int], axis: int) 
 
 
 class _Followed:
-    """Which axes of a parameter the arrays of a state follow: those with which they grow."""
+    """The axes of a parameter that the arrays of a state follow: those with which they grow."""
 
     def __init__(self, tx: Any, params: Any) -> None:
         self.tx, self.params = tx, params
         self.known: dict[Any, dict[str, tuple[int, ...]]] = {}
 
     def axes(self, name: str, shape: tuple[int, ...], of: tuple[int, ...]) -> list[int | None]:
-        """For each axis of an array of state the axis of its parameter, of this shape, or None."""
+        """For each axis of an array of the state: the axis of its parameter, or None."""
         kept: list[int | None] = [None] * len(shape)
         for way in (_a_little, _a_little_less, _many_times) if shape else ():
             if any(k is not None for k in kept):
@@ -222,7 +222,7 @@ class _Followed:
         return kept
 
     def squares(self, name: str, shape: tuple[int, ...], of: tuple[int, ...]) -> bool:
-        """Whether it is several matrices, both of whose sides are one whole axis."""
+        """Whether it is a stack of square matrices of one whole axis."""
         grown, longer = self._grown(_a_little).get(name, ()), _a_little(of)
         if len(shape) != len(grown) or len(shape) < 3:
             return False
@@ -243,7 +243,7 @@ class _Followed:
 
 
 def _of_stored(leaf: Any, spec: Spec, mesh: Any) -> list[Spec]:
-    """Codes as the numbers; scales along those axes whose shards have whole blocks."""
+    """Specs of quantized arrays: codes like the numbers, scales on axes with whole blocks."""
     if leaf.scale is None:
         return [spec]
     sides = (1,) * (len(leaf.shape) - len(leaf.kind.block)) + leaf.kind.block
@@ -254,6 +254,6 @@ def _of_stored(leaf: Any, spec: Spec, mesh: Any) -> list[Spec]:
 
 
 def _size(mesh: Any, names: Any) -> int:
-    """How many shards an axis has that is split over these names."""
+    """The number of shards of an axis that is split over these mesh axes."""
     several = names if isinstance(names, tuple) else () if names in (None, OPEN) else (names,)
     return int(np.prod([mesh.shape[name] for name in several]))

@@ -1,7 +1,7 @@
-"""Arrays split over one axis of the mesh, and whole again: reduce-scatter and all-gather.
+"""Splitting of arrays over one axis of the mesh: reduce-scatter and all-gather.
 
-The mesh is the one that `jax.set_mesh` sets. Where its axes are Explicit, JAX knows how an array
-is sharded; where they are Auto, the compiler does, and is told about one axis of the array only.
+The mesh is the one that `jax.set_mesh` sets. On Explicit axes, JAX knows how an array is sharded;
+on Auto axes only the compiler does, and one axis of the array is constrained.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ OPEN = PartitionSpec.UNCONSTRAINED  # left to the compiler
 
 
 def devices(axis: str, where: str) -> int:
-    """How many devices the mesh has along an axis; 1 if there is no mesh, or no such axis.
+    """The number of devices along an axis of the mesh; 1 without a mesh or such an axis.
 
     Raises:
-        ValueError: The axis is one of `shard_map`, inside of which it is called.
+        ValueError: Called inside of a `shard_map` over this axis.
     """
     mesh = get_abstract_mesh()
     if mesh.empty or axis not in mesh.axis_names:
         return 1
     if _kind(axis) == AxisType.Manual:
-        must = "the arrays must be those of all devices together"
+        must = "the arrays must be global"
         hint = f"Call it outside of the shard_map over {axis!r}."
-        errors.fail(where, must, "those of one device", instead=hint)
+        errors.fail(where, must, "the shards of one device", instead=hint)
     return mesh.shape[axis]
 
 
@@ -44,9 +44,9 @@ def _kind(axis: str) -> AxisType:
 
 
 def along(shape: Sequence[int], spec: Spec, axis: str, n: int) -> Spec | None:
-    """The spec with `axis` at the first axis of an array that n divides and that is not split.
+    """The spec that splits the first free axis of an array that n divides over `axis`.
 
-    None if there is none, or if the array is split over `axis` already.
+    None if there is no such axis, or if the array is split over `axis` already.
     """
     free = [i for i, size in enumerate(shape) if size and size % n == 0 and spec[i] in (None, OPEN)]
     if axis in names_of(spec) or not free:
@@ -55,12 +55,12 @@ def along(shape: Sequence[int], spec: Spec, axis: str, n: int) -> Spec | None:
 
 
 def names_of(spec: Spec) -> list[Any]:
-    """The axes of the mesh over which an array is split."""
+    """The mesh axes over which an array is split."""
     return [name for part in spec for name in (part if isinstance(part, tuple) else (part,))]
 
 
 def known(x: Any, axis: str) -> Spec:
-    """What JAX knows of the sharding of an array, as far as it is free to say it."""
+    """The known sharding of an array on Explicit axes."""
     if _kind(axis) == AxisType.Auto:
         return (OPEN,) * np.ndim(x)
     spec = tuple(jax.typeof(x).sharding.spec)
@@ -68,7 +68,7 @@ def known(x: Any, axis: str) -> Spec:
 
 
 class Split(NamedTuple):
-    """How the leaves of a tree are split over an axis of the mesh."""
+    """The split of the leaves of a tree over an axis of the mesh."""
 
     axis: str
     specs: list[Spec]  # for each leaf, those that are None too
@@ -76,7 +76,7 @@ class Split(NamedTuple):
 
     @classmethod
     def of(cls, params: Any, axis: str, n: int) -> Split:
-        """How parameters are to be split: arrays alone take part."""
+        """The split of parameters; only arrays are split."""
         found: list[Spec] = []
         axes: list[int | None] = []
         for p in jax.tree.leaves(params, is_leaf=tree.is_none):
@@ -88,7 +88,7 @@ class Split(NamedTuple):
         return cls(axis, found, axes)
 
     def parts(self, value: Any) -> Any:
-        """A tree of such leaves, split: slices, where they were whole."""
+        """The tree with split leaves, in slices."""
         leaves, treedef = jax.tree.flatten(value, is_leaf=tree.is_none)
         if value is None:
             return None
@@ -96,7 +96,7 @@ class Split(NamedTuple):
         return treedef.unflatten(map(one, leaves, self.specs, self.axes))
 
     def whole(self, value: Any) -> Any:
-        """The tree with all leaves on all devices: an all-gather of each that was split."""
+        """The tree with whole leaves on all devices: an all-gather of each split leaf."""
         leaves, treedef = jax.tree.flatten(value, is_leaf=tree.is_none)
         split = [i for i, x in enumerate(leaves) if x is not None and self.axes[i] is not None]
         axes, before = [self.axes[i] for i in split], [self.specs[i] for i in split]
@@ -113,16 +113,16 @@ class Split(NamedTuple):
 
 
 def put(x: Any, spec: Spec, axis: str) -> Any:
-    """An array in its place, on a mesh whose axes are of the kind of this one."""
+    """An array with this sharding, on a mesh with Explicit or Auto axes."""
     into = jax.lax.with_sharding_constraint if _kind(axis) == AxisType.Auto else reshard
     return into(x, PartitionSpec(*spec))
 
 
 def reduce_scatter(grads: Any, axis: str = "data") -> Any:
-    """The mean of several gradients, one on each device, of which each device keeps a part.
+    """Reduce-scatter of per-device gradients: their mean, of which each device keeps a slice.
 
-    It is split as `zero` splits its state: one reduce-scatter, half of what an all-reduce sends.
-    Leaves that cannot be split are on all devices.
+    The slices are those of `zero`. A reduce-scatter sends half as many bytes as an all-reduce.
+    Leaves that cannot be split are replicated.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> loss = lambda w, x: jnp.mean((x @ w) ** 2)
@@ -135,12 +135,12 @@ def reduce_scatter(grads: Any, axis: str = "data") -> Any:
     Array([ 0.5, -3.5], dtype=float32)
 
     Args:
-        grads: In each leaf gradients along an axis in front, as many for each device.
-        axis: Of the mesh that `jax.set_mesh` sets, over which they are split. Without one it is
-            the mean.
+        grads: A tree of stacked gradients [n, ...], an equal number for each device.
+        axis: The axis of the mesh set by `jax.set_mesh` over which they are split. Without a mesh
+            the result is the mean.
 
     Raises:
-        ValueError: The axis in front cannot be divided among the devices, or it is called inside
+        ValueError: The number of devices does not divide the leading axis, or it is called inside
             of a `shard_map` over `axis`.
     """
     n = devices(axis, "reduce_scatter")
@@ -154,7 +154,7 @@ def reduce_scatter(grads: Any, axis: str = "data") -> Any:
     for i in taken:
         shape = np.shape(leaves[i])
         if not shape or shape[0] % n:
-            must = f"gradients must have an axis in front that {n} divides, for {axis!r}"
+            must = f"gradients must have a leading axis that {n} divides, for {axis!r}"
             errors.fail("reduce_scatter", must, shape)
         spec = known(leaves[i], axis)[1:]
         split = along(shape[1:], spec, axis, n)
@@ -186,7 +186,7 @@ def _on_each(
     before: Sequence[Spec],
     after: Sequence[Spec],
 ) -> Sequence[jax.Array]:
-    """Applies a function of the parts that one device has."""
+    """Applies a function of the parts of one device."""
     if not arrays:
         return []
     mesh = get_abstract_mesh()

@@ -1,4 +1,4 @@
-"""ZeRO: the state of an optimizer shared out among the devices that have the same parameters."""
+"""ZeRO: optimizer state split over the devices that hold the same parameters."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class ZeroState(NamedTuple):
 
 @transformation(kind="wrapper")
 def zero(inner: Any, axis: str = "data"):
-    """Splits the state of a transformation over the devices that have the same parameters.
+    """ZeRO: splits the optimizer state over the devices that hold the same parameters.
 
-    Each of the n devices along an axis of the mesh keeps 1/n of the state and does 1/n of the
-    work: of parameters and gradients it takes its slices, and an all-gather gives all of them the
-    updates, or with `step` the new parameters. Rules that look at whole arrays or at all of them
-    see them whole, so the numbers are those of the inner transformation.
+    Each of the n devices along an axis of the mesh keeps 1/n of the state and does 1/n of the work
+    on its slices of parameters and gradients. An all-gather returns the updates, or with `step` the
+    new parameters, to all devices. Rules of whole arrays or of the whole tree get whole arrays, so
+    the numbers are those of the inner transformation.
 
-    The mesh is the one that `jax.set_mesh` sets; without one, or without that axis, it is the inner
-    transformation. An array is split along the first of its axes that n divides; one that has none
-    is kept whole. Gradients may come averaged, or split already: see `reduce_scatter`.
+    The mesh is the one that `jax.set_mesh` sets; without a mesh or without that axis the wrapper
+    does nothing. An array is split along its first axis that n divides, and is kept whole if there
+    is none. Gradients may be averaged, or already split: see `reduce_scatter`.
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
     >>> tx = gd.sharding.zero(gd.adamw(1e-3))
@@ -45,10 +45,10 @@ def zero(inner: Any, axis: str = "data"):
 
     Args:
         inner: Any transformation.
-        axis: Of the mesh; parameters that are split over it already stay as they are.
+        axis: An axis of the mesh; parameters that are split over it already stay as they are.
 
     Raises:
-        ValueError: It is called inside of a `shard_map` over the axis.
+        ValueError: Called inside of a `shard_map` over the axis.
 
     Reference: Rajbhandari, Rasley, Ruwase and He, ZeRO: memory optimizations toward training
         trillion parameter models, 2019, https://arxiv.org/abs/1910.02054
@@ -71,7 +71,7 @@ def zero(inner: Any, axis: str = "data"):
         return ZeroState(jax.jit(make)(params))
 
     def shared(call: Any, updates: Any, state: Any, params: Any, extra: Any) -> Any:
-        """`update` or `step` of the inner transformation, on parts."""
+        """`update` or `step` of the inner transformation, on slices."""
         like = updates if params is None else params
         if (into := split(like)) is None:
             out, after = call(inner, updates, state.inner_state, params, extra)

@@ -180,7 +180,7 @@ def test_without_a_mesh_it_is_the_inner_transformation():
 
 def test_says_what_is_wrong():
     with jax.set_mesh(mesh_of(AxisType.Auto)):
-        with pytest.raises(ValueError, match=r"axis in front that 8 divides.*got \(4, 2\)"):
+        with pytest.raises(ValueError, match=r"leading axis that 8 divides.*got \(4, 2\)"):
             gd.sharding.reduce_scatter(jnp.ones((4, 2)))
 
         @jax.shard_map(in_specs=P("data"), out_specs=P("data"))
