@@ -1,1 +1,1 @@
-"""The names and conventions of other libraries over gdjax: `optax` and `torch`."""
+"""Compatibility with other libraries: the names and conventions of `optax` and `torch`."""

@@ -1,4 +1,4 @@
-"""Factories that stand in a namespace of their own: `optax.masked` beside gdjax's `masked`."""
+"""Factories in a namespace of their own: `optax.masked` beside gdjax's `masked`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def named(space: str, make: Decorator = transformation) -> Decorator:
-    """Makes factories that print, and stand in configuration files, as `<space>.<name>`.
+    """Decorator for factories that print, and are written in JSON, as `<space>.<name>`.
 
-    They are no part of gdjax's own catalogue.
+    They are not in gdjax's own catalogue.
 
     Args:
         space: The name of the other library.

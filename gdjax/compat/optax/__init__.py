@@ -1,17 +1,18 @@
 # ruff: noqa: F401, F403
-"""optax's full namespace over gdjax: training code runs with another import.
+"""optax's API over gdjax: training code runs with another import.
 
     from gdjax.compat import optax
 
-Names, arguments, ranges, defaults, conventions and states are those of optax 0.2.8; what they make
-are twins of gdjax's transformations, which print, compare, pickle and are pytrees of their numbers.
-Where optax departs from the paper, the paper is followed; `docs/migration.md` lists where.
+Names, arguments, ranges, defaults, conventions and states are those of optax 0.2.8. The functions
+return transformations of gdjax, which print, compare, pickle and are pytrees of their numbers.
+Where optax differs from the paper, the paper is followed; `docs/migration.md` lists the
+differences.
 
-Updates have the dtype of the gradients, and states the form of optax's, so that its checkpoints are
-restored as they are. `from_optax_state` and `to_optax_state` turn them into those of gdjax's own
-transformations and back; `to_optax` makes of a transformation a plain pair of optax's class. What
-has to do with no optimizer (`assignment`, `microbatch`, `perturbations`, `nnls` and so on) is that
-of the installed optax.
+Updates have the dtype of the gradients, and states the structure of optax's, so checkpoints of
+optax can be restored. `from_optax_state` and `to_optax_state` convert states to and from those of
+gdjax's own transformations; `to_optax` converts a transformation to a plain pair of optax's class.
+Functions that are no part of optimizers (`assignment`, `microbatch`, `perturbations`, `nnls` and so
+on) are those of the installed optax.
 
 >>> from gdjax.compat import optax
 >>> optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))

@@ -1,4 +1,4 @@
-"""Guards against gradients that are not finite: the signature of optax."""
+"""Skipping steps with non-finite gradients, with the signature of optax."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ __all__ = ["apply_if_finite"]
 
 @named("optax")
 def apply_if_finite(inner: Any, max_consecutive_errors: int):
-    """Leaves out the steps whose gradients are not finite, so many at most one after another.
+    """Skips steps with non-finite gradients, up to a number of them in a row.
 
-    One more is applied, and the parameters are lost: gdjax's own never does unless it is told.
+    The next one after them is applied and makes the parameters NaN. gdjax's own `apply_if_finite`
+    has no limit by default.
 
     >>> from gdjax.compat import optax
     >>> optax.apply_if_finite(optax.sgd(0.1), max_consecutive_errors=5)

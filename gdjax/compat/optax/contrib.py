@@ -42,7 +42,7 @@ def scale_by_ademamix(
     eps_root: Any = 0.0,
     mu_dtype: Any = None,
 ) -> Any:
-    """AdEMAMix's rule with a greater weight of the slow average than the optimizer's."""
+    """AdEMAMix scaling, with another default weight of the slow average than `ademamix`."""
     return _ademamix.scale_by_ademamix(b1, b2, b3, alpha, eps, eps_root, mu_dtype)
 
 
@@ -50,7 +50,7 @@ def scale_by_ademamix(
 def differentially_private_aggregate(
     l2_norm_clip: Any, noise_multiplier: Any, key: Any = None, *, seed: int | None = None
 ) -> Any:
-    """Averages the clipped gradients of single examples, with noise."""
+    """Differential privacy (DP-SGD): mean of clipped per-example gradients plus Gaussian noise."""
     key = _key_or_seed("optax.contrib.differentially_private_aggregate", key, seed)
     arguments = {"max_norm": l2_norm_clip, "noise_multiplier": noise_multiplier, "key": key}
     return _invoke(_private.differentially_private_aggregate, arguments)
@@ -66,7 +66,7 @@ def reduce_on_plateau(
     accumulation_size: Any = 1,
     min_scale: Any = 0.0,
 ) -> Any:
-    """Lowers the scale after `patience` metrics no better; gdjax and torch wait for one more."""
+    """Reduces the scale after `patience` metrics without improvement (one more in gdjax, torch)."""
     arguments = {**locals(), "patience": patience - 1 if patience > 0 else 0}
     return _invoke(_plateau.reduce_on_plateau, arguments)
 
@@ -87,7 +87,7 @@ def sophia(
     verbose: bool = False,
     print_win_rate_every_n_steps: Any = 0,
 ) -> Any:
-    """Sophia; nothing is printed."""
+    """Sophia, without printing."""
     numbers = (learning_rate, b1, b2, eps, weight_decay, weight_decay_mask, gamma)
     return _sophia.sophia(*numbers, clip_threshold, update_interval, hessian_diagonal_fn, mu_dtype)
 
@@ -100,7 +100,7 @@ def cocob(
     weight_decay: Any = 0.0,
     mask: Any = None,
 ) -> Any:
-    """COCOB, with its rate before the rule and after the decay."""
+    """COCOB, with the learning rate after the decay and before the rule."""
     return _chain(
         _add_decayed_weights(weight_decay, mask),
         _scale_by_learning_rate(learning_rate, flip_sign=False),
@@ -117,7 +117,7 @@ def dpsgd(
     momentum: Any = None,
     nesterov: bool = False,
 ) -> Any:
-    """Differentially private descent, with a place in its state for the momentum."""
+    """Differentially private SGD, with an entry for momentum in its state."""
     return _chain(
         _private.differentially_private_aggregate(l2_norm_clip, noise_multiplier, seed),
         _basic.identity() if momentum is None else _momentum.trace(momentum, nesterov),

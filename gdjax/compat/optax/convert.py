@@ -1,4 +1,4 @@
-"""Between gdjax and the installed optax: a transformation of its class, and states both ways.
+"""Conversion between gdjax and optax: transformations of optax's class, states in both directions.
 
 Only `to_optax` imports optax, when it is called.
 """
@@ -30,14 +30,14 @@ MAY_NOT_COUNT = ("ScaleByRms", "ScaleByStdDev", "ScaleByRStdDev")
 
 
 def to_optax(tx: Any) -> optax.GradientTransformationExtraArgs:
-    """Makes a transformation of optax's own class, a plain pair of closures.
+    """Converts a transformation to optax's own class, a plain pair of closures.
 
-    For what asks `isinstance` of optax's class, or refuses a transformation that is a tree with
-    arrays in it: numpyro's SVI, gpjax, `nnx.Optimizer`; and for extra arguments, which optax's
-    `chain` hands to members of its own class alone.
+    For libraries that test `isinstance` of optax's class, or that refuse a transformation with
+    array leaves: numpyro's SVI, gpjax, `nnx.Optimizer`. Also for extra arguments in optax's
+    `chain`, which passes them only to its own class.
 
     Args:
-        tx: A transformation of any origin.
+        tx: A transformation of any library.
 
     Returns:
         `optax.GradientTransformationExtraArgs`, with the states of `tx`.
@@ -57,10 +57,10 @@ def to_optax(tx: Any) -> optax.GradientTransformationExtraArgs:
 
 
 def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> Any:
-    """Makes the state with which `tx` continues what a transformation of optax has begun.
+    """Converts a state of optax to the state of a transformation of gdjax, to continue a run.
 
-    Stages are matched in order and fields by name; wherever the count of a schedule stands, it is
-    found. Numbers that optax's `inject_hyperparams` holds go to those that are live in `tx`.
+    Stages are matched in order and fields by name; counts of schedules are found at any place.
+    Hyperparameters of optax's `inject_hyperparams` become the live hyperparameters of `tx`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> from typing import NamedTuple, Any
@@ -76,10 +76,10 @@ def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> 
         params: The parameters; those of optax's `lookahead` as `LookaheadParams`. They may be in
             boxes of Flax, and the state returned is then as `tx.init` makes it of them.
         state: The state of optax, in boxes or not.
-        count: Steps taken, where optax keeps no count and `tx` needs one.
+        count: The number of steps, if the state of optax has no count and `tx` needs one.
 
     Raises:
-        ValueError: Something does not fit; the message names the first path.
+        ValueError: The states do not match; the message has the first path.
     """
     both = getattr(params, "_fields", ()) == ("fast", "slow")
     boxed = tx.init(params.fast if both else params)
@@ -91,16 +91,16 @@ def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> 
 
 
 def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -> Any:
-    """Makes the state with which a transformation of optax continues what one of gdjax has begun.
+    """Converts a state of gdjax to the state of a transformation of optax, to continue a run.
 
     Args:
         theirs: The transformation of optax, of the same rules in the same order.
         params: The parameters.
         state: The state of gdjax.
-        count: Steps taken, where gdjax keeps no count and `theirs` needs one.
+        count: The number of steps, if the state of gdjax has no count and `theirs` needs one.
 
     Raises:
-        ValueError: Something does not fit; the message names the first path.
+        ValueError: The states do not match; the message has the first path.
     """
     boxed = theirs.init(params)
     filling = _Filling("to_optax_state", state, count, {}, params)
@@ -113,7 +113,7 @@ def _schedules(visit: Visit) -> dict[str, Any]:
 
 
 class _Filling:
-    """Fills the state of one library with what the state of another holds."""
+    """Fills the state of one library with the values of the state of another."""
 
     def __init__(
         self, where: str, source: Any, count: Any, rules: dict[int, Any], params: Any
@@ -150,8 +150,8 @@ class _Filling:
             must = f"{a.path!r} ({a.kind}: {', '.join(a.fields)}) must have the same fields"
             errors.fail(self.where, must, f"{b.kind}: {', '.join(b.fields)}, at {b.path!r}")
         if ours in ({"trace"}, {"ema"}) and (a.before, a.after) != (b.before, b.after):
-            must = f"the momentum at {a.path!r} must stand on the same side of the learning rate"
-            hint = "optax's rmsprop has it after the rate, and so has gdjax.compat.optax.rmsprop."
+            must = f"the momentum at {a.path!r} must be on the same side of the learning rate"
+            hint = "It is after the rate in optax's rmsprop and in gdjax.compat.optax.rmsprop."
             errors.fail(self.where, must, f"{b.path!r} in the other", instead=hint)
 
     def steps(self, at: str, times: list[Any]) -> Any:
@@ -159,7 +159,7 @@ class _Filling:
         if self.given is not None:
             return self.given
         if not times:
-            must = f"{at!r} needs the number of steps, of which the other state has no count"
+            must = f"{at!r} needs the number of steps, and the other state has no count"
             errors.fail(self.where, must, None, instead="Write count=n.")
         known = [int(t) for t in times if not isinstance(t, jax.core.Tracer)]
         if len(set(known)) > 1:
@@ -200,7 +200,7 @@ class _Filling:
         return self.like(old, self.steps(path, times), path)
 
     def made(self, old: Any, theirs: Any, name: str) -> Any:
-        """What the other library has in other places."""
+        """Values that the other library has in other fields."""
         if name == "skip_state":  # of `accumulate`: without weights each gradient counts once
             return old._replace(weight=theirs.mini_step) if hasattr(old, "weight") else old
         if name == "delta":  # of `mechanize`, whose parameters are x0 + Σs·delta
@@ -236,7 +236,7 @@ class _Filling:
 
 
 def _as_key_or_data(value: Any, like: Any) -> Any:
-    """A random key as the one library keeps it, or what it is made of as the other does."""
+    """A random key, or its data, as the library keeps it."""
     given, wanted = (
         jax.dtypes.issubdtype(jnp.result_type(x), jax.dtypes.prng_key) for x in (value, like)
     )

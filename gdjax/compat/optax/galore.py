@@ -1,6 +1,6 @@
-"""GaLore as optax has it: the longer side of a matrix is projected, and moments are smaller.
+"""GaLore as in optax: projects the longer side of a matrix, with smaller moments.
 
-gdjax's own projects the shorter side, which is the paper's.
+gdjax's own `galore` projects the shorter side, as in the paper.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ HERE = "gdjax.compat.optax.contrib"
 
 
 class GaLoreDimensionNumbers(NamedTuple):
-    """Which axes of an array are the two sides of a matrix: all of its axes, each once."""
+    """The axes of an array that are rows and columns of a matrix: all of its axes, each once."""
 
     reduction_axis: int | Sequence[int] = 0
     output_axis: int | Sequence[int] = 1
 
 
 def _way(x: Any, numbers: Any) -> Axes | None:
-    """None for what is no matrix."""
+    """None for an array that is no matrix."""
     if numbers is None or not tree.differentiable(x) or not jnp.size(x):
         return None
     sides = [(a,) if isinstance(a, int) else tuple(a) for a in numbers]
@@ -66,7 +66,7 @@ def scale_by_galore(
     base_optimizer: Any = None,
     weight_dimension_numbers: Any = None,
 ) -> Any:
-    """GaLore's rule for the longer side: PᵀG for a tall matrix, GP for a wide one."""
+    """GaLore scaling that projects the longer side: PᵀG for a tall matrix, GP for a wide one."""
     for name, number in (("rank", rank), ("update_proj_gap", update_proj_gap)):
         if number < 1:
             errors.fail("optax.contrib.scale_by_galore", f"{name} must be 1 or more", number)
@@ -131,7 +131,7 @@ def galore(
     mask: Any = None,
     weight_dimension_numbers: Any = None,
 ) -> Any:
-    """GaLore, which projects the longer sides."""
+    """GaLore, with projection of the longer side."""
     return chain(
         scale_by_galore(rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers),
         add_decayed_weights(weight_decay, mask),

@@ -1,7 +1,7 @@
-"""Hyperparameters kept in a dict in the state, where a training loop reads and sets them.
+"""Hyperparameters in the state (`inject_hyperparams`), where a training loop reads and sets them.
 
-gdjax needs none of this (every hyperparameter may be a schedule or `live(value)`); code written
-for optax reads `state.hyperparams["learning_rate"]`.
+gdjax's own transformations do not need it: every hyperparameter may be a schedule or `live(value)`.
+Code for optax reads `state.hyperparams["learning_rate"]`.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class InjectStatefulHyperparamsState(NamedTuple):
 
 
 class StatefulSchedule(Protocol):
-    """A schedule with a state of its own, which may follow what `update` is told."""
+    """A schedule with a state of its own, which gets the extra arguments of `update`."""
 
     def init(self) -> Any:
-        """Makes the state."""
+        """The initial state."""
         ...
 
     def update(self, state: Any, **extra_args: Any) -> Any:
-        """Gives the next state."""
+        """The next state."""
         ...
 
     def __call__(self, state: Any, **extra_args: Any) -> Any:
@@ -65,7 +65,7 @@ class WrappedScheduleState(NamedTuple):
 
 
 class WrappedSchedule:
-    """A function of the step as a schedule with a state, which counts the steps."""
+    """A function of the step as a stateful schedule, which counts the steps."""
 
     def __init__(self, schedule_fn: Callable[[Any], Any]) -> None:
         self.schedule_fn = schedule_fn
@@ -102,7 +102,7 @@ def injected(
     static_args: tuple[str, ...] = (),
     hyperparam_dtype: Any = None,
 ):
-    """Calls a factory at each step with the hyperparameters that the state holds."""
+    """Calls a factory at each step with the hyperparameters of the state."""
     moving, numbers, fixed = {}, {}, {}
     arguments = {**_defaults(inner_factory), **arguments}
     made = getattr(inner_factory, "factory", None)
@@ -154,7 +154,7 @@ def inject_hyperparams(
     static_args: str | Iterable[str] = (),
     hyperparam_dtype: Any = None,
 ) -> Callable[..., Any]:
-    """Makes a factory whose hyperparameters stand in the state, in the dict `hyperparams`.
+    """Wraps a factory: its hyperparameters are in the state, in the dict `hyperparams`.
 
     >>> from gdjax.compat import optax
     >>> import jax.numpy as jnp
@@ -166,17 +166,21 @@ def inject_hyperparams(
 
     Args:
         inner_factory: A function that makes a transformation.
-        static_args: Names of its arguments that stay as they are: callables that are no
-            schedules, numbers that a shape hangs on.
+        static_args: Names of arguments that stay out of the state: callables that are no
+            schedules, numbers that determine a shape.
         hyperparam_dtype: Dtype of the numbers; float by default.
 
     Raises:
-        ValueError: `static_args` names what is no argument.
+        ValueError: `static_args` has a name that is no argument.
     """
     static = (static_args,) if isinstance(static_args, str) else tuple(static_args)
+    if not callable(inner_factory):
+        hint = "Write inject_hyperparams(adam)(learning_rate=1e-3)."
+        must = "inner_factory must be a function that makes a transformation"
+        errors.fail("optax.inject_hyperparams", must, inner_factory, instead=hint, kind=TypeError)
     signature = inspect.signature(inner_factory)
     if unknown := set(static) - set(signature.parameters):
-        must = f"static_args must be arguments of it: {', '.join(signature.parameters)}"
+        must = f"static_args must be arguments of it, {', '.join(signature.parameters)}"
         errors.fail("optax.inject_hyperparams", must, ", ".join(sorted(unknown)))
 
     @functools.wraps(inner_factory)

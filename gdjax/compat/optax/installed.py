@@ -1,4 +1,4 @@
-"""optax itself, for those of its functions that have to do with no optimizer."""
+"""Functions of the installed optax that are no part of optimizers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ELSEWHERE = """
 
 
 def from_optax(name: str) -> Any:
-    """The function or module of the installed optax.
+    """A function or module of the installed optax.
 
     Raises:
         AttributeError: optax is not installed.
@@ -25,13 +25,13 @@ def from_optax(name: str) -> Any:
     try:
         return getattr(_optax(), name)
     except ImportError:
-        must = f"optax.{name} is no part of an optimizer and is taken from optax itself"
+        must = f"optax.{name} comes from the package optax"
         raise AttributeError(f"{must}, which is not installed: pip install optax.") from None
 
 
 @functools.cache
 def _optax() -> Any:
-    """The package optax, also where gdjax.compat.optax was put in its place in `sys.modules`."""
+    """The package optax, even if gdjax.compat.optax replaces it in `sys.modules`."""
     replaced = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "optax"}
     if getattr(replaced.get("optax"), "__name__", "optax") == "optax":
         return importlib.import_module("optax")

@@ -1,4 +1,4 @@
-"""Lookahead after optax's protocol: fast and slow parameters trained side by side."""
+"""Lookahead with optax's protocol: parameters are pairs of fast and slow parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["LookaheadState", "TwoTrees", "both", "lookahead"]
 
 
 class TwoTrees(GradientTransformationExtraArgs):
-    """A pair whose updates and parameters are others than its gradients: two trees for one."""
+    """A pair whose updates and parameters are two trees, and whose gradients are one."""
 
     __slots__ = ()
 
@@ -34,10 +34,10 @@ class LookaheadState(NamedTuple):
 
 
 def both(params: Any) -> LookaheadParams:
-    """The two trees of parameters, also those of optax's own class.
+    """The two trees of parameters, also from optax's own class.
 
     Raises:
-        ValueError: They are none.
+        ValueError: `params` are no `LookaheadParams`.
     """
     if not isinstance(params, tuple) or getattr(params, "_fields", ()) != ("fast", "slow"):
         hint = "Write params = optax.LookaheadParams.init_synced(params)."
@@ -48,12 +48,12 @@ def both(params: Any) -> LookaheadParams:
 def lookahead(
     fast_optimizer: Any, sync_period: Any, slow_step_size: Any, reset_state: bool = False
 ) -> TwoTrees:
-    """Pulls slow parameters after fast ones once in some steps, and sets the fast ones back.
+    """Lookahead: every k steps, interpolates between slow and fast weights.
 
-        φ ← φ + α(θ − φ),  θ ← φ       once in k steps of the fast optimizer on θ
+        φ ← φ + α(θ − φ),  θ ← φ       after every k steps of the fast optimizer on θ
 
-    A plain pair, since gradients are of the fast parameters alone, and parameters and updates of
-    both: `LookaheadParams`. Gradients are those at `params.fast`.
+    A plain pair: gradients are of the fast parameters, at `params.fast`, while parameters and
+    updates are of both, as `LookaheadParams`.
 
     >>> from gdjax.compat import optax
     >>> import jax.numpy as jnp
@@ -67,7 +67,7 @@ def lookahead(
         fast_optimizer: The optimizer of the fast parameters θ.
         sync_period: k ≥ 1, in steps.
         slow_step_size: α in [0, 1].
-        reset_state: Whether the fast optimizer begins anew after each pull.
+        reset_state: Whether to reinitialize the fast optimizer after every k steps.
 
     Raises:
         ValueError: Params are no `LookaheadParams`, or k is not 1 or more.

@@ -19,7 +19,7 @@ __all__ = NAMES["losses"]
 def softmax_cross_entropy_with_integer_labels(
     logits: Any, labels: Any, axis: int | tuple[int, ...] = -1, where: Any = None
 ) -> jax.Array:
-    """Cross entropy of labels that are indices: −1 is the last class, as in optax, and not NaN."""
+    """Softmax cross-entropy with integer labels: −1 is the last class, as in optax, not NaN."""
     axes = axis if isinstance(axis, tuple) else (axis,)
     classes = math.prod(jnp.shape(logits)[i] for i in axes)
     labels = jnp.asarray(labels)

@@ -1,6 +1,6 @@
-"""Masks after optax's convention: what is masked out passes through unchanged.
+"""Masking with optax's convention: masked-out updates pass through unchanged.
 
-gdjax's own `masked` gives what is masked out a zero update.
+gdjax's own `masked` sets masked-out updates to zero.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ MultiTransformState = PartitionState
 
 
 def _resolve(rule: Any, tree: Any) -> Any:
-    """The mask or the labels themselves. A module that is a tree is not called, though it could."""
+    """The mask or the labels themselves. A callable module that is a tree is not called."""
     if callable(rule) and jax.tree_util.all_leaves([rule]):
         return rule(tree)
     return rule
 
 
 def _take(mask: Any, tree: Any) -> Any:
-    """A tree with `MaskedNode()` in the place of what the mask leaves out."""
+    """A tree with `MaskedNode()` for masked-out leaves."""
     return jax.tree.map(lambda keep, part: part if keep else MaskedNode(), mask, tree)
 
 
@@ -64,7 +64,8 @@ def _fits(where: str, what: str, tree: Any, params: Any) -> Any:
     except ValueError as error:
         must = f"{what} must be a tree like the parameters, or a prefix of that tree"
         hint = f"JAX says: {errors.shorten(str(error), 200)}"
-        errors.fail(where, must, f"one with {', '.join(paths(tree)) or 'no leaves'}", instead=hint)
+        got = f"a tree with {', '.join(paths(tree)) or 'no leaves'}"
+        errors.fail(where, must, got, instead=hint)
     return tree
 
 
@@ -94,7 +95,7 @@ def _update(
 
 @named("optax")
 def masked(inner: Any, mask: Any, *, mask_compatible_extra_args: bool = False):
-    """Applies a transformation to some of the leaves; the others pass through unchanged.
+    """Masks a transformation: it applies to some leaves; the others pass through unchanged.
 
     >>> from gdjax.compat import optax
     >>> import jax.numpy as jnp
@@ -140,7 +141,7 @@ def partition(
     *,
     mask_compatible_extra_args: bool = False,
 ):
-    """Applies to each leaf the transformation that has its label.
+    """Partitions the parameters by label and applies a transformation to each part.
 
     >>> from gdjax.compat import optax
     >>> import jax.numpy as jnp
@@ -193,12 +194,12 @@ multi_transform = partition
 
 
 def freeze(mask: Any) -> Any:
-    """Makes updates zero where the mask says True, and lets the others pass."""
+    """Freezes parameters: sets updates to zero where the mask is True, passes the others."""
     return masked(set_to_zero(), mask)
 
 
 def selective_transform(optimizer: Any, *, freeze_mask: Any) -> Any:
-    """Applies an optimizer where the mask says False, and makes updates zero where it says True."""
+    """Freezes parameters where the mask is True, and applies an optimizer where it is False."""
     labels = jax.tree.map(lambda frozen: "freeze" if frozen else "train", freeze_mask)
 
     return partition({"freeze": set_to_zero(), "train": optimizer}, labels)

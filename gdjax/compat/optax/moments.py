@@ -1,4 +1,4 @@
-"""Means of gradients over steps, of `optax.tree`."""
+"""Updates of moments, of `optax.tree`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _mean(power: Callable[[jax.Array], jax.Array], updates: Any, moments: Any, d
 
 
 def update_moment(updates: Any, moments: Any, decay: Any, order: Any) -> Any:
-    """Moves means of powers: decay·m + (1 − decay)·g^order."""
+    """EMA of the order-th moment: decay·m + (1 − decay)·g^order."""
     return _mean(lambda g: g if order == 1 else g**order, updates, moments, decay)
 
 
 def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: Any) -> Any:
-    """Moves means of powers of the absolute value: decay·m + (1 − decay)·|g|^order."""
+    """EMA of the order-th moment of absolute values: decay·m + (1 − decay)·|g|^order."""
 
     def power(g):
         return numerics.abs_sq(g) if order == 2 else jnp.abs(g) ** order
@@ -44,7 +44,7 @@ def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: A
 
 
 def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> Any:
-    """Moves maxima that decay: max(decay·m, |g| + eps)."""
+    """EMA of the infinity moment: max(decay·m, |g| + eps)."""
     decay, eps = numerics.weak(decay), numerics.weak(eps)
 
     def one(g, m):
@@ -54,6 +54,6 @@ def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> 
 
 
 def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
-    """Divides means of `count` terms by their weights added up: m / (1 − decay^count)."""
+    """Bias correction of an EMA of `count` terms: m / (1 − decay^count)."""
     total = numerics.debias(decay, count)
     return jax.tree.map(lambda m: m / total.astype(m.dtype), moment)

@@ -1,4 +1,4 @@
-"""Gradients added up over several calls: the class and the state of optax."""
+"""Gradient accumulation (`MultiSteps`), with the class and the state of optax."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class MultiStepsState(NamedTuple):
 
 
 class ShouldSkipUpdateFunction(Protocol):
-    """Judges whether gradients are to be left out."""
+    """Type of functions that decide whether gradients are skipped."""
 
     def __call__(self, updates: Any, gradient_step: Any, params: Any) -> tuple[Any, Any]:
-        """Gives a bool, [], and a tree that the state keeps."""
+        """Returns a bool, [], and a tree for the state."""
         ...
 
 
@@ -56,7 +56,7 @@ def multi_steps(
     should_skip_update_fn: Callable[..., Any] | None = None,
     accumulator_dtype: Any = jnp.float32,
 ):
-    """Adds up gradients and steps once in a number of calls; other calls update by zero."""
+    """Gradient accumulation: one step in a number of calls, zero updates in the others."""
     skips = _never if should_skip_update_fn is None else should_skip_update_fn
     alone = should_skip_update_fn is None and not callable(every_k_schedule)
     alone = alone and is_known(every_k_schedule) and every_k_schedule == 1
@@ -72,7 +72,7 @@ def multi_steps(
         return MultiStepsState(zero_count(), zero_count(), inner, acc, kept)
 
     def each(updates, state, params=None, **extra):
-        """Steps in every call: nothing is gathered."""
+        """A step in every call, without accumulation."""
         out, inner = call_update(opt, updates, state.inner_opt_state, params, extra)
         return out, state._replace(
             gradient_step=increment(state.gradient_step), inner_opt_state=inner
@@ -120,7 +120,7 @@ def multi_steps(
 
 
 class MultiSteps:
-    """Adds up gradients over several calls of `update`, and steps once with their mean or sum.
+    """Gradient accumulation: one step with the mean or sum of the gradients of several calls.
 
     >>> from gdjax.compat import optax
     >>> import jax.numpy as jnp
@@ -134,11 +134,11 @@ class MultiSteps:
 
     Args:
         opt: The inner transformation.
-        every_k_schedule: The number of calls for a step, or a function of the steps taken that
-            gives it.
+        every_k_schedule: The number of calls for a step, or a function of the number of steps that
+            returns it.
         use_grad_mean: False for the sum of the gradients.
-        should_skip_update_fn: A `ShouldSkipUpdateFunction`: gradients it names are left out.
-        accumulator_dtype: Dtype in which gradients are added up.
+        should_skip_update_fn: A `ShouldSkipUpdateFunction` that decides which gradients to skip.
+        accumulator_dtype: Dtype of the accumulated gradients.
     """
 
     def __init__(
@@ -171,19 +171,19 @@ class MultiSteps:
         return self._tx.arguments["opt"]
 
     def init(self, params: Any) -> MultiStepsState:
-        """Makes the state before the first call."""
+        """The initial state."""
         return self._tx.init(params)
 
     def update(
         self, updates: Any, state: MultiStepsState, params: Any = None, **extra_args: Any
     ) -> tuple[Any, MultiStepsState]:
-        """Adds the gradients; gives zero, or the update of the inner transformation."""
+        """Accumulates the gradients; returns zero, or the update of the inner transformation."""
         return self._tx.update(updates, state, params, **extra_args)
 
     def has_updated(self, state: MultiStepsState) -> jax.Array:
-        """Tells whether the last call was one that stepped."""
+        """Whether the last call made a step."""
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
     def gradient_transformation(self) -> Any:
-        """The same as a transformation, which can stand in a chain."""
+        """The same as a transformation, for a chain."""
         return self._tx

@@ -1,4 +1,4 @@
-"""Muon as optax has it: axes by dimension numbers, and two corrections in its mean."""
+"""Muon as in optax: axes by dimension numbers, two bias corrections of the momentum."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _override = functools.partial(twin, module="gdjax.compat.optax.contrib")
 
 
 class MuonDimensionNumbers(NamedTuple):
-    """Which axes of an array are the two sides of a matrix; the other axes number matrices."""
+    """The axes of an array that are rows and columns of matrices; the others are batch axes."""
 
     reduction_axis: int | Sequence[int] = 0  # summed over with the inputs
     output_axis: int | Sequence[int] = 1
@@ -48,7 +48,7 @@ def _labels(numbers: Any, params: Any) -> Any:
 
 
 def _of_leaves(numbers: Any) -> Any:
-    """Dimension numbers of leaves, where those of a part of the tree were given for all in it."""
+    """Dimension numbers of all leaves, from those of a prefix of the tree."""
     if numbers is None:
         return None
     says = lambda x: x is None or hasattr(x, "reduction_axis")
@@ -77,7 +77,7 @@ def scale_by_muon(
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
 ) -> Any:
-    """Muon's rule; each of the two terms of Nesterov's mean is corrected for its own bias."""
+    """Muon scaling, with a bias correction for each of the two terms of Nesterov momentum."""
     how = {"eps": eps, "adaptive": adaptive, "preconditioning": preconditioning}
     how |= {"steps": ns_steps, "backend": ns_coeffs, "b1": 0.0, "nesterov": False}
     axes = _of_leaves(weight_dimension_numbers)
@@ -124,7 +124,7 @@ def muon(
     muon_weight_dimension_numbers: Any = None,
     consistent_rms: Any = None,
 ) -> Any:
-    """Muon, whose AdamW for the other leaves has Nesterov's momentum too."""
+    """Muon for matrices, AdamW with Nesterov momentum for all other parameters."""
     numbers = muon_weight_dimension_numbers
     rule = scale_by_muon(
         ns_coeffs,

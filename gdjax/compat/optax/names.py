@@ -1,4 +1,4 @@
-"""The names of optax 0.2.8, by namespace, and how a namespace finds what they stand for."""
+"""The names of optax 0.2.8, by namespace, and their lazy loading."""
 
 from __future__ import annotations
 
@@ -122,11 +122,11 @@ NAMES: dict[str, list[str]] = {
 def namespace(
     space: str, sources: tuple[str, ...]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Makes `__getattr__` and `__dir__` of a module that has all names of one of optax's.
+    """Makes `__getattr__` and `__dir__` of a module with all names of a module of optax.
 
     Args:
         space: Key of `NAMES`, the module's name after `optax.`.
-        sources: The modules in which a name is looked for, first come, first served.
+        sources: The modules in which a name is looked up, in this order.
     """
     module, here = f"optax.{space}".rstrip("."), f"{_HERE}.{space}".rstrip(".")
 

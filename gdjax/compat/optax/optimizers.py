@@ -1,4 +1,4 @@
-"""Optimizers that consist of other stages, or have other defaults, in optax than in gdjax."""
+"""Optimizers whose stages or defaults in optax differ from those in gdjax."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ __all__ = [
 
 @twin(_adagrad.adagrad)
 def adagrad(learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> Any:
-    """AdaGrad whose sum starts at 0.1, with ε under the root."""
+    """AdaGrad with an initial accumulator of 0.1, and ε under the root."""
     return _adagrad.adagrad(learning_rate, initial_accumulator_value, eps, eps_in_sqrt=True)
 
 
@@ -65,7 +65,7 @@ def rmsprop(
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> Any:
-    """RMSProp with ε under the root, and with momentum after the rate instead of before it."""
+    """RMSProp with ε under the root, and momentum after the learning rate."""
     rule = scale_by_stddev if centered else scale_by_rms
     return _chain(
         rule(decay, eps, initial_scale, eps_in_sqrt, bias_correction),
@@ -83,7 +83,7 @@ def noisy_sgd(
     *,
     seed: int | None = None,
 ) -> Any:
-    """Descent along the gradient and noise."""
+    """SGD with gradient noise."""
     return _noisy.noisy_sgd(learning_rate, eta, gamma, key_or_seed("optax.noisy_sgd", key, seed))
 
 
@@ -98,7 +98,7 @@ def nadam(
     *,
     nesterov: bool = True,
 ) -> Any:
-    """Adam one step of momentum ahead."""
+    """NAdam: Adam with Nesterov momentum."""
     return _adam.adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
@@ -115,7 +115,7 @@ def nadamw(
     *,
     nesterov: bool = True,
 ) -> Any:
-    """AdamW one step of momentum ahead."""
+    """NAdamW: AdamW with Nesterov momentum."""
     numbers = (learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask)
     return _adam.adamw(*numbers, nesterov=nesterov)
 
@@ -132,7 +132,7 @@ def optimistic_adam(
     *,
     nesterov: bool = True,
 ) -> Any:
-    """Optimistic Adam, with Nesterov's momentum."""
+    """Optimistic Adam, with Nesterov momentum."""
     if NOW.trying:  # once for each call of the user's
         how = "optimistic_adam is deprecated, use `optimistic_adam_v2` instead."
         warnings.warn(how, DeprecationWarning, stacklevel=4)
@@ -153,7 +153,7 @@ def optimistic_adam_v2(
     mu_dtype: Any = None,
     nesterov: bool = True,
 ) -> Any:
-    """Optimistic Adam with a generalised optimism, with Nesterov's momentum."""
+    """Optimistic Adam with generalized optimism and Nesterov momentum."""
     numbers = {"alpha": alpha, "beta": beta, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
     return _optimistic.optimistic_adam_v2(
         learning_rate, **numbers, mu_dtype=mu_dtype, nesterov=nesterov
@@ -175,7 +175,7 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: Any = None,
 ) -> Any:
-    """Adafactor: momentum of steps before their sign is turned, decay without the rate."""
+    """Adafactor, with momentum of the steps and weight decay independent of the learning rate."""
     numbers = (factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
     parts = [_adafactor.scale_by_factored_rms(*numbers)]
     if clipping_threshold is not None:
@@ -195,7 +195,7 @@ def adafactor(
 def sgd(
     learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumulator_dtype: Any = None
 ) -> Any:
-    """Descent, with a place in its state for the momentum."""
+    """SGD, with an entry for momentum in its state."""
     if momentum is None:
         return _chain(_basic.identity(), scale_by_learning_rate(learning_rate))
     return _sgd.sgd(learning_rate, momentum, nesterov, accumulator_dtype)
@@ -212,7 +212,7 @@ def lars(
     momentum: Any = 0.9,
     nesterov: bool = False,
 ) -> Any:
-    """LARS."""
+    """LARS: layer-wise adaptive learning rates by trust ratios."""
     ratio = _trust.scale_by_trust_ratio(0.0, trust_coefficient, eps)
     return _chain(
         add_decayed_weights(weight_decay, weight_decay_mask),
@@ -230,14 +230,14 @@ def polyak_sgd(
     eps: Any = 0.0,
     variant: str = "sps",
 ) -> Any:
-    """Polyak's step along the scaled gradient: the scaling stands under the division, squared."""
+    """SGD with the Polyak step size, for a scaled gradient: divided by the squared scaling too."""
     step = _polyak.scale_by_polyak(f_min, max_learning_rate, eps, variant)
     return _chain(sgd(scaling), step)
 
 
 @twin(_fromage.fromage)
 def fromage(learning_rate: Any, min_norm: Any = 1e-6) -> Any:
-    """Fromage, which shrinks the weights by 1 / √(1 + η²) in a step."""
+    """Fromage, with weights multiplied by 1 / √(1 + η²) in each step."""
     shrink = lambda rate: (1 + rate**2) ** -0.5
 
     def at(f: Callable[[Any], Any]) -> Any:
@@ -257,7 +257,7 @@ def lbfgs(
     scale_init_precond: bool = True,
     linesearch: Any = _zoom.scale_by_zoom_linesearch(20, initial_guess_strategy="one"),  # noqa: B008
 ) -> Any:
-    """L-BFGS, with a place in its state for the line search."""
+    """L-BFGS, with an entry for the line search in its state."""
     rate = scale_by_learning_rate(1.0 if learning_rate is None else learning_rate)
     search = _basic.identity() if linesearch is None else linesearch
     return _chain(_lbfgs.scale_by_lbfgs(memory_size, scale_init_precond), rate, search)
@@ -274,7 +274,7 @@ def adan(
     weight_decay: Any = 0.0,
     mask: Any = None,
 ) -> Any:
-    """Adan, whose weights decay before the step and not after it."""
+    """Adan, with weight decay before the step instead of after it."""
     return _chain(
         _adan.scale_by_adan(b1, b2, b3, eps, eps_root),
         add_decayed_weights(weight_decay, mask),

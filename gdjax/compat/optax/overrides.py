@@ -1,4 +1,4 @@
-"""What has another signature, other defaults or another convention in optax than in gdjax."""
+"""Functions whose signature, defaults or convention in optax differ from those in gdjax."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def chain(*args: Any) -> Any:
-    """Applies transformations one after another; a plain pair where `lookahead` is among them."""
+    """Chain of transformations, applied in order; a plain pair if `lookahead` is one of them."""
     if not any(isinstance(tx, TwoTrees) for tx in args):
         return _chain(*args)
 
@@ -65,18 +65,18 @@ def chain(*args: Any) -> Any:
 
 
 def named_chain(*args: tuple[str, Any]) -> Any:
-    """Applies transformations with names one after another; the state is a dict."""
+    """Chain of named transformations, applied in order; the state is a dict."""
     return _chain(**dict(args))
 
 
 def stateless(f: Callable[[Any, Any], Any]) -> Any:
-    """Makes a transformation of a function of updates and parameters (or None)."""
+    """Stateless transformation from a function of updates and parameters (or None)."""
     return _basic.stateless(f)
 
 
 @named("optax")
 def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
-    """Makes a transformation of a function of one update and one parameter (or None).
+    """Stateless transformation from a function of one array and its parameter (or None).
 
     >>> from gdjax.compat import optax
     >>> import jax.numpy as jnp
@@ -95,7 +95,7 @@ def stateless_with_tree_map(f: Callable[[Any, Any], Any]):
 
 @twin(_adagrad.scale_by_rss)
 def scale_by_rss(initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> Any:
-    """Divides by the root of the sum of squares and ε."""
+    """AdaGrad scaling, with ε under the root."""
     return _adagrad.scale_by_rss(initial_accumulator_value, eps, eps_in_sqrt=True)
 
 
@@ -107,7 +107,7 @@ def scale_by_rms(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> Any:
-    """Divides by the root of the mean square, ε under it."""
+    """RMSProp scaling, with ε under the root."""
     return invoke(_rmsprop.scale_by_rms, locals())
 
 
@@ -119,12 +119,12 @@ def scale_by_stddev(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> Any:
-    """Divides by the standard deviation, ε under the root."""
+    """Centered RMSProp scaling, with ε under the root."""
     return invoke(_rmsprop.scale_by_stddev, locals())
 
 
 def key_or_seed(where: str, key: Any, seed: Any) -> Any:
-    """The one of the two that is given; optax takes either."""
+    """The given one of `key` and `seed`."""
     if key is None and seed is None:
         if NOW.trying:  # once for each call of the user's
             warnings.warn(f"{where}: without a key, the noise is that of seed 0.", stacklevel=4)
@@ -136,7 +136,7 @@ def key_or_seed(where: str, key: Any, seed: Any) -> Any:
 
 @twin(_noise.add_noise)
 def add_noise(eta: Any, gamma: Any, key: Any = None, *, seed: int | None = None) -> Any:
-    """Adds Gaussian noise whose variance falls with the steps."""
+    """Gradient noise: adds Gaussian noise whose variance decays with the steps."""
     key = key_or_seed("optax.add_noise", key, seed)
     return invoke(_noise.add_noise, {"eta": eta, "gamma": gamma, "key": key})
 
@@ -145,7 +145,7 @@ def add_noise(eta: Any, gamma: Any, key: Any = None, *, seed: int | None = None)
 def scale_by_adan(
     b1: Any = 0.98, b2: Any = 0.92, b3: Any = 0.99, eps: Any = 1e-8, eps_root: Any = 0.0
 ) -> Any:
-    """Adan's rule without ε under the root."""
+    """Adan scaling without ε under the root."""
     return _adan.scale_by_adan(b1, b2, b3, eps, eps_root)
 
 
@@ -158,10 +158,10 @@ def scale_by_lion(
     mode: str = "hard",
     smooth_beta: float = 1.0,
 ) -> Any:
-    """Lion's rule, also with another function in the place of the sign.
+    """Lion scaling, with the sign function or a smooth one.
 
     Raises:
-        ValueError: There is no such mode.
+        ValueError: Unknown mode.
     """
     if mode == "hard":
         return invoke(_lion.scale_by_lion, {"b1": b1, "b2": b2, "mu_dtype": mu_dtype})
@@ -192,11 +192,11 @@ def scale_by_novograd(
     weight_decay: Any = 0.0,
     mu_dtype: Any = None,
 ) -> Any:
-    """NovoGrad's rule with a smaller ε than the optimizer's."""
+    """NovoGrad scaling, with a smaller default ε than `novograd`."""
     return _novograd.scale_by_novograd(b1, b2, eps, eps_root, weight_decay, mu_dtype)
 
 
 def join_schedules(schedules: Sequence[Any], boundaries: Sequence[Any]) -> Any:
-    """One schedule after another; of boundaries and schedules, those that are too many are left."""
+    """Joins schedules at boundaries; surplus boundaries or schedules are ignored."""
     count = min(len(schedules) - 1, len(boundaries))
     return _join.join_schedules(list(schedules)[: count + 1], list(boundaries)[:count])

@@ -1,4 +1,4 @@
-"""Schedules that take what optax's take: lengths of zero, below it or between two steps."""
+"""Schedules with optax's edge cases: lengths that are zero, negative or fractional."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _constant(value: Any) -> Any:
 
 
 def _nowhere(length: Any, factor: Any = 1) -> bool:
-    """Whether a way is known to have no length, or to change nothing."""
+    """Whether a transition is known to have no length or no change."""
     return judge(lambda x: x > 0, length) or judge(lambda x: x != 0, factor)
 
 
@@ -54,7 +54,7 @@ def polynomial_schedule(
     transition_steps: Number,
     transition_begin: Number = 0,
 ):
-    """A polynomial from one value to another; a length of 0 or less stays at the first.
+    """Polynomial schedule; constant for a length of 0 or less.
 
     >>> from gdjax.compat import optax
     >>> print(optax.polynomial_schedule(1.0, 0.5, 1, -1)(3))
@@ -70,7 +70,7 @@ def polynomial_schedule(
 def linear_schedule(
     init_value: Number, end_value: Number, transition_steps: Number, transition_begin: Number = 0
 ):
-    """A line from one value to another; a length of 0 or less stays at the first.
+    """Linear schedule; constant for a length of 0 or less.
 
     >>> from gdjax.compat import optax
     >>> print(optax.linear_schedule(1.0, 0.0, 2.5)(1))
@@ -91,7 +91,7 @@ def exponential_decay(
     staircase: bool = False,
     end_value: Number | None = None,
 ):
-    """A power of a factor; a length of 0 or less, or a factor of 0, stays at the first value.
+    """Exponential decay; constant for a length of 0 or less, or a factor of 0.
 
     >>> from gdjax.compat import optax
     >>> print(optax.exponential_decay(0.5, 0, 0.9)(3))
@@ -107,7 +107,7 @@ def exponential_decay(
 def cosine_decay_schedule(
     init_value: Number, decay_steps: Number, alpha: Number = 0.0, exponent: Number = 1.0
 ):
-    """Half of a cosine, of any length above 0.
+    """Cosine decay, of any length above 0.
 
     >>> from gdjax.compat import optax
     >>> print(optax.cosine_decay_schedule(1.0, 10.5)(20))
@@ -123,7 +123,7 @@ def cosine_decay_schedule(
 
 @_schedule
 def warmup_constant_schedule(init_value: Number, peak_value: Number, warmup_steps: Number):
-    """A line to a value that stays; without a warm-up the first one stays.
+    """Linear warm-up, then constant; without warm-up steps the initial value.
 
     >>> from gdjax.compat import optax
     >>> print(optax.warmup_constant_schedule(0.0, 1.0, 0)(3))
@@ -141,7 +141,7 @@ def warmup_cosine_decay_schedule(
     end_value: Number = 0.0,
     exponent: Number = 1.0,
 ):
-    """A line to the peak and half of a cosine from there, whose end is a part of the peak.
+    """Linear warm-up to the peak, then cosine decay to a fraction of the peak.
 
     >>> from gdjax.compat import optax
     >>> print(optax.warmup_cosine_decay_schedule(0.2, 0.0, 5, 10, end_value=-3.0)(10))
@@ -164,7 +164,7 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Number | None = None,
 ):
-    """A line to the peak, and a power of a factor from there.
+    """Linear warm-up to the peak, then exponential decay.
 
     >>> from gdjax.compat import optax
     >>> print(optax.warmup_exponential_decay_schedule(0.0, 1.0, 2, 1, 0.5)(3))
@@ -193,7 +193,7 @@ def linear_onecycle_schedule(
     div_factor: Number = 25.0,
     final_div_factor: Number = 1e4,
 ):
-    """Up and down by lines between whole steps: what falls between two is rounded down.
+    """Linear one-cycle schedule; its boundaries are rounded down to whole steps.
 
     >>> from gdjax.compat import optax
     >>> print(optax.linear_onecycle_schedule(10, 1.0)(3))
@@ -212,7 +212,7 @@ def cosine_onecycle_schedule(
     div_factor: Number = 25.0,
     final_div_factor: Number = 1e4,
 ):
-    """Up and down by cosines between whole steps: what falls between two is rounded down.
+    """Cosine one-cycle schedule; its boundaries are rounded down to whole steps.
 
     >>> from gdjax.compat import optax
     >>> print(optax.cosine_onecycle_schedule(7, 1.0)(2))

@@ -1,4 +1,4 @@
-"""Schedule-free optimizers as optax has them: what follows the step is one step ahead."""
+"""Schedule-Free optimizers as in optax: schedules of the weights are one step ahead."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def schedule_free(
     weight_lr_power: Any = 2.0,
     state_dtype: Any = None,
 ) -> Any:
-    """The wrapper, whose weights are those of the rate one step ahead of the optimizer's."""
+    """Schedule-Free, with weights by the learning rate of the next step."""
     numbers = {"b1": b1, "weight_lr_power": weight_lr_power, "state_dtype": state_dtype}
 
     def made(rate: Any) -> Any:
@@ -49,7 +49,7 @@ def schedule_free(
 
 
 def _risen(learning_rate: Any, warmup_steps: Any) -> Any:
-    """The rate, which begins at 0; gdjax's own begins at a part of it."""
+    """The learning rate with warm-up from 0; gdjax's own starts above 0."""
     if not warmup_steps:
         return learning_rate
     return rates.warmup_constant_schedule(0.0, learning_rate, warmup_steps)
@@ -64,7 +64,7 @@ def schedule_free_sgd(
     weight_lr_power: Any = 2.0,
     state_dtype: Any = None,
 ) -> Any:
-    """Schedule-free descent."""
+    """Schedule-Free SGD."""
     rate = _risen(learning_rate, warmup_steps)
     base = (
         sgd(rate) if weight_decay is None else chain(add_decayed_weights(weight_decay), sgd(rate))
@@ -83,6 +83,6 @@ def schedule_free_adamw(
     weight_lr_power: Any = 2.0,
     state_dtype: Any = None,
 ) -> Any:
-    """Schedule-free AdamW."""
+    """Schedule-Free AdamW."""
     numbers = (None, b1, b2, eps, weight_decay, weight_lr_power, state_dtype)
     return _free.schedule_free_adamw(_risen(learning_rate, warmup_steps), *numbers)

@@ -1,4 +1,4 @@
-"""Transformations whose states are others in optax than in gdjax."""
+"""Transformations whose states in optax differ from those in gdjax."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ScaleByRmsWithCountState(NamedTuple):
 
 
 def _by_schedule(step_size_fn: Any, sign: int = 1) -> Rule:
-    """Multiplies by a function of the step, of which the state is the number alone."""
+    """Scales the updates by a function of the step; the state is the step count."""
 
     def update(updates, state, params=None, **extra):
         factor = weak(sign * step_size_fn(state.count))
@@ -90,13 +90,13 @@ def _by_schedule(step_size_fn: Any, sign: int = 1) -> Rule:
 
 
 def follows(value: Any) -> bool:
-    """Whether a number is a function of the step."""
+    """Whether a hyperparameter is a function of the step."""
     return callable(value) and not isinstance(value, Live)
 
 
 @twin(_basic.scale_by_schedule, stage=True, hands_on=True)
 def scale_by_schedule(step_size_fn: Any) -> Any:
-    """Multiplies by a function of the step."""
+    """Scales the updates by a schedule."""
     if follows(step_size_fn):
         return _by_schedule(step_size_fn)
     return invoke(_basic.scale, {"step_size": step_size_fn})
@@ -104,7 +104,7 @@ def scale_by_schedule(step_size_fn: Any) -> Any:
 
 @twin(_basic.scale_by_learning_rate, stage=True, hands_on=True)
 def scale_by_learning_rate(learning_rate: Any = None, *, flip_sign: bool = True) -> Any:
-    """Multiplies by minus the rate; None passes the updates."""
+    """Scales the updates by the negative learning rate; None passes them through."""
     if learning_rate is None:
         return invoke(_basic.identity, {})
     if follows(learning_rate):
@@ -115,7 +115,7 @@ def scale_by_learning_rate(learning_rate: Any = None, *, flip_sign: bool = True)
 
 @twin(_decay.add_decayed_weights, stage=True, hands_on=True)
 def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> Any:
-    """Adds a multiple of the parameters to the updates."""
+    """Weight decay: adds a multiple of the parameters to the updates."""
     if mask is not None:
         return masked(add_decayed_weights(weight_decay), mask)
     if not follows(weight_decay):
@@ -148,7 +148,7 @@ def _stddev(rule: Rule, arguments: dict[str, Any]) -> Rule:
 
 
 def _without_record(rule: Rule, arguments: dict[str, Any]) -> Rule:
-    """What tells of the last update is made anew in each."""
+    """States without records of the last update, which every update replaces."""
     return kept(rule, lambda state: EmptyState(), lambda state, like: rule.init(like))
 
 
@@ -184,7 +184,7 @@ def _sm3(rule: Rule, arguments: dict[str, Any]) -> Rule:
 
 
 def _keyed(rule: Rule, arguments: dict[str, Any]) -> Rule:
-    """Optax keeps a random key, and ours what it is made of."""
+    """Optax has a random key where ours has its data."""
     key = arguments.get("key")
     there = lambda state: state._replace(rng_key=key_of(state.rng_key, key))
     return kept(rule, there, lambda state, _: state._replace(rng_key=key_data(state.rng_key)))
@@ -201,7 +201,7 @@ def _of_one(rule: Rule, arguments: dict[str, Any]) -> Rule:
 
 
 def _line_search(rule: Rule, arguments: dict[str, Any]) -> Rule:
-    """Optax takes no extra arguments but those that the loss has."""
+    """Optax takes no extra arguments other than those of the loss."""
 
     @functools.wraps(rule.update)
     def update(updates, state, params=None, **extra):
@@ -209,7 +209,7 @@ def _line_search(rule: Rule, arguments: dict[str, Any]) -> Rule:
             taken = inspect.signature(value_fn).parameters
             unknown = set(extra) - {"value", "grad", "value_fn", *taken}
             if unknown and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-                must = "Unexpected keyword arguments: extra arguments must be ones of value_fn"
+                must = "Unexpected keyword arguments: extra arguments must be arguments of value_fn"
                 got = ", ".join(sorted(unknown))
                 errors.fail("optax line search", must, got, kind=TypeError)
         return rule.update(updates, state, params, **extra)

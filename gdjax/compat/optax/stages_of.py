@@ -1,4 +1,4 @@
-"""The stages of a state, in order, whatever they are nested in: for `convert`."""
+"""The stages of a state in order, at any nesting: for `convert`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONSTANTS = {"ns_coeffs"}
 
 
 class Stage(NamedTuple):
-    """A state with fields of its own, or that of a schedule."""
+    """A state with fields of its own, or the state of a schedule."""
 
     path: str
     state: Any
@@ -45,7 +45,7 @@ class Stage(NamedTuple):
 
     @property
     def fields(self) -> list[str]:
-        """Its fields that hold what it remembers."""
+        """Its fields with arrays to keep."""
         return [n for n in self.state._fields if n not in INNER and n not in CONSTANTS]
 
 
@@ -55,7 +55,7 @@ def joined(path: str, name: Any) -> str:
 
 
 def _stages(node: Any, path: str = "", order: tuple = ()) -> Iterator[Stage | None]:
-    """The stages in order, whatever they are nested in; None for one without fields."""
+    """The stages in order, at any nesting; None for one without fields."""
     if isinstance(node, Mapping):
         known = {key: i for i, key in enumerate(order)}
         for key in sorted(node, key=lambda k: known.get(k, len(known))):
@@ -72,7 +72,7 @@ def _stages(node: Any, path: str = "", order: tuple = ()) -> Iterator[Stage | No
 
 
 def keys(node: Any) -> Iterator[Any]:
-    """The keys of all dicts of states, in their order."""
+    """The keys of all dicts of states, in order."""
     if isinstance(node, Mapping):
         for key, part in node.items():
             yield key
@@ -86,7 +86,7 @@ def keys(node: Any) -> Iterator[Any]:
 
 
 def split(node: Any, order: tuple) -> tuple[list[Stage], list[Stage]]:
-    """The stages that hold what a rule remembers, and those that count steps for schedules."""
+    """The stages with the state of rules, and those that count steps for schedules."""
     stages, clocks, gap = [], [], False
     for stage in _stages(node, order=order):
         if stage is not None and stage.kind not in CLOCKS | RECORDS:

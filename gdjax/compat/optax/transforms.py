@@ -21,10 +21,10 @@ ConditionFn = Callable[..., Any]  # (step, **extra arguments) -> [] bool
 
 
 def unitwise_norm(x: Any, axis: int | tuple[int, ...] | None = None) -> jax.Array:
-    """Norms of the units of one array, repeated to its shape."""
+    """Unit-wise norms of one array, broadcast to its shape."""
     return jnp.broadcast_to(_adaptive_clipping.unitwise_norm(x, axis), jnp.shape(x))
 
 
 def unitwise_clip(g_norm: Any, max_norm: Any, grad: Any, div_eps: Any = 1e-6) -> Any:
-    """Shortens the units of a gradient that are too long; zero needs no `div_eps` here."""
+    """Unit-wise gradient clipping; `div_eps` is not needed here, also at zero."""
     return _adaptive_clipping.unitwise_clip(g_norm, max_norm, grad)

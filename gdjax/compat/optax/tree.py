@@ -1,6 +1,6 @@
 """The namespace `optax.tree`: arithmetic on trees, leaf by leaf.
 
-Sums are formed in float32 or wider; what stays a tree keeps the dtypes of its leaves.
+Sums are formed in float32 or wider; trees keep the dtypes of their leaves.
 """
 
 from __future__ import annotations
@@ -149,12 +149,12 @@ def size(tree: Any) -> int:
 
 
 def as_floats(tree: Any) -> Any:
-    """The tree with floats in the place of integers."""
+    """The tree with integers as floats."""
     return jax.tree.map(lambda x: x if trees.differentiable(x) else jnp.asarray(x, float), tree)
 
 
 def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False) -> jax.Array:
-    """Takes the norm of all entries, [] in the dtype that they promote to; finite where it is.
+    """Norm of all entries, [] in the dtype that they promote to; does not overflow if finite.
 
     Formed in float32 or wider and rounded once.
 
@@ -164,7 +164,7 @@ def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False)
         squared: Whether to return the square.
 
     Raises:
-        ValueError: `ord` is none of them.
+        ValueError: `ord` is none of these.
     """
     floats = as_floats(tree)
     if ord in (None, 2):
@@ -181,18 +181,18 @@ def norm(tree: Any, ord: int | str | float | None = None, squared: bool = False)
 
 
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
-    """Tells whether all entries of two trees are equal within a tolerance."""
+    """Whether all entries of two trees are equal within a tolerance."""
     alike = jax.tree.map(lambda x, y: jnp.allclose(x, y, rtol, atol, equal_nan), a, b)
     return functools.reduce(jnp.logical_and, jax.tree.leaves(alike), True)
 
 
 def where(condition: Any, tree_x: Any, tree_y: Any) -> Any:
-    """Picks from the first tree where the condition holds, else from the second."""
+    """Selects from the first tree where the condition holds, else from the second."""
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), tree_x, tree_y)
 
 
 def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
-    """Moves all entries into [min_value, max_value]."""
+    """Clips all entries to [min_value, max_value]."""
     low, high = (None if b is None else numerics.weak(b) for b in (min_value, max_value))
     return jax.tree.map(lambda x: jnp.clip(x, low, high), tree)
 
@@ -223,7 +223,7 @@ def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def batch_shape(tree: Any, shape: tuple[int, ...] = ()) -> Any:
-    """Repeats all leaves along new leading axes."""
+    """Broadcasts all leaves along new leading axes."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (*shape, *jnp.shape(x))), tree)
 
 
@@ -252,7 +252,7 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> np.dtype:
             promotion.
 
     Raises:
-        ValueError: The leaves differ, or have no order, or there is no such handler.
+        ValueError: The dtypes differ or have no order, or the handler is unknown.
     """
     handlers = (None, "promote", "highest", "lowest")
     if mixed_dtype_handler not in handlers:
@@ -300,7 +300,7 @@ def random_like(
 
 
 def unwrap_random_key_data(input_tree: Any) -> Any:
-    """Takes the numbers out of random keys, so that they can be compared."""
+    """Replaces random keys by their data, to compare them."""
 
     def one(x):
         is_key = hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)

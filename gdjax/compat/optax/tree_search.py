@@ -1,4 +1,4 @@
-"""Finds, sets and maps what stands inside of a state, by the names that optax gives."""
+"""Search, replacement and mapping of values in a state by name, as in `optax.tree`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Filter = Callable[[tuple, Any], bool] | None
 
 
 class NamedTupleKey(NamedTuple):
-    """A step of a path: into a field of a NamedTuple, which says whose field it is."""
+    """A key of a path: a field of a NamedTuple, with the name of the NamedTuple."""
 
     tuple_name: str
     name: str
@@ -27,7 +27,7 @@ def _is_named(node: Any) -> bool:
 
 
 def _children(node: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    """What a node holds, one step down: `(key, child)` each; and its structure."""
+    """The children of a node as `(key, child)`, and its structure."""
     below, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
     if _is_named(node):
         names = [NamedTupleKey(type(node).__name__, name) for name in node._fields]
@@ -36,7 +36,7 @@ def _children(node: Any) -> tuple[list[tuple[Any, Any]], Any]:
 
 
 def _says(step: Any, node: Any, key: Any) -> bool:
-    """Tells whether the step that led to a node, or the node's own type, has the name."""
+    """Whether the key of a node, or the node's own type, has the name."""
     name = getattr(step, "name", getattr(step, "key", None))
     named = isinstance(step, NamedTupleKey | jax.tree_util.DictKey | jax.tree_util.GetAttrKey)
     return (named and name == key) or (_is_named(node) and type(node).__name__ == key)
@@ -50,7 +50,7 @@ def _walk(node: Any, key: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
 
 
 def get_all_with_path(tree: Any, key: Any, filtering: _Filter = None) -> list[tuple[tuple, Any]]:
-    """Lists what has a name: a key of a dict, a field of a NamedTuple, or the NamedTuple's own.
+    """All values of a name: a key of a dict, a field of a NamedTuple, or the NamedTuple's own.
 
     >>> get_all_with_path({"a": {"lr": 1}, "lr": 2}, "lr")[1][1]
     2
@@ -58,7 +58,7 @@ def get_all_with_path(tree: Any, key: Any, filtering: _Filter = None) -> list[tu
     Args:
         tree: The tree to search.
         key: The name.
-        filtering: Called with the path and the value of each; what it says no to is left out.
+        filtering: A function of path and value; values for which it returns False are omitted.
 
     Returns:
         `(path, value)` each, in the order of the leaves.
@@ -68,13 +68,13 @@ def get_all_with_path(tree: Any, key: Any, filtering: _Filter = None) -> list[tu
 
 
 def get(tree: Any, key: Any, default: Any = None, filtering: _Filter = None) -> Any:
-    """Returns the one value that has a name, or the default if there is none.
+    """The value of a name, or the default if there is none.
 
     >>> get({"a": {"lr": 1}}, "lr")
     1
 
     Raises:
-        KeyError: There are several.
+        KeyError: Several values have this name.
     """
     found = get_all_with_path(tree, key, filtering)
     if len(found) > 1:
@@ -83,13 +83,13 @@ def get(tree: Any, key: Any, default: Any = None, filtering: _Filter = None) -> 
 
 
 def set(tree: Any, filtering: _Filter = None, /, **kwargs: Any) -> Any:
-    """Returns a copy in which what has one of the names has the value given.
+    """A copy of the tree in which all values of the given names are replaced.
 
     >>> set({"a": {"lr": 1}, "lr": 2}, lr=3)
     {'a': {'lr': 3}, 'lr': 3}
 
     Raises:
-        KeyError: Nothing has a name, or nothing that `filtering` lets pass.
+        KeyError: No value has one of the names, or `filtering` omits all.
     """
     for key in kwargs:
         if not get_all_with_path(tree, key, filtering):
@@ -110,15 +110,15 @@ def set(tree: Any, filtering: _Filter = None, /, **kwargs: Any) -> Any:
 
 @jax.tree_util.register_pytree_node_class
 class Placeholder:
-    """Stands for a tree of parameters: rules that map over it return it."""
+    """A placeholder for a tree of parameters: functions that map over it return it."""
 
     def tree_flatten(self) -> tuple[tuple, None]:
-        """Has no leaves."""
+        """No leaves."""
         return (), None
 
     @classmethod
     def tree_unflatten(cls, data: None, children: tuple) -> Placeholder:
-        """Another one, which is as good."""
+        """A new placeholder."""
         return cls()
 
 
@@ -131,7 +131,7 @@ def map_params(
     transform_non_params: Callable[..., Any] | None = None,
     is_leaf: Callable[[Any], bool] | None = None,
 ) -> Any:
-    """Applies a function to the leaves of those parts of a state that are like the parameters.
+    """Maps a function over the parts of a state that are like the parameters.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adam(0.1)
@@ -145,7 +145,7 @@ def map_params(
         state: The state.
         *rest: Trees like the parameters.
         transform_non_params: What to apply to all other leaves.
-        is_leaf: As in `jax.tree.map`. Leaves for which nothing is kept, None, stay.
+        is_leaf: As in `jax.tree.map`. None leaves stay.
     """
     init = getattr(initable, "init", initable)
     marked = init(Placeholder())

@@ -1,7 +1,7 @@
-"""Twins of gdjax's factories, which behave as optax's do.
+"""Twins of gdjax's factories, which behave like those of optax.
 
-A twin computes what its original does, with three differences: its updates leave in the dtype of
-the gradients, no number is out of range, and its state has the classes and the fields of optax's.
+A twin computes what its original does, with three differences: its updates have the dtype of the
+gradients, its hyperparameters have no ranges, and its state has the classes and fields of optax's.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ FORMS: dict[Factory, Callable[[Rule, dict[str, Any]], Rule]] = {}
 
 
 class Twin(GradientTransformation):
-    """A transformation after the conventions of optax."""
+    """A transformation with the conventions of optax."""
 
     narrow = True
 
     @classmethod
     def _from_arguments(cls, made: Any, arguments: dict[str, Any]) -> Any:
-        """A schedule of what stands for a chain is handed on to the stage that follows it."""
+        """Passes a schedule of an alias of a chain on to its stage that takes it."""
         self = super()._from_arguments(made, arguments)
         if self.scheduled:
             if "hands_on" not in made.__dict__:
@@ -56,7 +56,7 @@ def twin(
     stage: bool = False,
     hands_on: bool | None = None,
 ) -> Any:
-    """A decorator of functions that make what optax's function of their name makes.
+    """Decorator of functions that replace the functions of optax of the same name.
 
     The numbers among the arguments are those of gdjax's factory, without its ranges.
 
@@ -114,7 +114,7 @@ def twin(
 
 
 def twin_of(name: str, original: Any, module: str) -> Any:
-    """The twin of a factory of gdjax that is to have optax's spelling alone; always the same one.
+    """The twin of a factory of gdjax that differs only in optax's spelling; always the same one.
 
     Args:
         name: Its name in optax.
@@ -150,7 +150,7 @@ def _wide(within: Range) -> Range:
 
 
 def invoke(original: Any, arguments: dict[str, Any]) -> Any:
-    """What the function of a factory of gdjax makes, in the form that optax has."""
+    """The transformation of a factory of gdjax, in the form of optax."""
     made = original.factory
     body = made.invoke(arguments)
     if made not in FORMS:

@@ -1,4 +1,4 @@
-"""The classes and types that code for optax asks for, such that ours are members of them."""
+"""Classes and types of optax, of which transformations of gdjax are instances."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ MaskOrFn = Any | Callable[[Params], Any] | None
 
 
 class TransformInitFn(Protocol):
-    """Makes a state of parameters."""
+    """Type of `init`: makes a state of parameters."""
 
     def __call__(self, params: Params) -> OptState:
-        """Makes the state before the first step."""
+        """Returns the initial state."""
         ...
 
 
 class TransformUpdateFn(Protocol):
-    """Turns gradients into updates."""
+    """Type of `update`: turns gradients into updates."""
 
     def __call__(
         self, updates: Updates, state: OptState, params: Params | None = None
@@ -68,7 +68,7 @@ class TransformUpdateFn(Protocol):
 
 
 class TransformUpdateExtraArgsFn(Protocol):
-    """Turns gradients into updates, and may be told more."""
+    """Type of `update` with extra arguments."""
 
     def __call__(
         self, updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any
@@ -83,7 +83,7 @@ class _Two(NamedTuple):
 
 
 class _Membership(type):
-    """Members are all pairs of that form, whichever library has made them."""
+    """Instances are all pairs `(init, update)`, of any library."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         if cls not in (_classes := (GradientTransformation, GradientTransformationExtraArgs)):
@@ -98,9 +98,9 @@ class _Membership(type):
 
 
 class GradientTransformation(_Two, metaclass=_Membership):
-    """A plain pair of functions `(init, update)`, which remembers nothing.
+    """A plain pair of functions `(init, update)`.
 
-    Everything of gdjax is an instance of it, and so are the pairs of other libraries.
+    Transformations of gdjax are instances of it, and so are the pairs of other libraries.
 
     >>> from gdjax.compat import optax
     >>> isinstance(optax.adam(0.1), optax.GradientTransformation)
@@ -117,7 +117,7 @@ class GradientTransformationExtraArgs(GradientTransformation):
 
 
 def with_extra_args_support(tx: Any) -> Any:
-    """Makes a transformation that ignores the extra arguments that `update` does not take.
+    """Wraps a transformation: extra arguments that `update` does not take are ignored.
 
     >>> from gdjax.compat import optax
     >>> plain = optax.GradientTransformation(lambda params: (), lambda u, state, params: (u, state))
@@ -136,7 +136,7 @@ def with_extra_args_support(tx: Any) -> Any:
 
 
 class MaskedNode(NamedTuple):
-    """Stands in a tree for a leaf that is masked out; it has no leaves itself."""
+    """A placeholder without leaves for a leaf that is masked out."""
 
 
 class LookaheadParams(NamedTuple):
@@ -147,7 +147,7 @@ class LookaheadParams(NamedTuple):
 
     @classmethod
     def init_synced(cls, params: Params) -> LookaheadParams:
-        """Both sets equal, in buffers of their own."""
+        """Fast and slow parameters that are equal, in separate buffers."""
         return cls(params, jax.tree.map(lambda x: jnp.array(x, copy=True), params))
 
 
@@ -163,5 +163,5 @@ NonNegativeParamsState = NormalizeState = ScaleByTrustRatioState = ScaleState = 
 
 
 def init_empty_state(params: Params) -> EmptyState:
-    """Makes the state of a transformation that has none."""
+    """The state of a stateless transformation."""
     return EmptyState()

@@ -1,4 +1,4 @@
-"""Functions of optax's root that are neither transformations, schedules nor losses."""
+"""Utilities of optax: norms, counters, gradient scaling, values of line searches."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ tree_map_params = map_params
 
 
 def global_norm(updates: Any) -> jax.Array:
-    """Takes the Euclidean norm over all leaves, [] in the dtype that they promote to.
+    """Global norm: Euclidean norm over all leaves, [] in the dtype that they promote to.
 
     Formed in float32 or wider and rounded once.
     """
@@ -61,17 +61,17 @@ def per_example_layer_norm_clip(
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
-    """As gdjax's, for states of any origin in which one `value` and one `grad` stand.
+    """As gdjax's, for states of any library with one `value` and one `grad`.
 
     Raises:
-        ValueError: There are none in the state.
-        KeyError: There are several.
+        ValueError: The state has no value or no gradient.
+        KeyError: The state has several.
     """
 
     def value_and_grad(params: Any, *args: Any, state: Any, **kwargs: Any) -> tuple[Any, Any]:
         value, grad = get(state, "value"), get(state, "grad")
         if value is None or grad is None:
-            must = "the state must hold a value and a gradient, as that of a line search does"
+            must = "the state must have a value and a gradient, as the state of a line search"
             errors.fail("optax.value_and_grad_from_state", must, type(state).__name__)
         fresh = lambda: jax.value_and_grad(value_fn)(params, *args, **kwargs)
         like = lambda x, kept: jnp.asarray(x).astype(kept.dtype)
@@ -86,7 +86,7 @@ def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tup
 def safe_norm(
     x: Any, min_norm: Any, ord: Any = None, axis: Any = None, keepdims: bool = False
 ) -> jax.Array:
-    """Takes max(‖x‖, min_norm), whose derivative is 0 where the bound holds.
+    """Safe norm: max(‖x‖, min_norm), whose derivative is 0 where the bound holds.
 
     >>> import jax, jax.numpy as jnp
     >>> jax.grad(safe_norm)(jnp.zeros(2), 0.0)
@@ -94,7 +94,7 @@ def safe_norm(
 
     Args:
         x: An array.
-        min_norm: The least value to return, ≥ 0.
+        min_norm: The smallest value to return, ≥ 0.
         ord: As in `jnp.linalg.norm`.
         axis: As in `jnp.linalg.norm`.
         keepdims: Whether the axes stay, with size 1.
@@ -111,14 +111,14 @@ def safe_norm(
 
 
 def safe_root_mean_squares(x: Any, min_rms: Any) -> jax.Array:
-    """Takes max(√mean|x|², min_rms), [], whose derivative is 0 where the bound holds."""
+    """Safe RMS: max(√mean|x|², min_rms), [], whose derivative is 0 where the bound holds."""
     x, least = numerics.wide(x), numerics.weak(min_rms)
     size = numerics.norm(x) / max(x.size, 1) ** 0.5
     return jnp.where(size <= least, least, size)
 
 
 def safe_increment(count: Any) -> jax.Array:
-    """Adds one, but stays at the largest value that the dtype has.
+    """Saturating increment: adds one, up to the largest value of the dtype.
 
     >>> import jax.numpy as jnp
     >>> safe_increment(jnp.uint8(255))
@@ -155,7 +155,7 @@ _scaled_backwards.defvjp(_forwards, _backwards)
 
 
 def scale_gradient(inputs: Any, scale: Any) -> Any:
-    """Returns a tree as it is; derivatives that pass backwards are multiplied by a number.
+    """Identity whose gradients are scaled by a factor.
 
     >>> import jax
     >>> f"{jax.grad(lambda x: scale_gradient(x, 0.5) ** 2)(3.0)}"

@@ -1,14 +1,15 @@
 # ruff: noqa: F401, F403
-"""torch.optim 2.13 over gdjax: its names, defaults and conventions.
+"""torch.optim's API over gdjax: the names, defaults and conventions of torch 2.13.
 
     from gdjax.compat import torch
     tx = torch.AdamW(torch.lr_scheduler.CosineAnnealingLR(1e-3, T_max=1000), weight_decay=0.1)
 
-Each name makes a chain of transformations, checked against trajectories of torch to 1e-10. The
-rate stands where torch has the parameters. `load_state_dict` continues a run of torch.
+Each name makes a chain of transformations, tested against trajectories of torch to 1e-10. The
+learning rate is the first argument, where torch has the parameters. `load_state_dict` continues a
+run of torch.
 
-torch itself is not imported. LBFGS, Muon, SparseAdam and MultiplicativeLR are not here; asking for
-one says why.
+torch itself is not imported. LBFGS, Muon, SparseAdam and MultiplicativeLR are not available; the
+error message gives the reason.
 """
 
 from gdjax.compat.torch import lr_scheduler

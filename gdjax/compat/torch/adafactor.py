@@ -1,4 +1,4 @@
-"""Adafactor in the form that torch.optim has."""
+"""Adafactor as in torch.optim."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def factored_descent(
     d: NonNegative = 1.0,
     weight_decay: NonNegative = 0.0,
 ):
-    """Adafactor with relative steps: second moments of matrices by their rows and columns.
+    """Adafactor of torch.optim: factored second moments and relative step sizes.
 
         ρ = min(η, 1/√t),   α = max(ε₂, RMS(θ))·ρ,   β = 1 − t^τ
         R ← β·R + (1 − β)·mean over columns of G²,   C likewise over rows,   V = R·C / mean R
@@ -44,8 +44,8 @@ def factored_descent(
         learning_rate: η ≥ 0.
         beta2_decay: τ < 0.
         eps1: ε₁; that of the dtype by default.
-        eps2: ε₂, the least size of a weight.
-        d: The greatest RMS of U.
+        eps2: ε₂, the lower bound of the RMS of the weights.
+        d: The upper bound of the RMS of U.
         weight_decay: λ ≥ 0.
 
     Raises:

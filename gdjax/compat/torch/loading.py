@@ -1,4 +1,4 @@
-"""Reads `optimizer.state_dict()` of torch into a state of gdjax."""
+"""Conversion of `optimizer.state_dict()` of torch to a state of gdjax."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def load_state_dict(
     transpose: Mapping[str, Sequence[int]] | None = None,
     step: int | None = None,
 ) -> Any:
-    """Makes the state with which `tx` continues what an optimizer of torch has begun.
+    """Converts a `state_dict` of a torch optimizer to the state of a transformation of gdjax.
 
-    The rates and the other numbers are those of `tx`; `param_groups` give the order alone.
+    Learning rates and other hyperparameters are those of `tx`; `param_groups` only give the order.
 
     >>> from gdjax.compat import torch
     >>> import jax.numpy as jnp
@@ -56,17 +56,20 @@ def load_state_dict(
     Args:
         tx: The transformation, one of `gdjax.compat.torch` or of the same state.
         params: The parameters.
-        state_dict: What `optimizer.state_dict()` of torch gave; tensors or arrays.
-        names: Which parameter of torch is which leaf: the paths of the leaves in torch's order, or
-            a dict from paths to torch's names or indices. The order of the leaves by default;
-            beware that JAX sorts the keys of dicts.
-        transpose: Path → order of axes, as for `numpy.transpose`, of those leaves whose axes stand
-            otherwise in torch: `{"dense/kernel": (1, 0)}`. Nothing is transposed by itself.
-        step: Steps taken, for those optimizers that keep no count (SGD).
+        state_dict: The result of torch's `optimizer.state_dict()`; tensors or arrays.
+        names: The assignment of torch's parameters to leaves: the paths of the leaves in torch's
+            order, or a dict from paths to torch's names or indices. By default the order of the
+            leaves; note that JAX sorts the keys of dicts.
+        transpose: A dict from paths to orders of axes, as for `numpy.transpose`, of leaves whose
+            axes differ in torch: `{"dense/kernel": (1, 0)}`. Nothing is transposed automatically.
+        step: The number of steps, for optimizers without a count (SGD).
 
     Raises:
-        ValueError: Something is missing or has another shape; the message names the path.
+        ValueError: An array is missing or has another shape; the message has the path.
     """
+    if not {"state", "param_groups"} <= set(state_dict):
+        must = "state_dict must be the result of torch's optimizer.state_dict()"
+        errors.fail(_WHERE, must, f"the keys {', '.join(map(str, state_dict)) or 'none'}")
     transpose = transpose or {}
     paths = tree.paths(params)
     order = _order(paths, state_dict, names)
@@ -82,7 +85,7 @@ def load_state_dict(
     def field(name: str, old: Any, at: str) -> Any:
         if name == "count":
             if count is None:
-                must = f"the count at {at!r} needs the number of steps, which torch does not keep"
+                must = f"the count at {at!r} needs the number of steps, which torch does not save"
                 errors.fail(_WHERE, must, None, instead="Write step=n.")
             return jnp.asarray(count, old.dtype)
         keys = NAMES.get(name)
@@ -96,7 +99,7 @@ def load_state_dict(
 
 
 def _fill(state: Any, field: Any, at: str) -> Any:
-    """Goes through the states to their fields; the hyperparameters in use stay."""
+    """Fills the fields of all states; current hyperparameters stay."""
 
     def below(name: Any) -> str:
         return f"{at}/{name}".lstrip("/")
@@ -121,7 +124,7 @@ def _order(paths: list[str], state_dict: Mapping[str, Any], names: Any) -> dict[
     groups = state_dict["param_groups"]
     indices = [i for group in groups for i in group["params"]]
     if len(indices) != len(paths):
-        must = f"torch must have as many parameters as there are leaves, {len(paths)}"
+        must = f"state_dict must have as many parameters as there are leaves, {len(paths)}"
         errors.fail(_WHERE, must, len(indices))
     if names is None:
         return dict(zip(paths, indices))
@@ -164,7 +167,7 @@ def _leaves(
             value = np.transpose(value, turn[path])
         if value.shape != leaf.shape:
             must = f"{where!r} must have the shape {leaf.shape}"
-            hint = f"If the axes stand otherwise, say transpose={{{path!r}: ...}}."
+            hint = f"If the axes have another order, write transpose={{{path!r}: ...}}."
             errors.fail(_WHERE, must, str(value.shape), instead=hint)
         new.append(jnp.asarray(value, leaf.dtype))
     return jax.tree.unflatten(jax.tree.structure(old), new)

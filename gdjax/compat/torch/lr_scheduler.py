@@ -1,6 +1,6 @@
-"""Schedules by the names of torch.optim.lr_scheduler 2.13.
+"""Learning-rate schedules with the names of torch.optim.lr_scheduler 2.13.
 
-The rate stands where torch has the optimizer, and the schedule goes where the rate goes:
+The first argument is the learning rate, where torch has the optimizer; a schedule replaces it:
 `torch.Adam(torch.lr_scheduler.StepLR(0.1, step_size=30))`. Steps are those of the optimizer.
 """
 
@@ -43,12 +43,12 @@ __all__ = [
 
 @named("torch", schedule)
 def LambdaLR(lr: Number, lr_lambda: Callable[[Any], Any]):
-    """The rate times a function of the step."""
+    """Learning rate times a function of the step."""
     return lambda step: lr * lr_lambda(step)
 
 
 def StepLR(lr: Any, step_size: Any, gamma: Any = 0.1) -> Any:
-    """A factor once in some steps.
+    """Step decay: multiplies the learning rate by a factor every `step_size` steps.
 
     >>> from gdjax.compat import torch
     >>> float(torch.lr_scheduler.StepLR(0.5, step_size=30)(29))
@@ -58,40 +58,40 @@ def StepLR(lr: Any, step_size: Any, gamma: Any = 0.1) -> Any:
 
 
 def MultiStepLR(lr: Any, milestones: Sequence[int], gamma: Any = 0.1) -> Any:
-    """A factor at each milestone, twice where one stands twice."""
+    """Step decay at milestones; a repeated milestone counts repeatedly."""
     times = Counter(milestones)
     return piecewise_constant_schedule(lr, {int(step): gamma**n for step, n in times.items()})
 
 
 def ConstantLR(lr: Any, factor: Any = 1.0 / 3, total_iters: Any = 5) -> Any:
-    """A part of the rate until a step, then the rate."""
+    """A fraction of the learning rate until a step, then the learning rate."""
     return join_schedules([constant_schedule(lr * factor), constant_schedule(lr)], [total_iters])
 
 
 def LinearLR(
     lr: Any, start_factor: Any = 1.0 / 3, end_factor: Any = 1.0, total_iters: Any = 5
 ) -> Any:
-    """A straight line between two multiples of the rate."""
+    """Linear schedule between two multiples of the learning rate."""
     return linear_schedule(lr * start_factor, lr * end_factor, total_iters)
 
 
 def ExponentialLR(lr: Any, gamma: Any) -> Any:
-    """A factor at every step."""
+    """Exponential decay: multiplies the learning rate by a factor in every step."""
     return exponential_decay(lr, 1, gamma)
 
 
 def PolynomialLR(lr: Any, total_iters: Any = 5, power: Any = 1.0) -> Any:
-    """Down to zero along a power."""
+    """Polynomial decay to zero."""
     return polynomial_schedule(lr, 0.0, power, total_iters)
 
 
 def CosineAnnealingLR(lr: Any, T_max: Any, eta_min: Any = 0.0) -> Any:
-    """Half a cosine down, and up again after T_max, as torch's."""
+    """Cosine annealing to `eta_min`; rises again after T_max, as in torch."""
     return cosine_cycle_schedule(lr, eta_min, T_max)
 
 
 def CosineAnnealingWarmRestarts(lr: Any, T_0: Any, T_mult: Any = 1, eta_min: Any = 0.0) -> Any:
-    """Half a cosine down, again and again from the top."""
+    """Cosine annealing with warm restarts (SGDR)."""
     return cosine_restarts_schedule(lr, T_0, T_mult, end_value=eta_min)
 
 
@@ -103,10 +103,10 @@ def CyclicLR(
     mode: str = "triangular",
     gamma: Any = 1.0,
 ) -> Any:
-    """Straight up and down. A momentum that cycles is a schedule of its own, given as momentum.
+    """Cyclical learning rate (triangular). For a cyclical momentum pass a schedule as momentum.
 
     Raises:
-        ValueError: The mode is unknown.
+        ValueError: Unknown mode.
     """
     more = {
         "triangular": {},
@@ -129,7 +129,7 @@ def OneCycleLR(
     final_div_factor: float = 1e4,
     three_phase: bool = False,
 ) -> Any:
-    """Up, down and out; where torch raises after the last step, the last rate stays.
+    """One-cycle policy; constant after the last step, where torch raises.
 
     Raises:
         ValueError: The number of steps is not given, or the strategy is unknown.
@@ -153,7 +153,7 @@ def OneCycleLR(
 
 @named("torch", schedule)
 def one_cycle(values: Sequence[Number], ends: Sequence[Number], rounded: bool):
-    """From value to value, each reached at a point that may lie between two steps."""
+    """Interpolation between values at points that may lie between two steps."""
     ways = list(zip(values, values[1:], ends, ends[1:]))
 
     def value(step):
@@ -168,7 +168,7 @@ def one_cycle(values: Sequence[Number], ends: Sequence[Number], rounded: bool):
 
 @named("torch", schedule)
 def ChainedScheduler(lr: Number, schedulers: Sequence[Hyperparam]):
-    """The rate times the factors of several schedules of it; each must scale with the rate."""
+    """Product of the factors of several schedules; each must be proportional to the rate."""
 
     def value(step):
         out = lr
@@ -180,7 +180,7 @@ def ChainedScheduler(lr: Number, schedulers: Sequence[Hyperparam]):
 
 
 def SequentialLR(schedulers: Sequence[Any], milestones: Sequence[Any]) -> Any:
-    """One schedule after another, each from its own step 0."""
+    """Joins schedules at milestones, each from its own step 0."""
     return join_schedules(list(schedulers), list(milestones))
 
 

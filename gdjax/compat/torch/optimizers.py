@@ -1,7 +1,7 @@
-"""The optimizers of torch.optim 2.13: its names, defaults and conventions.
+"""The optimizers of torch.optim 2.13, with its names, defaults and conventions.
 
-The rate stands where torch has the parameters; weight decay is L2, before the rule, unless the
-name says otherwise.
+The first argument is the learning rate, where torch has the parameters. Weight decay is L2
+regularization, before the rule, unless the optimizer says otherwise.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _is_zero(value: Any) -> bool:
 def _compose(
     lr: Any, *parts: Any, weight_decay: Any = 0, maximize: bool = False, decoupled: bool = False
 ) -> Any:
-    """The chain: sign, decay, rule, rate, without what would do nothing."""
+    """The chain of sign, decay, rule and learning rate, without stages that do nothing."""
     decay = [] if _is_zero(weight_decay) else [add_decayed_weights(weight_decay)]
     sign = [scale(-1.0)] if maximize else []
     middle = [*parts, *decay] if decoupled else [*decay, *parts]
@@ -70,7 +70,7 @@ def SGD(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Descent with L2, and momentum whose first gradient is not dampened.
+    """SGD with L2 regularization, momentum and dampening.
 
     >>> from gdjax.compat import torch
     >>> torch.SGD(0.1, momentum=0.9)
@@ -101,7 +101,7 @@ def Adam(
     maximize: bool = False,
     decoupled_weight_decay: bool = False,
 ) -> Any:
-    """Adam with L2."""
+    """Adam with L2 regularization."""
     if amsgrad:
         after = {"bias_correction_nu": False, "bias_correction_max": True}
         rule = scale_by_amsgrad(*betas, eps, **after)
@@ -125,7 +125,7 @@ def AdamW(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Adam with decoupled decay, 100 times that of gdjax's and optax's default."""
+    """Adam with decoupled weight decay, by default 100 times that of gdjax and optax."""
     return Adam(
         lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
     )
@@ -141,7 +141,7 @@ def NAdam(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Adam with Nesterov's momentum, which warms up."""
+    """NAdam: Adam with Nesterov momentum and a momentum warm-up."""
     return _compose(
         lr,
         scale_by_nadam(*betas, eps, momentum_decay),
@@ -160,7 +160,7 @@ def RAdam(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Adam rectified, with ε beside the root of v without its bias correction."""
+    """RAdam: rectified Adam, with ε added to √v before the bias correction."""
     rule = scale_by_radam(*betas, rules.beside_uncorrected_root(eps, betas[1]))
     return _compose(
         lr,
@@ -179,7 +179,7 @@ def Adamax(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Adam with the greatest gradient in the place of the mean square."""
+    """Adamax: Adam with the infinity norm."""
     rule = scale_by_adamax(*betas, eps)
     return _compose(lr, rule, weight_decay=weight_decay, maximize=maximize)
 
@@ -192,13 +192,13 @@ def Adadelta(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Gradients in the units of the steps taken so far."""
+    """Adadelta: step sizes from the running RMS of updates and gradients."""
     return _compose(lr, scale_by_adadelta(rho, eps), weight_decay=weight_decay, maximize=maximize)
 
 
 @named("torch", schedule)
 def inverse_time(lr: Hyperparam, decay: NonNegative):
-    """A rate that shrinks like 1/(1 + δt)."""
+    """Inverse time decay of the learning rate, 1/(1 + δt)."""
     return lambda step: at(lr, step) / (1 + decay * step)
 
 
@@ -211,7 +211,7 @@ def Adagrad(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Divides by the root of the sum of squares; the rate may shrink besides."""
+    """AdaGrad, with an optional decay of the learning rate."""
     rule = scale_by_rss(initial_accumulator_value, eps)
     rate = lr if _is_zero(lr_decay) else inverse_time(lr, lr_decay)
     return _compose(rate, rule, weight_decay=weight_decay, maximize=maximize)
@@ -227,7 +227,7 @@ def RMSprop(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Divides by the root of the mean square, ε beside it; momentum of what that gives."""
+    """RMSprop, with ε outside of the root and optional momentum."""
     rule = (scale_by_stddev if centered else scale_by_rms)(alpha, eps)
     memory = [] if _is_zero(momentum) else [trace(momentum)]
     return _compose(lr, rule, *memory, weight_decay=weight_decay, maximize=maximize)
@@ -240,7 +240,7 @@ def Rprop(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Steps by signs alone, longer while they hold; `lr` is the first step."""
+    """Rprop: step sizes adapted by the signs of the gradients; `lr` is the first step size."""
     sign = [scale(-1.0)] if maximize else []
     return chain(*sign, scale_by_rprop(lr, *etas, *step_sizes), scale(-1.0))
 
@@ -254,7 +254,7 @@ def ASGD(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Descent in steps that shrink; `gdjax.state.eval_params` gives the average."""
+    """Averaged SGD (ASGD); `gdjax.state.eval_params` returns the average."""
     sign = [scale(-1.0)] if maximize else []
     decay = [] if _is_zero(weight_decay) else [add_decayed_weights(weight_decay)]
     return chain(*sign, *decay, rules.averaged_descent(lr, lambd, alpha, t0))
@@ -269,6 +269,6 @@ def Adafactor(
     *,
     maximize: bool = False,
 ) -> Any:
-    """Second moments of matrices by rows and columns; steps relative to the weights."""
+    """Adafactor: factored second moments and relative step sizes."""
     sign = [scale(-1.0)] if maximize else []
     return chain(*sign, factored_descent(lr, beta2_decay, *eps, d, weight_decay))

@@ -1,8 +1,8 @@
-"""Rules that torch.optim has in a form of its own; each from the formulas in torch's documentation.
+"""Rules of torch.optim that differ from the papers, from the formulas of torch's documentation.
 
-SGD      dampening spares the first gradient
-RAdam    ε beside √v, not beside √v̂
-ASGD     steps that shrink, and an average from step t₀ on
+SGD      dampening, except of the first gradient
+RAdam    ε added to √v, not to √v̂
+ASGD     decaying step sizes, and an average from step t₀ on
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DampenedTraceState(NamedTuple):
 
 @named("torch")
 def dampened_trace(momentum: Decay, dampening: Hyperparam = 0.0):
-    """Adds up gradients under decay, all but the first one dampened.
+    """Momentum with dampening of all gradients but the first.
 
     v₁ = g₁,   v ← μ·v + (1 − τ)·g
     """
@@ -62,7 +62,7 @@ def dampened_trace(momentum: Decay, dampening: Hyperparam = 0.0):
 
 @named("torch", schedule)
 def beside_uncorrected_root(eps: NonNegative, b2: Decay):
-    """An ε that stands beside √v in the place of √v̂: √v̂ + ε/√(1 − b2ᵗ)."""
+    """ε that is added to √v instead of √v̂: √v̂ + ε/√(1 − b2ᵗ)."""
     return lambda step: eps / jnp.sqrt(debias(b2, step + 1))
 
 
@@ -80,11 +80,11 @@ def averaged_descent(
     alpha: NonNegative = 0.75,
     t0: NonNegative = 1e6,
 ):
-    """Descends in steps that shrink, and averages the parameters from step t₀ on.
+    """Averaged SGD: decaying step sizes, and the average of the parameters from step t₀ on.
 
     ηₜ = η/(1 + ληt)^α,   θ ← (1 − ληₜ)θ − ηₜg,   a ← a + (θ − a)/max(1, t − t₀)
 
-    The average is what `gdjax.state.eval_params` gives.
+    `gdjax.state.eval_params` returns the average.
 
     Raises:
         ValueError: `update` was called without params.
@@ -117,7 +117,7 @@ def averaged_descent(
 
 @named("torch")
 def clip_grad_norm_(max_norm: NonNegative, norm_type: float = 2.0):
-    """Shortens the updates, all leaves as one vector, to a greatest length, as torch does.
+    """Gradient clipping by global norm, as in torch.
 
         u = g · min(1, c / (‖g‖ + 10⁻⁶))
 

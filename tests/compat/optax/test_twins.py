@@ -325,7 +325,7 @@ def test_value_and_grad_of_any_state():
     assert float(again(x, state=state)[0]) == 7.0
     fresh = (Search(jnp.float32(jnp.inf), jnp.zeros(2)),)
     np.testing.assert_allclose(again(x, state=fresh)[1], 2 * x)
-    with pytest.raises(ValueError, match="must hold a value and a gradient"):
+    with pytest.raises(ValueError, match="must have a value and a gradient"):
         again(x, state=ours.adam(0.1).init(x))
     with pytest.raises(KeyError):
         again(x, state=(state[1], state[1]))
