@@ -1,5 +1,5 @@
-"""The lab looks on: problems to train on, races between optimizers, the command line.
+"""Test problems, optimizer comparisons (races), benchmarks and the command line.
 
-Nothing else in the library imports it. What it needs beyond the library's own dependencies comes
-with `pip install "gdjax[lab]"` and is loaded when it is used, so importing the lab stays cheap.
+Nothing else in the library imports it. Its dependencies beyond those of the library come with
+`pip install "gdjax[lab]"` and are loaded when they are used, so importing the lab is cheap.
 """

@@ -1,7 +1,7 @@
-"""What steps cost, beside optax: bytes and copies of compiled programs, then clocks.
+"""Benchmark of optimizer steps against optax: bytes and copies of compiled programs, and times.
 
-Programs are counted, so noise cannot touch those figures. Clocks are ratios of interleaved pairs
-in one process, medians; nothing here is a test of speed. `gdjax bench` prints the tables.
+Bytes and copies are read from programs, so they have no noise. Times are medians of ratios of
+interleaved pairs in one process; nothing here is a test of speed. `gdjax bench` prints the tables.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RATE = 1e-3
 
 
 class Pairing(NamedTuple):
-    """One comparison: the name, and what ours and theirs do."""
+    """One comparison: the name, and the transformations of gdjax and optax."""
 
     name: str
     ours: Callable[[], Any]
@@ -45,7 +45,7 @@ class Pairing(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one compiled step costs for each parameter."""
+    """Costs of one compiled step for each parameter."""
 
     bytes: float  # read and written
     temporary: float  # bytes of buffers that are neither arguments nor results
@@ -75,7 +75,7 @@ def _matrices(params: Any) -> Any:
 
 
 def pairs() -> dict[str, tuple[Any, Any]]:
-    """What is compared: ours, and the same of optax."""
+    """The optimizers to compare, of gdjax and of optax."""
     import optax
 
     return {
@@ -100,7 +100,7 @@ def pairs() -> dict[str, tuple[Any, Any]]:
 
 
 def wrapped() -> dict[str, tuple[Any, Any]]:
-    """Guards and accumulation around adam: ours, and optax's."""
+    """Guards and gradient accumulation around adam, of gdjax and of optax."""
     import optax
 
     return {
@@ -130,7 +130,7 @@ def _step(tx: Any, by_update: bool = False) -> Callable[..., Any]:
 
 
 def cost(tx: Any, params: Any = None, by_update: bool = False) -> Cost:
-    """Counts what a compiled and donated step of a transformation of either library does."""
+    """Counts the costs of a compiled and donated step of a transformation of either library."""
     params = large_tree() if params is None else params
     arguments = params, tx.init(params), params
     program: Any = jax.jit(_step(tx, by_update), donate_argnums=(0, 1)).lower(*arguments).compile()
@@ -172,7 +172,7 @@ def _traced(tx: Any, params: Any) -> Callable[[], Any]:
 
 
 def compare(pairing: Pairing, repeats: int = 15) -> dict[str, float]:
-    """Milliseconds of each, medians, and the median of the ratios pair by pair."""
+    """Median milliseconds of each, and the median of the ratios of pairs."""
 
     def clock(function: Callable[[], Any]) -> float:
         start = time.perf_counter()
@@ -189,7 +189,7 @@ def compare(pairing: Pairing, repeats: int = 15) -> dict[str, float]:
 
 
 def clocked() -> Iterator[tuple[str, list[Pairing], int]]:
-    """The comparisons by clock: what is done, on what, and how often."""
+    """The timed comparisons: step, parameters and repetitions."""
     both, small = {**pairs(), **wrapped()}, example_tree()
     large, real = large_tree(2048), real_tree()
     few, many = "8 million parameters in 2 arrays", "7 million in 161 (ResNet-50, half width)"
@@ -209,7 +209,7 @@ def clocked() -> Iterator[tuple[str, list[Pairing], int]]:
 
 
 def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
-    """Heads and rows of the tables, one after another as they are measured."""
+    """Heads and rows of the tables, as they are measured."""
     head = [
         "Compiled step, per parameter",
         "bytes",
@@ -242,7 +242,7 @@ def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
 def matrices(
     layers: int = 12, width: int = 256, repeats: int = 9
 ) -> tuple[list[str], list[list[str]]]:
-    """Muon on the matrices of a transformer, by default and in the Gram form, beside optax's."""
+    """Muon on the matrices of a transformer, by default and in Gram form, against optax."""
     import optax
 
     sides = {"qkv": (1, 3), "proj": (1, 1), "up": (1, 4), "down": (4, 1)}
@@ -276,7 +276,7 @@ def _built(tx: Any, params: Any) -> tuple[float, int]:
 
 
 def few_bits() -> tuple[list[str], list[list[str]]]:
-    """What it costs to keep AdamW's moments in few bits: bytes, and time beside plain AdamW."""
+    """Cost of quantized AdamW state: bytes, and time against plain AdamW."""
     params, plain, rows = large_tree(2048), gd.adamw(RATE), []
     size = sum(x.size for x in jax.tree.leaves(params))
     for format in ("8bit", "8bit-linear", "8bit-companded", "bf16"):

@@ -1,4 +1,4 @@
-"""A small transformer on characters: the problem on which long races are run.
+"""Character-level language model: the problem of the long races.
 
 The setting is the smallest one of nanoGPT (4 layers, 4 heads, width 128, context 64, batches of
 12, 2000 steps), whose published validation loss on Shakespeare's plays is 1.88 with AdamW. The
@@ -42,7 +42,7 @@ _TOGETHER = 32  # windows whose loss is computed at once, so that it takes littl
 
 
 class Text(NamedTuple):
-    """A text as numbers: the first nine tenths train, the last validates."""
+    """A text as numbers: nine tenths for training, one tenth for validation."""
 
     name: str
     alphabet: str
@@ -50,13 +50,13 @@ class Text(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that no other text has."""
+        """A hash of the text, sixteen hexadecimal digits."""
         data = self.alphabet.encode() + b"\0" + self.codes.astype("<u2").tobytes()
         return hashlib.sha256(data).hexdigest()[:16]
 
     @property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """What trains and what validates."""
+        """Training and validation text."""
         first = len(self.codes) * 9 // 10
         return self.codes[:first], self.codes[first:]
 
@@ -76,7 +76,7 @@ SHAPE = Shape()
 
 @functools.cache
 def library() -> Text:
-    """The sources of `MODULES` of the running Python, one after another; ASCII alone.
+    """The concatenated sources of `MODULES` of the running Python, ASCII only.
 
     Raises:
         FileNotFoundError: Python was installed without its sources.
@@ -93,11 +93,11 @@ def library() -> Text:
 
 
 def read(path: str | os.PathLike[str]) -> Text:
-    """A text in a file of UTF-8, whose characters are the alphabet.
+    """Reads a text in UTF-8; its characters are the alphabet.
 
     Raises:
-        OSError: There is no such file that can be read.
-        ValueError: It is no text of UTF-8, or a short one.
+        OSError: The file cannot be read.
+        ValueError: The file is not UTF-8, or too short.
     """
     try:
         characters = Path(path).read_text("utf-8")
@@ -116,14 +116,14 @@ def _text(name: str, characters: str, alphabet: str) -> Text:
 
 
 def warmup_cosine(peak: float, steps: int, warmup: int = 100) -> Any:
-    """The schedule of the setting: up in a straight line, half a cosine down to a tenth."""
+    """The schedule of nanoGPT: linear warm-up, cosine decay to a tenth."""
     import gdjax as gd
 
     return gd.warmup_cosine_decay_schedule(0.0, peak, min(warmup, steps - 1), steps, peak / 10)
 
 
 def charlm(text: Text | str | os.PathLike[str] | None = None, shape: Shape = SHAPE) -> Problem:
-    """A transformer on characters: 0.8 million parameters, loss in nats a character.
+    """Character-level transformer: 0.8 million parameters, loss in nats a character.
 
         x = E[characters] + positions
         each layer:  x ← x + attention(norm(x))·proj,    x ← x + gelu(norm(x)·up)·down
@@ -133,11 +133,11 @@ def charlm(text: Text | str | os.PathLike[str] | None = None, shape: Shape = SHA
 
     Args:
         text: A text, the path of one, or None for the standard library's sources.
-        shape: How large the model and its batches are.
+        shape: Sizes of the model and of its batches.
 
     Raises:
-        OSError: There is no such file that can be read.
-        ValueError: The text is no UTF-8, or too short for the context.
+        OSError: The file cannot be read.
+        ValueError: The text is not UTF-8, or too short for the context.
 
     Reference: Radford, Wu, Child, Luan, Amodei and Sutskever, Language models are unsupervised
     multitask learners, 2019,

@@ -1,10 +1,10 @@
-"""Optimizers with the numbers that were found for a problem: who runs in its trials.
+"""Tuned optimizers of a problem: the contestants of its long race.
 
-What was searched for, each with one seed: for AdamW four rates with half a cosine, which is the
-setting's schedule, a straight line, which is better, both decays, the warm-up; three rates of Muon,
-two of NorMuon; for SOAP and SOAP with Muon both sides of matrices or the short one; nothing for
-schedule-free AdamW. The rest is what each has by default, or the setting has. The numbers of Muon
-and its kin were found in 1000 steps, SOAP's too; with Muon it runs for fewer, alone for more.
+The hyperparameters were searched with one seed each. AdamW: four learning rates, cosine decay as in
+nanoGPT or linear decay (better), weight decay, warm-up. Muon: three learning rates. NorMuon: two.
+SOAP and SOAP-Muon: both sides of matrices or the shorter one. Schedule-Free AdamW: nothing. All
+others are the defaults or those of nanoGPT. Muon, its variants and SOAP were tuned in runs of 1000
+steps; the race runs SOAP-Muon for fewer steps and SOAP for more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gdjax.lab.charlm import charlm, warmup_cosine
 from gdjax.lab.problem import Problem
 from gdjax.lab.trials import Contestant
 
-# Queries, keys and values are three matrices in one array; embeddings are none for Muon's kin.
+# Queries, keys and values are three matrices in one array; Muon leaves embeddings to AdamW.
 _HIDDEN: dict[str, str | None] = {
     r"blocks/.*/qkv": "in (3 out)",
     r"blocks/.*/(proj|up|down)": "in out",
@@ -32,7 +32,7 @@ _TABLES: dict[str, str | None] = {r"embed/.*": "in out"}
 
 
 def _line(peak: float, steps: int, warmup: float = 0.02) -> Any:
-    """Up in a fiftieth of the steps, level for a while, down to zero in nine tenths."""
+    """Warm-up in a fiftieth of the steps, a short constant phase, linear decay in nine tenths."""
     return gd.warmup_stable_decay_schedule(peak, steps, warmup, 0.9)
 
 
@@ -41,7 +41,7 @@ def _clipped(tx: Any) -> Any:
 
 
 def _rest(rate: float, steps: int) -> Any:
-    """AdamW of what is no matrix between hidden layers."""
+    """AdamW for all parameters but hidden matrices."""
     return {"adam_learning_rate": _line(rate, steps), "adam_b2": 0.99}
 
 
@@ -51,7 +51,7 @@ def _adamw(rate: float, steps: int) -> Any:
 
 
 def _setting(rate: float, steps: int) -> Any:
-    """The setting's own, whose loss on Shakespeare's plays is published."""
+    """AdamW as in nanoGPT, whose loss on Shakespeare's plays is published."""
     rate = warmup_cosine(rate, steps)
     return _clipped(gd.adamw(rate, b2=0.99, weight_decay=0.1, mask="matrices"))
 
@@ -103,14 +103,14 @@ PROBLEMS = {"charlm": CHARLM}
 
 
 def problem(name: str, text: str | os.PathLike[str] | None = None) -> Problem:
-    """A problem for which there are tuned optimizers.
+    """A problem with tuned optimizers.
 
     Args:
         name: A key of `PROBLEMS`.
-        text: What charlm is trained on; see `charlm`.
+        text: The training text; see `charlm`.
 
     Raises:
-        ValueError: There are none for it.
+        ValueError: The problem has no tuned optimizers.
     """
     if name not in PROBLEMS:
         must = f"for the problem {name} there must be rates, as 1e-4:1:9"
@@ -121,16 +121,16 @@ def problem(name: str, text: str | os.PathLike[str] | None = None) -> Problem:
 def contestants(
     name: str, optimizers: Sequence[str] = (), steps: int | None = None
 ) -> list[Contestant]:
-    """Those of a problem, the baseline first.
+    """The contestants of a problem, the baseline first.
 
     Args:
         name: A key of `PROBLEMS`.
-        optimizers: Names of those that run beside the baseline; none for all.
-        steps: Of the baseline, 10 or more; the others' are in proportion. By default those for
-            which the numbers were found.
+        optimizers: Names of the contestants beside the baseline; none for all.
+        steps: Steps of the baseline, 10 or more; those of the others are in proportion. By default
+            the steps of the tuned race.
 
     Raises:
-        ValueError: There is no such optimizer, or there are too few steps.
+        ValueError: Unknown optimizer, or too few steps.
     """
     numbers = PROBLEMS[name]
     base = next(iter(numbers))

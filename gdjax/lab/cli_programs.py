@@ -1,4 +1,4 @@
-"""The command `gdjax programs`: what steps cost on a chip that is not here."""
+"""The command `gdjax programs`: cost of steps on a chip, without the device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def options(command: argparse.ArgumentParser) -> None:
     add("--model", default="gpt2", metavar="MODEL", help=words)
     words = "axes of the mesh by which parameters are split; default: data"
     add("--split", default="data", metavar="AXES", help=words)
-    words = "Explicit axes, which JAX knows, in the place of Auto ones"
+    words = "Explicit mesh axes instead of Auto ones"
     add("--explicit", action="store_true", help=words)
     add("--against", choices=["optax"], metavar="optax", help="the same of optax beside each")
     add("--markdown", action="store_true", help="the table for a page")

@@ -1,18 +1,18 @@
-r"""Training by several processes that may be killed: data-parallel, by ZeRO-1, saved, resumed.
+r"""Multi-process data-parallel training with ZeRO-1, checkpoints, and resumption after a kill.
 
     python -m gdjax.lab.distributed --optimizer muon --kill-at 35
 
 starts two processes on this machine, with four virtual CPU devices each, that train the digits
-network together; kills one of them, starts both again from the last save, and compares the end
-with a run of one process on one device. Across real machines start on each, with a folder that all
-of them see:
+network together; kills one of them, restarts both from the last checkpoint, and compares the result
+with a run of one process on one device. On several machines, start it on each, with a shared
+folder:
 
     python -m gdjax.lab.distributed --coordinator HOST:PORT --processes 2 --process-id 0 \
         --folder DIR
 
-Each device gets its share of every batch and the gradient of that alone. Gradients meet in a
-reduce-scatter, the state of the optimizer lies in eighths, and process 0 writes what all gathered
-for it to one file, which is whole or not there at all.
+Each device computes the gradient of its share of every batch. The gradients are averaged by a
+reduce-scatter, each device has an eighth of the state, and process 0 writes the gathered checkpoint
+to one file, atomically.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SAVED, ENDED = "saved.npz", "ended.npz"
 
 
 class Report(NamedTuple):
-    """What became of a run that was killed."""
+    """Result of a run with a killed process."""
 
     killed_at: int | None  # the last step that the killed process told of
     resumed_from: int  # the step of the last save
@@ -64,14 +64,14 @@ def train(
     save_every: int = 10,
     tell: Callable[[str], None] = print,
 ) -> Any:
-    """Trains the digits network on all devices of all processes, on from the last save in a folder.
+    """Trains the digits network on all devices of all processes, from the last checkpoint on.
 
     Args:
         optimizer: A name, or a call without a learning rate.
-        steps: Up to which it trains.
-        folder: Where saves are read and written; all processes must see it.
-        save_every: Steps from save to save.
-        tell: Gets a line for every step.
+        steps: The last step.
+        folder: The folder of checkpoints, shared by all processes.
+        save_every: Steps from one checkpoint to the next.
+        tell: Called with a line for every step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     network: Any = digits_network()
@@ -117,7 +117,7 @@ def _named(tx: Any, params: Any, state: Any) -> dict[str, Any]:
 
 
 def _resumed(tx: Any, params: Any, placed: Any, path: Path) -> tuple[int, Any, Any]:
-    """Step, parameters and state of the last save; the start where there is none."""
+    """Step, parameters and state of the last checkpoint, or of the start."""
     if not path.exists():
         return 0, params, jax.jit(tx.init, out_shardings=placed)(params)
     saved = dict(np.load(path))
@@ -130,7 +130,7 @@ def _resumed(tx: Any, params: Any, placed: Any, path: Path) -> tuple[int, Any, A
 
 
 def _write(path: Path, step: int, arrays: dict[str, Any]) -> None:
-    """By process 0, beside and then in place of the old file: there is always a whole one."""
+    """Writes a checkpoint by process 0, atomically."""
     if jax.process_index() == 0:
         new = path.with_suffix(".new.npz")
         np.savez(new, step=step, **jax.device_get(arrays))
@@ -176,22 +176,22 @@ def launch(
     folder: Path | None = None,
     timeout: float = 300,
 ) -> Report:
-    """Trains by several processes of this machine, kills the last, starts all again, compares.
+    """Trains by several processes of this machine, kills the last, restarts all, and compares.
 
     Args:
         optimizer: A name, or a call without a learning rate.
-        steps: How many.
-        kill_at: The step at which a process is killed; None to let them be.
-        processes: How many.
-        devices: Of each process, virtual ones of the CPU.
-        save_every: Steps from save to save.
-        x64: Trains in double precision.
-        folder: For saves and logs; a new one by default.
+        steps: The number of steps.
+        kill_at: The step at which a process is killed; None for no kill.
+        processes: The number of processes.
+        devices: Virtual CPU devices of each process.
+        save_every: Steps from one checkpoint to the next.
+        x64: Whether to train in double precision.
+        folder: The folder for checkpoints and logs; a new one by default.
         timeout: Seconds for each of the three runs. No process outlives this call.
 
     Raises:
-        RuntimeError: A process failed, with what it wrote last.
-        TimeoutError: A run took longer.
+        RuntimeError: A process failed; the message has its last output.
+        TimeoutError: A run took longer than `timeout`.
     """
     begin = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="gdjax-")) if folder is None else Path(folder)
@@ -218,7 +218,7 @@ def launch(
 
 
 class _Group:
-    """Processes that work together, and end when the block does."""
+    """A group of processes, which ends with the block."""
 
     def __init__(
         self, words: list[str], n: int, devices: int, x64: bool, log: Path, timeout: float
@@ -251,7 +251,7 @@ class _Group:
         return self.logs[i].read_text()
 
     def wait(self, step: int | None = None) -> int | None:
-        """Until all have ended, or the last process has told of a step: returns which."""
+        """Waits until all have ended, or the last process has reached a step; returns which."""
         while True:
             codes = [process.poll() for process in self.running]
             failed = [i for i, code in enumerate(codes) if code]
@@ -275,7 +275,7 @@ def _free_port() -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Starts a run on this machine; or, with a coordinator, takes part in one."""
+    """Starts a run on this machine or, with a coordinator, joins one."""
     layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(
         "python -m gdjax.lab.distributed", description=__doc__, **layout

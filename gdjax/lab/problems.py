@@ -1,8 +1,8 @@
-"""Problems with known answers, small enough to race optimizers on a laptop.
+"""Test problems for races of optimizers, small enough for a laptop.
 
-Every function of a problem is pure and goes through `jit`, `vmap` and `grad`. Data are read once,
-when a loss is first traced, and are kept as NumPy arrays: a cached JAX array would hold on to the
-dtype (or, made while tracing, to the tracer) of whoever came first.
+Every function of a problem is pure and works under `jit`, `vmap` and `grad`. Data are read once,
+when a loss is first traced, and are kept as NumPy arrays: a cached JAX array would keep the dtype
+(or, made while tracing, the tracer) of its first use.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What a step sends over the links of a mesh, read from compiled programs, beside optax.
+"""Communication of optimizer steps on a mesh, from compiled programs, against optax.
 
     python -m tests.programs.collectives [adamw muon ...] [--markdown]
 
-Each program is one step of an optimizer for a small transformer, compiled for eight devices (for
-want of them, eight virtual ones of the CPU, in a process of its own); nothing is run. Placements:
-replicated and ZeRO-1 get gradients as data-parallel training has them, one per device, not yet
-summed; FSDP and 2-D get them summed and placed like the parameters, as the backward pass leaves
-them; stacked is FSDP of layers that are one array, for a scan over them. The axes of the mesh are
-Explicit, for optax Auto: its Muon fails under Explicit ones. XLA on CPU makes no reduce-scatter of
-its own: what it does as an all-reduce and a slice counts as that.
+Each program is one step of an optimizer for a small transformer, compiled for eight devices (or
+eight virtual CPU devices in a process of its own); nothing is run. Placements: replicated and
+ZeRO-1 get per-device gradients that are not yet summed, as in data-parallel training; FSDP and 2-D
+get summed gradients, placed like the parameters; stacked is FSDP of layers stacked in one array,
+for a scan over them. The axes of the mesh are Explicit for gdjax and Auto for optax, whose Muon
+fails on Explicit axes. XLA on CPU has no reduce-scatter of its own: an all-reduce with a slice
+counts as one.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ _ALL = {"embedding": "in out", "layers/norm.": "n in"}
 
 
 class Step(NamedTuple):
-    """What one step sends, and what each device keeps of the state."""
+    """Communication of one step, and the bytes of state on each device."""
 
     sent: dict[str, Traffic]
     state_bytes: int  # on each device
 
     @property
     def bytes(self) -> int:
-        """All that each device sends."""
+        """The bytes that each device sends."""
         return sum(one.bytes for one in self.sent.values())
 
 
 def transformer(
     layers: int = 8, width: int = 256, words: int = 4096, stacked: bool = False
 ) -> dict[str, Any]:
-    """The shapes of a small transformer, by name; the layers apart, or one array of all."""
+    """The shapes of a small transformer, by name; separate or stacked layers."""
     layer = {
         "qkv": (width, 3 * width),
         "proj": (width, width),
@@ -79,14 +79,14 @@ def transformer(
 def step(
     name: str, placement: str, library: str = "gdjax", axis_type: str | None = None, **sizes: Any
 ) -> Step | None:
-    """Compiles a step of an optimizer on eight devices; None where the library has it not.
+    """Compiles a step of an optimizer on eight devices; None if the library lacks it.
 
     Args:
         name: One of `OPTIMIZERS`.
         placement: One of `PLACEMENTS`.
         library: gdjax or optax.
-        axis_type: Auto or Explicit: the kind of axes of the mesh. By default Explicit for gdjax, as
-            `jax.make_mesh` makes them, and Auto for optax, whose Muon needs it.
+        axis_type: Auto or Explicit, the type of the mesh axes. By default Explicit for gdjax, as
+            from `jax.make_mesh`, and Auto for optax, whose Muon needs it.
         **sizes: layers, width and words of the transformer.
     """
     tx = _optimizer(library, name, placement == "stacked")
@@ -156,13 +156,13 @@ def _params(placement: str, mesh: Any, **sizes: int) -> Any:
 
 
 def by_shapes(tx: Any, params: Any, mesh: Any, split: bool = False) -> Any:
-    """What a user of any library can do: an array of the shape of its parameter lies as that does.
+    """Shardings of a state by shape: an array with the shape of a parameter is placed like it.
 
     Args:
         tx: A transformation of any library.
         params: Shapes of parameters, with their shardings.
-        mesh: Of these.
-        split: Over the first axis that the devices divide, instead.
+        mesh: Their mesh.
+        split: Whether to split all over the first axis that the devices divide, instead.
     """
     found = jax.tree_util.tree_leaves_with_path(params)
     by_path = {words(path): p for path, p in found}
@@ -212,7 +212,7 @@ def _shard_bytes(x: Any) -> int:
 def table(
     optimizers: Sequence[str] = OPTIMIZERS, **sizes: Any
 ) -> tuple[list[str], list[list[str]]]:
-    """Head and rows: ours / optax's, where it has the optimizer."""
+    """Head and rows: gdjax / optax, if optax has the optimizer."""
     head = ["8 devices, gdjax / optax", *KINDS, "MB sent", "MB of state"]
     rows = []
     for name in optimizers:
@@ -230,7 +230,7 @@ def table(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table; starts itself again where there are fewer than eight devices."""
+    """Prints the table; in a new process if there are fewer than eight devices."""
     parser = argparse.ArgumentParser("python -m tests.programs.collectives", description=__doc__)
     names = f"of {', '.join(OPTIMIZERS)}; default: all"
     parser.add_argument("optimizers", nargs="*", metavar="OPTIMIZER", help=names)

@@ -1,10 +1,10 @@
-"""How training scales past this machine: bytes on each device and over each link, on paper.
+"""Scaling estimates of training on many devices: memory and communication of each device.
 
     python -m tests.programs.scaling [adamw muon ...] [--parameters 1e9 1e12] [--markdown]
 
-N parameters on D = F·T devices: F shares of the data, T parts of each matrix (tensor parallel; else
-T is 1). Weights take w bytes, gradients g (2 each, bfloat16), the state s, which holds the weights
-in float32 too and is counted by `jax.eval_shape(tx.init, ...)`.
+N parameters on D = F·T devices: F shares of the data, T parts of each matrix (tensor parallelism;
+otherwise T is 1). Weights take w bytes, gradients g (2 each, bfloat16), and the state s, which
+includes float32 weights and is counted by `jax.eval_shape(tx.init, ...)`.
 
                  bytes on each device    bytes each device sends in a step, around a ring
     replicated   N·(w + g + s)           2·g·N·(D−1)/D                 all-reduce of gradients
@@ -13,11 +13,11 @@ in float32 too and is counted by `jax.eval_shape(tx.init, ...)`.
     FSDP + TP    N·(w + g + s)/D         (g + 2w)·N/T·(F−1)/F          and four all-reduces a layer
                                          + 4·2·(T−1)/T·w·L·d·t         of activations [t, d]
 
-A link of a ring carries what one device sends. Matrices that are distributed to owners (Muon, SOAP;
-M numbers of 4 bytes) go there and return: 2·4·M/D·(D−1)/D; replicated they return to all, which is
-4·M·(D−1)/D. That is what has to move if the owners keep what they need; what does is read from
-compiled programs by `tests.programs.collectives`. Activations and the weights of a layer that is at
-work come on top of the bytes on a device.
+A link of a ring carries the bytes that one device sends. Matrices that are distributed over devices
+(Muon, SOAP; M numbers of 4 bytes) are sent and returned: 2·4·M/D·(D−1)/D; if replicated they return
+to all devices, 4·M·(D−1)/D. These are the bytes that must move if the devices keep their state;
+`tests.programs.collectives` reads the bytes of compiled programs. Activations and gathered weights come
+on top of the bytes on a device.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ WHOLE = 4  # bytes of a number in a matrix that goes to its owner
 
 
 class Model(NamedTuple):
-    """A transformer, by its size alone."""
+    """The sizes of a transformer."""
 
     layers: int  # L
     width: int  # d
     words: int = 65536
 
     def shapes(self, layers: int) -> dict[str, Any]:
-        """The shapes of so many of its layers, and of its embedding."""
+        """The shapes of a number of its layers, and of its embedding."""
         shapes = transformer(layers, self.width, self.words)
         is_shape = lambda x: isinstance(x, tuple)
         one = lambda shape: jax.ShapeDtypeStruct(shape, jnp.bfloat16)
@@ -70,19 +70,19 @@ class Model(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """How many there are."""
+        """The number of parameters."""
         return self.total(lambda shapes: sum(x.size for x in jax.tree.leaves(shapes)))
 
 
 class Plan(NamedTuple):
-    """What a placement asks of each device."""
+    """Memory and communication of each device."""
 
     held: float  # bytes of weights, gradients and state
     sent: float  # bytes in a step
 
 
 def model(parameters: float) -> Model:
-    """A transformer of about so many parameters, 128 times as wide as it has layers.
+    """A transformer of about a number of parameters, 128 times as wide as deep.
 
     >>> model(1e9)
     Model(layers=16, width=2048, words=65536)
@@ -96,15 +96,15 @@ def model(parameters: float) -> Model:
 def plan(
     tx: Any, of: Model, placement: str, devices: int, tensor: int = 8, tokens: int = 4096
 ) -> Plan:
-    """Bytes on each device and those that it sends in a step.
+    """Bytes on each device, and bytes that it sends in a step.
 
     Args:
         tx: The optimizer.
-        of: What it trains.
+        of: The model.
         placement: One of `PLACEMENTS`.
-        devices: D, how many there are.
-        tensor: T, the devices among which matrices are split under FSDP + TP.
-        tokens: On each device in a step; a group that shares matrices has t = T·tokens.
+        devices: D, the number of devices.
+        tensor: T, the devices over which matrices are split under FSDP + TP.
+        tokens: Tokens on each device in a step; a group that shares matrices has t = T·tokens.
     """
     n, state = of.parameters, state_bytes(tx, of)
     ring = lambda devices: (devices - 1) / devices
@@ -123,7 +123,7 @@ def plan(
 
 
 def state_bytes(tx: Any, of: Model) -> int:
-    """Bytes of state, float32 weights among them, without making any."""
+    """Bytes of state including float32 weights, by `jax.eval_shape`."""
     wide = gd.with_master_weights(tx)
     return of.total(lambda shapes: gd.state.nbytes(jax.eval_shape(wide.init, shapes)))
 
