@@ -1,4 +1,4 @@
-"""What a problem is: a loss to minimize, where to start, and what is known of the answer."""
+"""A test problem: loss, initial parameters, batches, and the known optimum."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _MEASURED = 16  # batches over which a loss on batches without an end is average
 # Compared by identity, since fields hold arrays; hence it can be a static argument of jit.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """A loss to minimize, where to start, and what is known of the answer.
+    """A test problem: a loss to minimize, initial parameters, and the optimum if known.
 
     Attributes:
         name: For tables; of gdjax's own, the key in `PROBLEMS`.
         description: One line for tables.
-        citation: Where the problem or its data come from; empty for textbook functions.
-        init: Function of a key giving the starting parameters, in JAX's default float dtype.
-        loss: Function of the parameters and a batch giving a scalar. With `None` for the batch it
-            is the full loss, also of a problem that is trained on batches.
-        batches: Function of a key giving a function of the step (an integer) that gives a batch;
-            `None` where the full loss is minimized.
-        metrics: Function of the parameters giving a dict of scalars; `None` if there are none.
-        optimum: The least loss, `None` if unknown.
+        citation: The source of the problem or its data; empty for textbook functions.
+        init: A function of a key that returns the initial parameters, in JAX's default float dtype.
+        loss: A function of the parameters and a batch that returns a scalar. With `None` for the
+            batch it is the full loss, also for a problem that is trained on batches.
+        batches: A function of a key that returns a function of the step (an integer) that returns
+            a batch; `None` if the full loss is minimized.
+        metrics: A function of the parameters that returns a dict of scalars; `None` for none.
+        optimum: The smallest loss, `None` if unknown.
         minimizer: Parameters (NumPy arrays) at which the loss is `optimum`, `None` if not stored.
-        steps: How many steps a run takes unless told otherwise.
+        steps: The number of steps of a run by default.
         target: The `gap` at which a run has reached its goal; None if there is no goal.
         rates: Learning rates of a race by default, as `parse_rates` reads them.
         measured: What the loss without a batch is, for tables and pictures.
@@ -110,5 +110,5 @@ class Problem:
         return cls(init=start, loss=of_batch, batches=drawn, steps=steps, **given)
 
     def gap(self, loss: Any) -> Any:
-        """Distance of a loss from the optimum; the loss itself where no optimum is known."""
+        """Distance of a loss from the optimum; the loss itself if the optimum is unknown."""
         return loss if self.optimum is None else loss - self.optimum

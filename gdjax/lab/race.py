@@ -1,4 +1,4 @@
-"""Races: optimizers × learning rates × seeds, each optimizer's whole grid as one compiled program.
+"""Races: optimizers × learning rates × seeds, the grid of each optimizer in one compiled program.
 
 >>> from gdjax.lab.race import race
 >>> results = race(["sgd", "adam"], "bowl", rates="0.01,0.1", steps=50)
@@ -46,10 +46,10 @@ def race(
     progress: Callable[[str, int, int], None] | None = None,
     unfinished: str | os.PathLike[str] | None = None,
 ) -> Results:
-    """Runs every optimizer at every learning rate from every seed.
+    """Race: runs every optimizer at every learning rate from every seed.
 
-    A seed decides the start and the batches, the same for all optimizers and rates. Where a
-    problem has neither chance, one seed is run in place of several equal ones.
+    A seed determines the initial parameters and the batches, the same for all optimizers and rates.
+    For a deterministic problem only one seed is run.
 
     Args:
         optimizers: Names (`"adamw"`), calls (`"adamw(b2=0.99)"`), calls with `RATE` for the

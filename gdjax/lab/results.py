@@ -1,4 +1,4 @@
-"""What is told of trials: a table, as markdown too, a picture, and all numbers as JSON."""
+"""Report of trials: a table, also in Markdown, a plot, and all numbers as JSON."""
 
 from __future__ import annotations
 

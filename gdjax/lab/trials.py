@@ -1,8 +1,8 @@
-"""Trials: long runs one after another, each kept as soon as it ends, and who needs fewer steps.
+"""Trials: in how many steps optimizers reach the final loss of a baseline, as in speedruns.
 
-The question is that of speed runs: in how many steps does an optimizer, with a schedule made for
-so many, reach the final loss of a baseline? Runs are lines of a file; what is there is not run
-again, so an interrupted trial goes on where it was.
+Each optimizer has a schedule for its own number of steps. Runs are long and are made one after
+another; each is a line of a file as soon as it ends. Runs in the file are not repeated, so an
+interrupted trial continues where it stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures of schedules, losses, paths on a landscape and sweeps over the learning rate.
+"""Plots of schedules, losses, optimizer paths and learning-rate sensitivity.
 
 Every function returns a `matplotlib.figure.Figure`, which a notebook shows by itself and `save`
 writes to a file. Curves that lie on each other take turns in dashes and are named as one: "a = b".
@@ -34,18 +34,18 @@ def schedules(
     steps: int,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws schedules against the step.
+    """Plots schedules against the step.
 
     Args:
-        schedules: Functions of the step by label, or a sequence of them, which label themselves
-            by how they print; or one of them.
-        steps: Last step; each schedule is called on the integers from 0 to `steps`.
-        ax: Axes to draw on; by default those of a new figure.
+        schedules: A dict of functions of the step by label, a sequence of them, labelled by how
+            they print, or a single one.
+        steps: The last step; each schedule is called on the integers from 0 to `steps`.
+        ax: Axes to draw on; a new figure by default.
 
     Raises:
-        ValueError: If `steps` is not positive, if there is nothing to draw, or if a schedule gives
-            anything but one number a step.
-        TypeError: If one of them is no function.
+        ValueError: If `steps` is not positive, if there is nothing to draw, or if a schedule does
+            not return one number a step.
+        TypeError: If a schedule is no function.
     """
     if not isinstance(steps, numbers.Real) or steps < 1:
         raise ValueError(f"schedules: steps must be 1 or more, got {steps}.")
@@ -83,16 +83,16 @@ def losses(
     ends: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws losses against the step: the median of the runs, and a band about it.
+    """Plots losses against the step: the median of the runs, and a band of quartiles or range.
 
     A run that is no longer finite counts as infinitely high, so a median that leaves the picture
     says that half of the runs diverged; a cross at the upper edge marks the step. On a logarithmic
     axis a curve that falls out of the picture has reached zero.
 
     Args:
-        curves: Losses by label: arrays `[steps]` of one run or `[runs, steps]` of several, or
-            results of `minimize`. One alone may come without a label.
-        optimum: Least loss; if given, the distance from it is drawn.
+        curves: A dict of losses by label: arrays `[steps]` of one run or `[runs, steps]` of
+            several, or results of `minimize`. A single one needs no label.
+        optimum: The smallest loss; if given, the distance from it is plotted.
         log: Whether the loss axis is logarithmic.
         band: "quartiles" for the middle half of the runs or "range" for all of them. (Not the
             standard deviation: on a logarithmic axis mean minus deviation often is negative.)
@@ -104,7 +104,7 @@ def losses(
 
     Raises:
         ValueError: If an array has another shape, there is nothing to draw or `band` is unknown.
-        TypeError: If several curves come without labels.
+        TypeError: If several curves have no labels.
     """
     bands = {"quartiles": (0.25, 0.75), "range": (0.0, 1.0)}
     if band not in bands:
@@ -153,19 +153,19 @@ def paths(
     *,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws what optimizers did on the contour lines of a function of two numbers.
+    """Plots paths of optimizers over the contour lines of a function of two parameters.
 
-    Contour levels are in equal ratios of the height above the lowest point, so narrow valleys
-    show. A ring marks where a path starts, a dot where it ends; what is not finite is left out.
+    Contour levels are in equal ratios of the height above the minimum, so narrow valleys are
+    visible. A ring marks the start of a path, a dot its end; non-finite points are omitted.
 
     Args:
-        fun: Function of a vector `[2]` giving a scalar; called under `vmap`.
-        paths: Parameters by label: arrays `[steps + 1, 2]`, the start first, or results of
-            `minimize(..., keep="path")`.
-        box: Left, right, bottom and top of the picture; by default it holds every path, but of
-            paths that run away only what is near the starts.
-        minimizer: Vector `[2]` to mark with a star.
-        ax: Axes to draw on; by default those of a new figure.
+        fun: A function of a vector `[2]` that returns a scalar; called under `vmap`.
+        paths: A dict of parameters by label: arrays `[steps + 1, 2]`, the start first, or results
+            of `minimize(..., keep="path")`.
+        box: Left, right, bottom and top of the plot; by default it contains every path, but only
+            the part near the starts of a path that diverges.
+        minimizer: A vector `[2]` to mark with a star.
+        ax: Axes to draw on; a new figure by default.
 
     Raises:
         ValueError: If an array has another shape, there is nothing to draw or the box is empty.
@@ -211,20 +211,20 @@ def sensitivity(
     ylabel: str = "final loss",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws the final loss against the learning rate: the median over seeds and its quartiles.
+    """Plots the final loss against the learning rate: the median over seeds and its quartiles.
 
     A star marks the best median. A cross in the strip along the top, one row for each label, marks
-    a rate at which runs diverged: the fainter, the fewer of them. In medians and quartiles these
-    runs count as infinitely high.
+    a learning rate at which runs diverged; its opacity is their fraction. In medians and quartiles
+    these runs count as infinite.
 
     Args:
-        results: By label, the learning rates `[R]`, positive and in any order, and the final
+        results: A dict by label of learning rates `[R]`, positive and in any order, and final
             losses `[R, seeds]`.
-        optimum: Least loss; if given, the distance from it is drawn.
+        optimum: The smallest loss; if given, the distance from it is plotted.
         ceiling: Final losses above it count as diverged too; the loss at the start is a good
-            choice. By default only those that are not finite.
-        ylabel: What was measured, with its unit if it has one.
-        ax: Axes to draw on; by default those of a new figure.
+            choice. By default only non-finite losses do.
+        ylabel: The measured quantity, with its unit if it has one.
+        ax: Axes to draw on; a new figure by default.
 
     Raises:
         ValueError: If an array has another shape, a rate is not positive or there is nothing to

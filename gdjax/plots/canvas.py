@@ -155,7 +155,7 @@ def range_of(counts: set[int]) -> str:
 
 
 def quantiles(values: np.ndarray, q: tuple[float, ...], axis: int) -> list[np.ndarray]:
-    """Quantiles that count what is not finite as infinitely high."""
+    """Quantiles with non-finite values as infinite."""
     values = np.where(np.isfinite(values), values, np.inf)
     values = np.moveaxis(np.sort(values, axis=axis), axis, 0)
     found = []
@@ -170,7 +170,7 @@ def quantiles(values: np.ndarray, q: tuple[float, ...], axis: int) -> list[np.nd
 def limits_of(
     curves: list[np.ndarray], log: bool, start: float = np.inf
 ) -> tuple[float, float] | None:
-    """Limits that keep curves readable when one reaches zero and another one explodes."""
+    """Limits that keep curves readable if one reaches zero and another diverges."""
     values = np.concatenate(curves)
     values = values[np.isfinite(values) & ((values > 0) | (not log))]
     if not values.size:
@@ -205,7 +205,7 @@ def integer_steps(axes: Axes) -> None:
 
 
 def draw_band(axes: Axes, at: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> None:
-    """A pale band between two curves."""
+    """Shades the band between two curves."""
     # matplotlib drops what is infinite; a far but finite edge lets the band leave the picture.
     edges = np.concatenate([low, high])
     far = 1e3 * max(np.abs(edges[np.isfinite(edges)]).max(initial=0.0), 1e-30)
@@ -214,7 +214,7 @@ def draw_band(axes: Axes, at: np.ndarray, low: np.ndarray, high: np.ndarray, col
 
 
 def draw_diverged(axes: Axes, diverged: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Crosses above the curves, in a strip made free by raising the upper limit."""
+    """Draws crosses for diverged runs in a strip above the curves."""
     if not any(share.any() for _, share in diverged):
         return
     row = 0.045
@@ -237,7 +237,7 @@ def draw_diverged(axes: Axes, diverged: list[tuple[np.ndarray, np.ndarray]]) -> 
 def box_about(
     points: list[np.ndarray], star: np.ndarray | None
 ) -> tuple[float, float, float, float]:
-    """The smallest box, not too slender, about the paths: all but what has run away."""
+    """The smallest box, not too narrow, around the paths without diverged points."""
     every = np.concatenate(points if star is None else [*points, star[None]])
     every = every[np.isfinite(every).all(axis=1)]
     if not len(every):
@@ -254,7 +254,7 @@ def box_about(
 
 
 def draw_contours(axes: Axes, fun: Callable[[Any], Any], box: Any, star: np.ndarray | None) -> None:
-    """Filled contour lines in equal ratios of the height above the lowest point."""
+    """Filled contour lines in equal ratios of the height above the minimum."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     left, right, bottom, top = box

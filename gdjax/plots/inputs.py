@@ -1,4 +1,4 @@
-"""What is given to be drawn, by label; and what to write where something else is given."""
+"""Inputs of plots, by label, and their error messages."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gdjax.plots.canvas import floats, require_shape, require_some
 
 
 def labelled(function: str, given: Any, of: str) -> Mapping[str, Any]:
-    """What is to be drawn, by label.
+    """Checks a dict of inputs by label.
 
     Args:
-        function: Which function of `gdjax.plots` was called, for the message.
-        given: What was given to it.
-        of: What stands for one label, for the message.
+        function: The function of `gdjax.plots` that was called, for the message.
+        given: The argument.
+        of: An example of one value, for the message.
 
     Raises:
-        TypeError: It is no dict.
-        ValueError: It is empty.
+        TypeError: `given` is no dict.
+        ValueError: `given` is empty.
     """
     if not isinstance(given, Mapping):
         must, got = f"{function}: what is drawn must be a dict by label", type(given).__name__
@@ -32,7 +32,7 @@ def labelled(function: str, given: Any, of: str) -> Mapping[str, Any]:
 
 
 def curves(given: Any) -> dict[str, Any]:
-    """Losses by label, of results of `minimize` or of arrays; one alone needs no label."""
+    """Losses by label, from results of `minimize` or arrays; a single one needs no label."""
     if hasattr(given, "_fields") or _is_array(given):
         given = {"loss": given}
     found = {}
@@ -50,13 +50,13 @@ def _is_array(given: Any) -> bool:
 
 
 def paths(given: Any) -> dict[str, np.ndarray]:
-    """Paths `[steps + 1, 2]` by label, of results of `minimize(..., keep="path")` or of arrays."""
+    """Paths `[steps + 1, 2]` by label, from results of `minimize(..., keep="path")` or arrays."""
     found = {}
     for label, values in labelled("paths", given, "result").items():
         history = getattr(values, "history", values)
         path = getattr(history, "params", history)
         if path is None:
-            must = f"paths: {label} must hold the parameters of all steps, got losses only"
+            must = f"paths: {label} must have the parameters of all steps, got losses only"
             raise ValueError(f'{must}. Write minimize(..., keep="path").')
         path = found[label] = floats(path)
         good = path.ndim == 2 and path.shape[1] == 2 and len(path) > 0
