@@ -19,7 +19,6 @@ COLAB = "https://colab.research.google.com/github/gdjax/gdjax"
 ELSEWHERE = {
     "index.md": "README.md",
     "contents.md": "docs/index.md",
-    "tables.md": "docs/catalogue.md",  # catalogue/ has a page for each optimizer
     "changelog.md": "CHANGELOG.md",
 }
 FENCE = re.compile(r"(^ *```.*?^ *```)", re.MULTILINE | re.DOTALL)

@@ -87,6 +87,7 @@ class Subject:
 
 
 PROMISES: dict[str, Callable[[Subject], None]] = {}
+"""The checks by name: functions that raise AssertionError where a promise is broken."""
 
 
 def promise(function: Callable[[Subject], None]) -> Callable[[Subject], None]:

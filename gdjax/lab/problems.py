@@ -233,6 +233,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     factory.__name__: factory
     for factory in (parabola, bowl, quadratic, rosenbrock, digits, digits_network, charlm)
 }
+"""The problems of `gdjax race` by name: functions that make them."""
 
 
 def problem(name: str) -> Problem:

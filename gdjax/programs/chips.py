@@ -43,6 +43,7 @@ CHIPS = {
     "v6e": Chip("tpu", 32 * _GB, "2x4"),
     "h200": Chip("cuda", 141 * _GB, options=_NO_TRIALS),
 }
+"""The chips by name."""
 
 # What XLA asks a GPU for, as an H200 answers.
 _H200 = """

@@ -86,7 +86,7 @@ class Files:
 
     src_uris = dict.fromkeys(
         [
-            *("index.md", "contents.md", "changelog.md", "tables.md"),
+            *("index.md", "contents.md", "changelog.md"),
             *("state.md", "images/charlm.png"),
             *("howto/index.md", "howto/mup.md", "scripts/api.py"),
         ]
@@ -101,7 +101,6 @@ LINKS = [  # the page, its link in the repository, and on the site
     ("state.md", "../CHANGELOG.md", "changelog.md"),
     ("state.md", "../README.md", "index.md"),
     ("state.md", "index.md", "contents.md"),
-    ("howto/mup.md", "../catalogue.md", "../tables.md"),
     ("howto/mup.md", "../../gdjax/state", f"{GITHUB}/tree/main/gdjax/state"),
     ("index.md", "docs/state.md", "state.md"),
     ("index.md", "docs/howto/", "howto/index.md"),
@@ -138,6 +137,18 @@ def test_a_link_to_nothing_is_a_warning(repository, caplog):
     with caplog.at_level(logging.WARNING, "mkdocs.hooks.repository"):
         repository.on_page_markdown("[it](../gdjax/states)", page, None, Files)
     assert "docs/state.md links to ../gdjax/states, which is not there." in caplog.text
+
+
+@pytest.mark.published
+def test_every_public_name_has_a_docstring_that_the_site_shows():
+    griffe = pytest.importorskip("griffe", reason="the site's tools come with gdjax[docs]")
+    loader = griffe.GriffeLoader(search_paths=[ROOT])
+    loader.load("gdjax", submodules=True)
+    loader.resolve_aliases(implicit=True, external=False)
+    shown = {name for page in api.pages().values() for name in page.names}
+    found = {name: loader.modules_collection[api.identifier(name)] for name in shown}
+    found = {name: one.final_target if one.is_alias else one for name, one in found.items()}
+    assert sorted(name for name, one in found.items() if not one.docstring) == []
 
 
 @pytest.mark.published

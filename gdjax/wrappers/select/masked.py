@@ -46,8 +46,8 @@ class PartitionState(NamedTuple):
     inner_states: dict[str, Any]  # by label; each has None where a parameter is another's
 
 
-# What a part of the parameters that is not trained gets: no update, no state, no decay.
 frozen = set_to_zero()
+"""Parameters that are not trained, in `groups` and `partition`: no update, no state, no decay."""
 
 
 @transformation(kind="wrapper")
