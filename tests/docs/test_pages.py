@@ -27,13 +27,16 @@ MODULE = re.compile(r"python -m ((?:gdjax|tests)[\w.]*)")
 
 # Packages that no extra of gdjax installs: pages that import them run where they are installed.
 GUESTS = ("optuna", "wandb")
+# A block of the site that shows a part of a program, which has a test of its own.
+SNIPPET = "--8<--"
 guests_of = lambda page: [name for name in GUESTS if f"import {name}" in page.read_text()]
+blocks_of = lambda text: [code for code in CODE.findall(text) if not code.startswith(SNIPPET)]
 
 
 def run_python(text, name):
     """Runs the Python blocks of a page as one script, from top to bottom."""
     scope = {"__name__": name}
-    for block in CODE.findall(text):
+    for block in blocks_of(text):
         if ">>>" not in block:
             exec(compile(block, name, "exec"), scope)
             continue
@@ -49,7 +52,7 @@ def with_marks(page):
     return pytest.param(page, marks=marks, id=name_of(page))
 
 
-@pytest.mark.parametrize("page", [with_marks(p) for p in PAGES if CODE.search(p.read_text())])
+@pytest.mark.parametrize("page", [with_marks(p) for p in PAGES if blocks_of(p.read_text())])
 def test_python_runs(page, tmp_path, monkeypatch):
     """The blocks of a page run as a reader would paste them, in a folder where they may write."""
     for guest in guests_of(page):
@@ -62,6 +65,7 @@ def test_python_runs(page, tmp_path, monkeypatch):
 def test_a_page_that_fails_is_found(capsys):
     block = "```python\n{}\n```\n"
     run_python(block.format("x = 1") + "Text.\n" + block.format(">>> x + 1\n2\n"), "right.md")
+    run_python(block.format('--8<-- "program.py:part"'), "snippet.md")
     with pytest.raises(NameError):
         run_python(block.format("y"), "error.md")
     with pytest.raises(AssertionError, match="output differs"):
