@@ -108,8 +108,8 @@ logs += more
 
 abstract = eqx.filter_eval_shape(create, tx)  # in another process
 arrays, static = eqx.partition(abstract, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
-restored = eqx.combine(saver.restore(folder / "20", arrays), static)
-resumed, _, logs_resumed = train(tx, *restored, range(20, 40))
+start, start_state = eqx.combine(saver.restore(folder / "20", arrays), static)
+resumed, _, logs_resumed = train(tx, start, start_state, range(20, 40))
 # --8<-- [end:checkpoint]
 
 # --8<-- [start:optax]

@@ -35,7 +35,7 @@ def classifier(x, y=None, dtype: Any = jnp.float32):
     backbone = flax_module("backbone", Backbone(dtype), input_shape=(1, 8))
     head = numpyro.sample("head", dist.Normal(jnp.zeros((16, 3)), 1.0).to_event(2))
     with numpyro.plate("data", len(x)):
-        numpyro.sample("y", dist.Categorical(logits=backbone(x) @ head), obs=y)
+        numpyro.sample("y", dist.CategoricalLogits(backbone(x) @ head), obs=y)
 
 
 guide = AutoNormal(classifier)

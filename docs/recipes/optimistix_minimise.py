@@ -99,8 +99,8 @@ saver.save(folder / "20", (params, state))
 params, state, more = train(solver, params, state, range(20, 40))
 logs += more
 
-restored = saver.restore(folder / "20", begin(solver, start))  # in another process
-resumed, _, logs_resumed = train(solver, *restored, range(20, 40))
+old, old_state = saver.restore(folder / "20", begin(solver, start))  # in another process
+resumed, _, logs_resumed = train(solver, old, old_state, range(20, 40))
 # --8<-- [end:checkpoint]
 
 # --8<-- [start:optax]

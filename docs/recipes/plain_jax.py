@@ -98,8 +98,8 @@ def create():
     return params, tx.init(params)
 
 
-restored = saver.restore(folder / "20", jax.eval_shape(create))  # in another process
-resumed, _, logs_resumed = train(tx, *restored, range(20, 40))
+start, start_state = saver.restore(folder / "20", jax.eval_shape(create))  # in another process
+resumed, _, logs_resumed = train(tx, start, start_state, range(20, 40))
 # --8<-- [end:checkpoint]
 
 # --8<-- [start:optax]
