@@ -46,6 +46,8 @@ def floor_of(module):
     if module == "gdjax":
         return ROOT_MODULE
     room = room_of(module)
+    if room == "__main__":  # `python -m gdjax` is the command line
+        return LAB + 1
     return LAB if room == "lab" else FLOORS.get(room, -1 if room == "core" else ROOF)
 
 

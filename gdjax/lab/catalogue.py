@@ -16,7 +16,6 @@ __all__ = [
     "optimizer",
     "read",
     "reference",
-    "short_call",
 ]
 
 import ast
@@ -43,9 +42,7 @@ def lookup(name: str) -> Factory:
         if len(users) == 1:
             return users[0]
         hint = errors.nearest(name, factories())
-        errors.fail(
-            "name", "it must be one of those that gdjax list shows", repr(name), instead=hint
-        )
+        errors.fail("name", "it must be one that gdjax list shows", repr(name), instead=hint)
     return factories()[name]
 
 
@@ -229,7 +226,9 @@ def optimizer(given: Any) -> GradientTransformation:
         if name.isidentifier() and name not in known:
             hint = errors.nearest(name, known)
             must = "an optimizer must be one of the catalogue, with a learning rate"
-            errors.fail("race", must, repr(name), instead=hint or "gdjax list shows all.")
+            rate = "Write RATE in the place of the rate, as chain(clip(1.0), adam(RATE))."
+            hint = rate if name in factories() else hint or "gdjax list shows all."
+            errors.fail("race", must, repr(name), instead=hint)
         given = read(given, learning_rate=0.5)
     if not isinstance(given, GradientTransformation) or "learning_rate" not in given.arguments:
         must = "an optimizer must be a name, a call or a transformation with a learning_rate"
@@ -238,10 +237,3 @@ def optimizer(given: Any) -> GradientTransformation:
             hint = f'Write "{made.name}".'
         errors.fail("race", must, show(given), instead=hint, kind=TypeError)
     return given
-
-
-def short_call(tx: GradientTransformation) -> str:
-    """The call without its learning rate."""
-    given = {k: v for k, v in tx.given.items() if k != "learning_rate"}
-    inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())
-    return f"{tx.name}({inside})" if inside else tx.name

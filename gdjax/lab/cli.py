@@ -26,16 +26,16 @@ from gdjax.lab.cli_output import Wrong
 _LAB = ("matplotlib", "rich", "tqdm", "sklearn")  # of the extra [lab]
 _SHELLS = ("bash", "zsh", "tcsh")
 _EXAMPLES = """examples:
-  gdjax race                                            the seminar's six on images of digits
-  gdjax race adamw 'adamw(b2=0.99)' --rates 1e-4:1e-1:7 --seeds 5 --problem digits_network
-  gdjax race adam 'chain(clip(1.0), adam(RATE))' --problem mymodule:problem
-  gdjax race --problem charlm --seeds 5                 who needs fewer steps than adamw; goes on
-  gdjax list adam                                       what there is of this name
-  gdjax show adamw                                      formula, arguments, parts, state
-  gdjax bench                                           what steps cost, beside optax
-  gdjax programs adamw muon --chip v5e:2x4              what they cost on a chip that is not here
-  gdjax plot 'warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)' --out schedule.png
-  gdjax --print-completion bash                         completion for a shell, by shtab
+  gdjax race                       six optimizers on images of digits
+  gdjax race adamw 'adamw(b2=0.99)' --rates 1e-4:1e-1:7 --problem digits_network
+  gdjax race 'chain(clip(1.0), adam(RATE))' --problem mymodule:problem
+  gdjax race --problem charlm      which optimizers need fewer steps than adamw
+  gdjax list adam                  optimizers, schedules, ... of this name
+  gdjax show adamw                 formula, arguments, parts, state
+  gdjax bench                      time and memory of steps, beside optax
+  gdjax programs adamw muon --chip v5e:2x4      cost on a chip that is not here
+  gdjax plot 'warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)' --out rate.pdf
+  gdjax --print-completion bash    completion for a shell; needs shtab
 """
 
 
@@ -98,7 +98,8 @@ class _Version(argparse.Action):
 
     def __call__(self, parser: Any, *_: Any) -> None:
         jax = importlib.metadata.version("jax")
-        parser.exit(message=f"gdjax {gdjax.__version__} (jax {jax})\n")
+        print(f"gdjax {gdjax.__version__} (jax {jax})")
+        parser.exit()
 
 
 class _Completion(argparse.Action):
@@ -109,12 +110,14 @@ class _Completion(argparse.Action):
             shtab = importlib.import_module("shtab")
         except ImportError as error:
             raise ImportError('completion needs shtab; run pip install "shtab".') from error
-        parser.exit(message=shtab.complete(parser, shell=shell))
+        print(shtab.complete(parser, shell=shell), end="")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
     layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = _Parser("gdjax", description=gdjax.__doc__, epilog=_EXAMPLES, **layout)
+    about = "Gradient transformations for JAX: race them, look them up, draw schedules."
+    parser = _Parser("gdjax", description=about, epilog=_EXAMPLES, **layout)
     parser.add_argument("--version", action=_Version, nargs=0, help="print versions and exit")
     words = "print the completion of a shell and exit"
     parser.add_argument("--print-completion", action=_Completion, choices=_SHELLS, help=words)
@@ -132,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         options(sub)
 
-    text = "optimizers × learning rates × seeds on a problem: a table, two pictures, the numbers"
+    text = "optimizers × learning rates × seeds on a problem: table, pictures, numbers"
     example = "gdjax race adam 'adam(b2=0.99)' --rates 1e-3:1:7"
     command("race", text, example, cli_race.options, cli_race.run)
     text = "all there is: name, what it does, reference"

@@ -80,7 +80,7 @@ def _lines() -> Callable[[str, int, int], None]:
     begun, now = time.perf_counter(), [""]
 
     def write(doing: str, done: int, total: int) -> None:
-        name = doing.rpartition(": ")[0] or doing  # "adam: compiling" is adam
+        name = doing.removesuffix(": compiling")
         if now[0] and (name != now[0] or done >= total):
             spent = time.perf_counter() - begun
             print(

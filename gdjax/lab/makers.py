@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gdjax.core.data.compare import show
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
 from gdjax.lab import catalogue
@@ -55,7 +56,14 @@ def _of(given: Any, label: str | None) -> tuple[str, Make]:
             errors.fail("race", must, given, kind=TypeError)
         return label or " ".join(given.split()), make
     tx = catalogue.optimizer(given)
-    return label or catalogue.short_call(tx), lambda rate: tx.replace(learning_rate=rate)
+    return label or _short_call(tx), lambda rate: tx.replace(learning_rate=rate)
+
+
+def _short_call(tx: GradientTransformation) -> str:
+    """The call without its learning rate."""
+    given = {k: v for k, v in tx.given.items() if k != "learning_rate"}
+    inside = ", ".join(f"{k}={show(v)}" for k, v in given.items())
+    return f"{tx.name}({inside})" if inside else tx.name
 
 
 def _has_rate(text: str) -> bool:

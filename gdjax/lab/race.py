@@ -103,8 +103,7 @@ def race(
             kept.add(run)
         runs.append(run)
     kept.remove()
-    flat = all(jnp.ndim(x) <= 2 for x in jax.tree.leaves(starts))  # an axis runs over the seeds
-    return Results(problem, numbers, steps, at, tuple(runs), fixed and seeds > 1, flat)
+    return Results(problem, numbers, steps, at, tuple(runs), fixed and seeds > 1)
 
 
 class _Grid(NamedTuple):
@@ -117,10 +116,9 @@ class _Grid(NamedTuple):
     at: np.ndarray  # [M]
 
 
-def _tell(progress, name, before, steps, races, step, doing="") -> None:
-    """Says how far the race is; `step` is None while an optimizer is compiled."""
-    doing = f"{name}: {doing or 'compiling'}" if step is None or doing else name
-    progress(doing, before * steps + int(step or 0), races * steps)
+def _tell(progress, name, before, steps, races, step, compiling=False) -> None:
+    doing = f"{name}: compiling" if compiling else name
+    progress(doing, before * steps + int(step), races * steps)
 
 
 def _keys(seed: Any) -> jax.Array:
@@ -138,18 +136,20 @@ def _widened(run: Run, grid: _Grid, tell: Any) -> Run:
         if not further.size:
             break
         if tell:
-            tell(grid.steps, doing=f"{further[0]:.1g} to {further[-1]:.1g} too")
+            tell(grid.steps, compiling=True)
         run = run.joined(_run(run.name, run.make, grid._replace(rates=further), None))
     return run
 
 
 def _idle(tx: Any, params: Any) -> tuple[str, ...]:
-    """Names of the parts of an optimizer that get none of the parameters: Muon without matrices."""
+    """Names of the parts of an optimizer that are for matrices, where there are none."""
+    if any(jnp.ndim(x) > 1 for x in jax.tree.leaves(params)):
+        return ()
     state = jax.eval_shape(tx.init, params)
     parts = [
         (visit.path, jax.tree.leaves(visit.params))
         for visit in walk(tx, state, params)
-        if visit.children and visit.children[-1].share is not None
+        if not visit.given and visit.children and visit.children[-1].named
     ]
     return tuple(dict.fromkeys(path[-1] for path, leaves in parts if not leaves))
 
@@ -157,7 +157,7 @@ def _idle(tx: Any, params: Any) -> tuple[str, ...]:
 def _run(name: str, make: Any, grid: _Grid, tell: Any) -> Run:
     """Compiles and runs the grid of one optimizer."""
     if tell:
-        tell(None)
+        tell(0, compiling=True)
     apart, runs = grid.problem.apart, len(grid.rates) * len(grid.seeds)
     count = itertools.count()  # of one run after another each begins at step 0 again
     told = (lambda step: tell(next(count) * grid.every // runs)) if tell and apart else tell

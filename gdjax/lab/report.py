@@ -86,8 +86,8 @@ def notes(results: Results) -> list[str]:
     for run in results.runs:
         if run.idle:
             parts = " and ".join(run.idle)
-            lack = "there were no matrices" if results.flat else "no parameter was"
-            told.append(f"{run.name}: {lack} for its part {parts}; its other parts trained all.")
+            rest = "its other parts trained all"
+            told.append(f"{run.name}: there were no matrices for its part {parts}; {rest}.")
     return told
 
 

@@ -57,7 +57,7 @@ class Run:
     test_accuracy: np.ndarray | None  # [R, S] at the end
     seconds: float
     compile_seconds: float
-    idle: tuple[str, ...] = ()  # of its parts, those that got no parameter
+    idle: tuple[str, ...] = ()  # its parts for matrices, where there are none
 
     def joined(self, other: Run) -> Run:
         """This run at the rates of another as well."""
@@ -116,7 +116,6 @@ class Results:
     at: np.ndarray  # [M]: the steps at which losses were measured, from 0 to `steps`
     runs: tuple[Run, ...]
     repeated: bool  # no seed would change anything, so only one was run
-    flat: bool = False  # no parameter has more than one axis
 
     @property
     def rates(self) -> np.ndarray:

@@ -100,7 +100,7 @@ def attempt(
     name, steps, tx = contestant
     every = every or max(1, steps // _MEASURES)
     if progress:
-        progress(f"{name}: compiling", 0, steps)
+        progress(name, 0, steps)  # compiling takes half a minute
     begun = time.perf_counter()
     begin, advance, measure = _programs(problem, tx, every)
     compiled = time.perf_counter()

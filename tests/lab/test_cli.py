@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -14,11 +16,11 @@ import pytest
 
 import gdjax as gd
 from gdjax.core.data.recipe import factories
-from gdjax.lab import catalogue, report
+from gdjax.lab import catalogue, cli_output, cli_race, folder, report
 from gdjax.lab.cli import main
-from gdjax.lab.problems import problem
+from gdjax.lab.problems import PROBLEMS, problem
 
-FILES = {"curves.png", "sensitivity.png", "results.json", "results.csv"}
+FILES = set(report.FILES)
 QUICK = ["race", "sgd", "adam(b2=0.99)", "--rates", "0.01,0.1,1.5", "--steps", "20"]
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -33,11 +35,13 @@ def run(capsys, *words):
 def raced(tmp_path, capsys):
     folder = tmp_path / "new" / "race"
     code, out, err = run(capsys, *QUICK, "--problem", "quadratic", "--seeds", "2", "--out", folder)
-    assert (code, err) == (0, "")
+    assert code == 0
+    # no terminal: a line for each that ended
+    assert [line.split(" %")[0] for line in err.splitlines()] == ["sgd: 50", "adam(b2=0.99): 100"]
     return folder, out
 
 
-def test_a_race_writes_four_files_and_says_where(raced):
+def test_a_race_writes_its_files_and_says_where(raced):
     folder, out = raced
     assert {p.name for p in folder.iterdir()} == FILES
     assert all(name in out for name in FILES) and str(folder) in out
@@ -66,6 +70,11 @@ def test_the_numbers_are_those_of_a_loop(raced):
     assert len(rows) == 2 * 3 * 2
     row = next(r for r in rows if (r["rate"], r["seed"]) == ("0.1", "1") and "b2" in r["optimizer"])
     assert float(row["final_loss"]) == pytest.approx(expected, rel=1e-5)
+    with open(folder / "curves.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["optimizer"] == "adam(b2=0.99)"]
+    best = {row["name"]: row["best_rate"] for row in data["table"]}["adam(b2=0.99)"]
+    assert len(rows) == 2 * 21 and {float(row["rate"]) for row in rows} == {best}
+    assert [int(row["step"]) for row in rows[:21]] == list(range(21))
 
 
 def test_the_json_says_how_to_do_it_again(raced):
@@ -125,11 +134,23 @@ def test_a_race_on_digits(tmp_path, capsys):
         (["plot", "adam(0.1)"], "a call that makes a schedule"),
         (["plot", "constant_schedule"], "value"),
         (["plot", "constant_schedule(1)", "--steps", "0"], "steps must be 1 or more"),
-        (["plot", "constant_schedule(1)", "--out", "new/picture.pdf"], "must end in .png"),
+        (["plot", "constant_schedule(1)", "--out", "new/picture.gif"], "must end in .png"),
         (["show", "adamm"], "Did you mean adam"),
         (["list", "adamm"], "Did you mean adam"),
+        (["show", "AdamW"], "gdjax: name: it must be one that gdjax list shows, got 'AdamW'. Did"),
         (["rce"], "invalid choice"),
-        ([], "COMMAND"),
+        (["race", "--out", ""], "--out must be a folder, got ''"),
+        (["race", "adam", "--sweep", "b2"], "--sweep must be NAME=VALUE"),
+        (["race", "adam", "--sweep", "b2=x"], "--sweep must be NAME=VALUE"),
+        (["race", "adam", "--sweep", "b3=0.9"], "b3"),
+        (["race", "adam", "--sweep", "b2=2"], "b2 must lie in [0, 1)"),
+        (["race", "--problem", "charlm", "--sweep", "b2=0.9"], "--sweep needs --rates"),
+        (["race", "chain(clip(1.0), adam(RAT))"], "Write RATE in the place of the rate, as chain"),
+        (["race", "chain(clip(1.0), adam(RATE), RAT)"], "must be a name, or a call"),
+        (["race", "constant_schedule(RATE)"], "a call that makes a transformation"),
+        (["race", "--problem", "nowhere_at_all:problem"], "There is no module nowhere_at_all"),
+        (["race", "--problem", "json:lods"], "Did you mean loads"),
+        (["race", "--problem", "json:loads"], "Write loads = Problem.of(loss, params) there"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_writes_nothing(words, told, tmp_path, capsys, monkeypatch):
@@ -160,7 +181,7 @@ def test_what_fails_leaves_old_files_alone(tmp_path, capsys, monkeypatch):
     files = {"a.png": b"1", "results.csv": b"2"}
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        report.write(tmp_path, files)
+        folder.write(tmp_path, files)
     assert list(tmp_path.iterdir()) == [old] and old.read_text() == "mine"
 
 
@@ -171,6 +192,121 @@ def test_an_interrupted_race_leaves_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("gdjax.lab.race.race", stop)
     code, _, err = run(capsys, *QUICK, "--out", tmp_path / "a" / "b")
     assert code == 130 and "nothing was written" in err and list(tmp_path.iterdir()) == []
+
+
+SMALL = ["race", "sgd", "adam", "--problem", "bowl", "--rates", "0.01,0.1", "--steps", "5"]
+
+
+def test_an_interrupted_race_goes_on(tmp_path, capsys, monkeypatch):
+    """What had ended before Ctrl-C was lost."""
+    from gdjax.lab import race
+
+    begun, runs = [], race._run
+
+    def interrupted(name, *rest):
+        begun.append(name)
+        if begun == ["sgd", "adam"]:
+            raise KeyboardInterrupt
+        return runs(name, *rest)
+
+    monkeypatch.setattr(race, "_run", interrupted)
+    words = (*SMALL, "--out", tmp_path / "out")
+    code, _, err = run(capsys, *words)
+    assert code == 130 and err.endswith(
+        f"interrupted, 1 run that ended is in {tmp_path}/out/unfinished.jsonl; "
+        "the same command goes on.\n"
+    )
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and begun == ["sgd", "adam", "adam"]
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
+    first = json.loads((tmp_path / "out" / "results.json").read_text())
+    run(capsys, *SMALL, "--out", tmp_path / "whole")
+    whole = json.loads((tmp_path / "whole" / "results.json").read_text())
+    assert begun == ["sgd", "adam", "adam", "sgd", "adam"]
+    for name in ("sgd", "adam"):  # the numbers are those of a race in one go
+        for what in ("rates", "final_losses", "steps_to_target", "diverged"):
+            assert first["optimizers"][name][what] == whole["optimizers"][name][what]
+
+
+@pytest.mark.parametrize("change", [["--steps", "6"], ["--rates", "0.1,0.2"], ["--seeds", "2"]])
+def test_what_ended_of_another_race_is_not_taken(change, tmp_path, capsys, monkeypatch):
+    from gdjax.lab import race
+    from gdjax.lab.unfinished import Unfinished
+
+    words = ["race", "sgd", "--problem", "quadratic", *SMALL[5:], "--out", str(tmp_path)]
+    monkeypatch.setattr(Unfinished, "remove", lambda self: None)
+    assert run(capsys, *words)[0] == 0
+    begun, runs = [], race._run
+    monkeypatch.setattr(race, "_run", lambda *given: begun.append(given[0]) or runs(*given))
+    assert run(capsys, *words)[0] == 0 and begun == []  # the same one is
+    assert run(capsys, *words, *change, "--replace")[0] == 0 and begun == ["sgd"]
+
+
+def test_a_folder_is_not_overwritten_in_silence(tmp_path, capsys):
+    words = (*SMALL, "--out", tmp_path)
+    assert run(capsys, *words)[0] == 0
+    before = (tmp_path / "results.csv").read_bytes()
+    code, out, err = run(capsys, "race", "lion", *SMALL[3:], "--out", tmp_path)
+    assert (code, out) == (2, "") and "got the results of 'gdjax race sgd adam" in err
+    assert "Write --out DIR for another folder, or --replace." in err
+    assert (tmp_path / "results.csv").read_bytes() == before
+    code, out, _ = run(capsys, *words)  # the same command
+    assert code == 0 and "Replaced the results, wrote curves.png" in out
+    assert run(capsys, "race", "lion", *SMALL[3:], "--out", tmp_path, "--replace")[0] == 0
+    (tmp_path / "results.json").write_text("mine")
+    code, _, err = run(capsys, *words)
+    assert code == 2 and "got curves.png, sensitivity.png, results.json" in err
+
+
+def test_numbers_to_stdout(tmp_path, capsys):
+    code, out, _ = run(capsys, *SMALL, "--json", "--out", tmp_path)
+    assert code == 0 and json.loads(out) == json.loads((tmp_path / "results.json").read_text())
+
+
+MINE = """
+import jax.numpy as jnp
+from gdjax.lab.problems import Problem
+
+loss = lambda p: jnp.sum(p["w"] ** 2)
+problem = Problem.of(loss, {"w": jnp.ones((2, 3))}, steps=20)
+def made(steps=10):
+    return Problem.of(loss, {"w": jnp.ones((2, 3))}, steps=steps)
+"""
+
+
+@pytest.mark.parametrize("name, steps", [("problem", 20), ("made", 10)])
+def test_a_problem_of_ones_own(name, steps, tmp_path, capsys, monkeypatch):
+    module = f"mine_{name}"
+    (tmp_path / f"{module}.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    chain = "chain(clip_by_global_norm(1.0), adam(RATE))"
+    words = ("race", "sgd", chain, "--problem", f"{module}:{name}", "--rates", "0.1,0.3", "--json")
+    code, out, err = run(capsys, *words)
+    data = json.loads(out)
+    assert code == 0 and data["steps"] == steps and list(data["optimizers"]) == ["sgd", chain]
+    assert data["table"][0]["steps_to_target"] is None  # there is no target
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_sweep_of_further_hyperparameters(tmp_path, capsys):
+    words = [*SMALL[:3], "--sweep", "b1=0.5,0.9", "--sweep", "eps=1e-8,1e-3", *SMALL[3:]]
+    code, out, _ = run(capsys, "race", "adam", *words[3:], "--json", "--out", tmp_path)
+    names = [f"adam(b1={b}, eps={e})" for b in (0.5, 0.9) for e in (1e-8, 1e-3)]
+    assert code == 0 and list(json.loads(out)["optimizers"]) == names
+
+
+def test_schedules_of_the_rate(tmp_path, capsys):
+    text = "sgd(linear_to_zero(RATE, 5))"
+    code, out, _ = run(capsys, "race", text, *SMALL[3:], "--json", "--out", tmp_path)
+    spec = json.loads(out)["optimizers"][text]["spec"]
+    assert code == 0 and gd.build(spec) == gd.sgd(gd.linear_to_zero(0.1, 5))
+
+
+def test_muon_without_matrices_is_said(tmp_path, capsys):
+    """It raced as Adam without a word."""
+    code, out, _ = run(capsys, "race", "muon", *SMALL[3:], "--out", tmp_path)
+    assert code == 0
+    assert "muon: there were no matrices for its part muon; its other parts trained all." in out
 
 
 @pytest.mark.parametrize("missing, words", [("matplotlib", QUICK), ("rich.console", ["list"])])
@@ -243,6 +379,125 @@ def test_plot_reaches_beyond_the_last_step(tmp_path, capsys, monkeypatch):
     assert seen == [220, 99, 1000]
 
 
+@pytest.mark.parametrize(
+    "words, missing, told",
+    [
+        (["bench"], "optax", 'optax is missing; run pip install "optax".'),  # not of [lab]
+        (["list"], "rich.console", 'rich.console is missing; run pip install "gdjax[lab]".'),
+        (["--print-completion", "bash"], "shtab", 'run pip install "shtab"'),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(words, missing, told, capsys, monkeypatch):
+    for name in (missing, missing.split(".")[0]):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "") and told in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "told, lines",
+    [
+        (
+            [("a: compiling", 0), ("a", 5), ("a", 10), ("b: compiling", 10), ("b", 20)],
+            ["a: 50", "b: 100"],
+        ),
+        ([("x({4: 1}): compiling", 0), ("x({4: 1})", 5), ("x({4: 1})", 20)], ["x({4: 1}): 100"]),
+        (
+            [("adamw, seed 0", 0), ("adamw, seed 1", 15), ("adamw, seed 1", 20)],
+            ["adamw, seed 0: 75", "adamw, seed 1: 100"],
+        ),
+        (
+            [("a", 5), ("a", 20), ("a: compiling", 20)],
+            ["a: 100"],
+        ),  # a range is widened at the very end
+    ],
+)
+def test_a_line_for_each_that_ended_where_there_is_no_terminal(told, lines, capsys):
+    with cli_output.progress() as progress:
+        for doing, done in told:
+            progress(doing, done, 20)
+    found = [line.split(" %")[0] for line in capsys.readouterr().err.splitlines()]
+    assert found == lines
+
+
+def test_completion_is_what_shtab_writes(capsys, monkeypatch):
+    shtab = types.SimpleNamespace(complete=lambda parser, shell: f"{shell} {parser.prog}\n")
+    monkeypatch.setitem(sys.modules, "shtab", shtab)
+    with pytest.raises(SystemExit) as ended:
+        main(["--print-completion", "zsh"])
+    assert ended.value.code == 0 and capsys.readouterr().out == "zsh gdjax\n"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_list_fits_a_terminal(width, capsys, monkeypatch):
+    """At 80 columns the words were in lines of 11 characters, with the oracles beside them."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = run(capsys, "list", "adam")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()
+    assert max(map(len, lines)) <= width and "NumPy" not in out
+    assert "optimizer" in lines and any(line.startswith("adamw ") for line in lines)
+    longest = max(len(entry.summary) for entry in catalogue.entries())
+    assert len(lines) < 3 * len([e for e in catalogue.entries() if "adam" in e.name]) + longest
+
+
+def test_show_says_with_what_it_agrees(capsys):
+    _, out, _ = run(capsys, "show", "adamw")
+    assert "Agrees with:" in out and "torch" in out.split("Agrees with:")[1]
+
+
+def test_list_in_markdown_takes_a_pattern(capsys):
+    _, out, _ = run(capsys, "list", "--markdown", "adamw")
+    assert "`adamw`" in out and "`sgd`" not in out
+    _, out, _ = run(capsys, "list", "--markdown")
+    assert out == catalogue.markdown()
+
+
+def test_without_a_command_there_is_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0 and "gdjax show adamw" in capsys.readouterr().out
+
+
+CALL = "import sys; from gdjax.lab.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["race", "--help"], ["programs", "--help"]])
+def test_help_fits_80_columns(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["plot", "--help"]])
+def test_help_loads_no_jax(words):
+    code = f"import atexit, sys; atexit.register(lambda: print('jax' in sys.modules)); {CALL[12:]}"
+    call = [sys.executable, "-c", code, *words]
+    out = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "False" and len(out) > 20
+
+
+def test_python_m_gdjax_is_the_command():
+    call = [sys.executable, "-m", "gdjax", "--version"]
+    out = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    assert out.startswith(f"gdjax {gd.__version__} (jax {jax.__version__})")
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    """`gdjax show adam | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    call = [sys.executable, "-c", CALL, "show", "adam"]
+    done = subprocess.run(call, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_problems_named_in_help_are_those_there_are():
+    assert list(cli_race.PROBLEMS) == list(PROBLEMS)
+
+
 def test_help_and_version(capsys):
     for words, told in (
         (["--version"], f"gdjax {gd.__version__}"),
@@ -281,7 +536,7 @@ cli.main(["race", "sgd"])
     environment = {**os.environ, "JAX_PLATFORMS": named}
     call = [sys.executable, "-c", code]
     told = subprocess.run(call, capture_output=True, text=True, check=True, env=environment)
-    assert told.stderr == f"gdjax: {then}\n"
+    assert told.stderr.endswith(f"gdjax: {then}\n")
 
 
 def test_read_evaluates_nothing():

@@ -230,6 +230,8 @@ def test_rates_that_are_none(text):
         ({"optimizers": ["adam(b3=0)"]}, TypeError, "b3"),
         ({"optimizers": [3]}, TypeError, "must be a name"),
         ({"problem": "bowls"}, ValueError, "Did you mean bowl"),
+        ({"problem": lambda p: p}, TypeError, r"Write Problem.of\(loss, params\)"),
+        ({"optimizers": ["adam(b1=RATE"]}, ValueError, "must be a name, or a call"),
         ({"steps": 0}, ValueError, "steps must be a positive integer"),
         ({"seeds": 1.5}, ValueError, "seeds must be a positive integer"),
         ({"rates": [0.0]}, ValueError, "rates must be"),
@@ -239,6 +241,84 @@ def test_what_is_wrong_is_told(change, kind, told):
     given = {"optimizers": ["sgd"], "problem": "bowl", "rates": [0.1], "seeds": 1, "steps": 2}
     with pytest.raises(kind, match=told):
         race(**{**given, **change})
+
+
+@pytest.mark.parametrize(
+    "scale, low, high",
+    [(1.0, 0.01, 1.0), (1e3, 1e-6, 1.0), (1e-3, 0.01, 1e4), (1e-30, 1e-14, 1.0)],
+)
+def test_a_range_is_widened_until_the_best_rate_lies_inside(scale, low, high):
+    """The default race had momentum at the end of its range, and so next to last."""
+    task = flat(lambda x, batch=None: scale * x * x, optimum=None, rates="0.01:1:3", target=None)
+    run = race(["sgd"], task, steps=3).runs[0]
+    assert run.rates[0] == pytest.approx(low) and run.rates[-1] == pytest.approx(high)
+    assert (np.diff(run.rates) > 0).all() and run.losses.shape == (len(run.rates), 1, 4)
+    best = race(["sgd"], task, steps=3).best(run)
+    assert 0 < best < len(run.rates) - 1 or scale == 1e-30  # nothing helps there
+    given = race(["sgd"], task, rates="0.01:1:3", steps=3).runs[0]
+    assert list(given.rates) == [0.01, 0.1, 1.0]  # what is asked for stays
+
+
+@pytest.mark.slow
+def test_the_default_race_has_every_best_rate_inside():
+    results = race(["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"])
+    assert all(0 < results.best(run) < len(run.rates) - 1 for run in results.runs)
+    assert all(len(run.rates) == 11 for run in results.runs)  # none was widened: that takes time
+    assert results.rows()[0].name == "momentum" and results.rows()[0].steps_to_target.mean < 80
+
+
+LINE = {
+    "x": jnp.linspace(-1.0, 1.0, 12).reshape(3, 4),
+    "y": jnp.linspace(0.0, 2.0, 12).reshape(3, 4),
+}
+
+
+def fit(p, batch):
+    return jnp.mean((p * batch["x"] - batch["y"]) ** 2)
+
+
+@pytest.mark.parametrize(
+    "make, full",
+    [
+        (lambda: Problem.of(lambda p: (p - 2.0) ** 2, 1.0), 1.0),
+        (lambda: Problem.of(lambda p: (p - 2.0) ** 2, lambda key: jnp.ones(())), 1.0),
+        (lambda: Problem.of(fit, 1.0, batches=LINE), float(jnp.mean((LINE["x"] - LINE["y"]) ** 2))),
+        (lambda: Problem.of(fit, 1.0, batches=lambda i: {"x": jnp.ones(1), "y": jnp.ones(1)}), 0.0),
+        (lambda: Problem.of(fit, 1.0, batches=LINE, full=lambda p: p * 7), 7.0),
+    ],
+)
+def test_a_problem_of_a_loss(make, full):
+    task = make()
+    assert float(task.loss(task.init(jax.random.key(0)), None)) == pytest.approx(full)
+    results = race(["sgd"], task, [0.1], 1, 4)
+    assert results.runs[0].losses[0, 0, 0] == pytest.approx(full, abs=1e-6)
+    if task.batches:
+        batch = task.batches(jax.random.key(0))
+        expected = LINE["x"][1] if make().batches(None)(4)["x"].shape == (4,) else jnp.ones(1)
+        np.testing.assert_array_equal(batch(4)["x"], expected)
+    assert results.rows()[0].steps_to_target is None
+
+
+def test_a_problem_takes_its_further_attributes():
+    task = Problem.of(lambda p: p**2, 1.0, steps=9, name="mine", target=0.1, rates="0.1,0.4")
+    assert (task.name, task.steps, task.target) == ("mine", 9, 0.1)
+    assert list(race(["sgd"], task).runs[0].rates)[:1] == [0.1]
+    with pytest.raises(TypeError, match=r"Problem.of: loss must be a function"):
+        Problem.of(1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "optimizer, task, idle",
+    [
+        ("muon", "bowl", ("muon",)),
+        ("muon", "digits", ()),
+        ("adamw", "bowl", ()),
+        ({"g": lambda r: gd.groups(gd.sgd(r), (".*", gd.frozen))}, "bowl", ()),
+    ],
+)
+def test_parts_for_matrices_where_there_are_none(optimizer, task, idle):
+    optimizer = optimizer if isinstance(optimizer, dict) else [optimizer]
+    assert race(optimizer, task, [0.1], 1, 1).runs[0].idle == idle
 
 
 def test_results_are_plain_data():
