@@ -110,6 +110,14 @@ def speeds(page: str) -> str:
     return between(page, "speeds", table((ROOT / "docs" / "benchmarks.md").read_text("utf-8")))
 
 
+@derived("colabs/1_descente_de_gradient_et_variantes.ipynb")
+def french(_: str) -> str:
+    """The French notebook, from the English one and `colabs/french`."""
+    from . import french
+
+    return french.notebook(french.ENGLISH.read_text("utf-8"), french.TEXTS.read_text("utf-8"))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Rewrites the files given, all by default, and prints those that changed."""
     paths = sorted({path for path, _ in DERIVED.values()})

@@ -16,8 +16,8 @@ includes float32 weights and is counted by `jax.eval_shape(tx.init, ...)`.
 A link of a ring carries the bytes that one device sends. Matrices that are distributed over devices
 (Muon, SOAP; M numbers of 4 bytes) are sent and returned: 2·4·M/D·(D−1)/D; if replicated they return
 to all devices, 4·M·(D−1)/D. These are the bytes that must move if the devices keep their state;
-`tests.programs.collectives` reads the bytes of compiled programs. Activations and gathered weights come
-on top of the bytes on a device.
+`tests.programs.collectives` reads the bytes of compiled programs. Activations and gathered weights
+come on top of the bytes on a device.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ sharding of an array (Explicit axes), a stack goes to its owners by one all-to-a
 one. Where only the compiler knows it (Auto axes), a stack is replicated, each device computes its
 share of it, and the results are replicated too; fewer matrices than devices are not padded, the
 results of their owners are summed with the zeros of the others. With `gdjax.sharding.placed` JAX
-knows the sharding there. Inside `shard_map` nothing is distributed: each device applies the rule to its own
-matrices.
+knows the sharding there. Inside `shard_map` nothing is distributed: each device applies the rule
+to its own matrices.
 """
 
 from __future__ import annotations
