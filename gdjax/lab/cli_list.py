@@ -27,22 +27,23 @@ def show_options(command: argparse.ArgumentParser) -> None:
 
 
 def list_all(arguments: argparse.Namespace) -> None:
-    """Prints what there is: in a terminal by kind, elsewhere a line for each."""
+    """Prints what there is, in a terminal by kind; or what is found, best first."""
     from rich.table import Table
 
     from gdjax.core.rule import errors
-    from gdjax.lab import catalogue, search
+    from gdjax.lab import catalogue
+    from gdjax.lab.search import search
 
-    found = search.search(arguments.pattern or "")
+    found = search(arguments.pattern or "")
     if not found:
-        hint = errors.nearest(arguments.pattern, [e.name for e in search.search("")])
+        hint = errors.nearest(arguments.pattern, [e.name for e in search("")])
         raise Wrong(f"list: PATTERN must match something, got {arguments.pattern!r}. {hint}")
     if arguments.markdown:
         print(catalogue.markdown(found), end="")
         return
     out = console()
     if out.is_terminal:
-        _print_wrapped(out, found)
+        _print_wrapped(out, found, bool(arguments.pattern))
         return
     table = Table(box=None, pad_edge=False)
     for head in ("name", "kind", "what it does", "reference"):
@@ -52,12 +53,13 @@ def list_all(arguments: argparse.Namespace) -> None:
     out.print(table)
 
 
-def _print_wrapped(out, found: list) -> None:
+def _print_wrapped(out, found: list, ranked: bool) -> None:
     """Name and what it does, side by side; the reference behind it."""
     widest = max(len(e.name) for e in found) + 2
     width = max(24, min(out.width, widest + _WIDEST) - widest)
-    for kind, entries in itertools.groupby(found, key=lambda e: e.kind):
-        out.print(f"\n{kind}", style="bold underline")
+    for kind, entries in itertools.groupby(found, key=lambda e: "" if ranked else e.kind):
+        if kind:
+            out.print(f"\n{kind}", style="bold underline")
         for e in entries:
             source = f" ({e.reference})" if e.reference else ""
             first, *rest = textwrap.wrap(f"{e.summary}{source}", width) or [""]

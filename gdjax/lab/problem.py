@@ -34,12 +34,13 @@ class Problem:
         metrics: A function of the parameters that returns a dict of scalars; `None` for none.
         optimum: The smallest loss, `None` if unknown.
         minimizer: Parameters (NumPy arrays) at which the loss is `optimum`, `None` if not stored.
-        steps: The number of steps of a run by default.
-        target: The `gap` at which a run has reached its goal; None if there is no goal.
-        rates: Learning rates of a race by default, as `parse_rates` reads them.
-        measured: What the loss without a batch is, for tables and pictures.
-        digest: Which data they are, where that differs from machine to machine.
-        apart: Runs of a race go one after another: each by itself has work for the whole machine.
+        steps: The default number of steps of a run.
+        target: The `gap` at which a run has reached the target; None for no target.
+        rates: The default learning rates of a race, as `parse_rates` reads them.
+        measured: The name of the loss without a batch, for tables and plots.
+        digest: A hash of the data, if they differ between machines.
+        apart: Whether the runs of a race are one after another, because one run uses the whole
+            machine.
     """
 
     name: str

@@ -58,12 +58,12 @@ def race(
         problem: A problem, the name of one, or `Problem.of(loss, params)`.
         rates: Positive numbers, or text for `parse_rates`. By default the range of the problem,
             which is widened for an optimizer until its best rate lies inside.
-        seeds: How many, 1 or more.
-        steps: Updates of each run; the problem's own number by default.
-        progress: Called with what goes on ("adam: compiling", "adam"), the steps done and the
-            steps of the whole race, about fifty times for each optimizer.
-        unfinished: A file to which each optimizer is added as it ends and which is removed at the
-            end of the race; those that it has already are not run again.
+        seeds: The number of seeds, 1 or more.
+        steps: Updates of each run; that of the problem by default.
+        progress: Called with a label ("adam: compiling", "adam"), the steps done and the steps of
+            the whole race, about fifty times for each optimizer.
+        unfinished: A file to which each optimizer is added as it ends, and which is removed at the
+            end of the race; optimizers in the file are not run again.
 
     Raises:
         ValueError: An optimizer or the problem is unknown, or an argument is out of range.

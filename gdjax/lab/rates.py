@@ -1,4 +1,4 @@
-"""Ranges of learning rates: as the command line takes them, and how they are widened."""
+"""Ranges of learning rates: parsing of the command line, and widening."""
 
 from __future__ import annotations
 

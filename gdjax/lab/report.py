@@ -1,4 +1,4 @@
-"""The report of a race: a table for the terminal, pictures, JSON and CSV."""
+"""Report of a race: a table for the terminal, plots, JSON and CSV."""
 
 from __future__ import annotations
 

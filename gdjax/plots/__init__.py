@@ -1,9 +1,9 @@
 """Plots of schedules, losses, optimizer paths and learning-rate sensitivity.
 
-Every function returns a `matplotlib.figure.Figure`, which a notebook shows by itself and `save`
-writes to a file. Curves that lie on each other take turns in dashes and are named as one: "a = b".
-Nothing here touches pyplot: no global state, no window, nothing to close. matplotlib is imported
-when a picture is made; it comes with `pip install "gdjax[lab]"`.
+Every function returns a `matplotlib.figure.Figure`, which a notebook shows and `save` writes to a
+file. Coinciding curves are dashed in turns and named together: "a = b". Nothing here uses pyplot:
+no global state, no window, nothing to close. matplotlib is imported when a plot is made; it comes
+with `pip install "gdjax[lab]"`.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def losses(
 ) -> Figure:
     """Plots losses against the step: the median of the runs, and a band of quartiles or range.
 
-    A run that is no longer finite counts as infinitely high, so a median that leaves the picture
-    says that half of the runs diverged; a cross at the upper edge marks the step. On a logarithmic
-    axis a curve that falls out of the picture has reached zero.
+    Non-finite losses count as infinite, so the median leaves the plot if half of the runs diverged;
+    a cross at the upper edge marks the step. On a logarithmic axis a curve that leaves the plot at
+    the bottom has reached zero.
 
     Args:
         curves: A dict of losses by label: arrays `[steps]` of one run or `[runs, steps]` of
@@ -95,12 +95,13 @@ def losses(
         optimum: The smallest loss; if given, the distance from it is plotted.
         log: Whether the loss axis is logarithmic.
         band: "quartiles" for the middle half of the runs or "range" for all of them. (Not the
-            standard deviation: on a logarithmic axis mean minus deviation often is negative.)
-        ylabel: What was measured, with its unit if it has one.
+            standard deviation: mean minus deviation is often negative, which a logarithmic axis
+            cannot show.)
+        ylabel: The measured quantity, with its unit if it has one.
         target: A value to reach, in the units of the axis: a dashed line with its name.
-        top: Upper end of the axis, where the first fall would take most of the picture.
-        ends: Whether curves are named at their ends; by default there is a legend.
-        ax: Axes to draw on; by default those of a new figure.
+        top: The upper end of the axis, if the first decrease would take most of the plot.
+        ends: Whether curves are labelled at their ends; a legend by default.
+        ax: Axes to draw on; a new figure by default.
 
     Raises:
         ValueError: If an array has another shape, there is nothing to draw or `band` is unknown.

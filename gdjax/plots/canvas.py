@@ -1,4 +1,4 @@
-"""What pictures are drawn with: style, axes, bands and limits."""
+"""Elements of plots: style, axes, bands and limits."""
 
 from __future__ import annotations
 

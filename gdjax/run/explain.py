@@ -26,8 +26,8 @@ __all__ = ["Explanation", "explain"]
 def explain(tx: Any, params: Any) -> Explanation:
     """Table of learning rate, weight decay and state bytes for each parameter; computes nothing.
 
-    Equal parameters of several layers have one row, `blocks/*/att/key/bias ×24`; schedules stand
-    below the table. `print(explain(tx, params).by_group())` has a row for each group.
+    Equal parameters of several layers have one row, `blocks/*/att/key/bias ×24`; schedules are
+    listed below the table. `print(explain(tx, params).by_group())` has a row for each group.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}

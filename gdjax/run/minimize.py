@@ -102,9 +102,9 @@ def minimize(
         tolerance: Stops before the step at which the norm of the gradient is at most this.
         has_aux: Whether `fun` returns `(loss, aux)`.
         keep: `"losses"`, or `"path"` to keep the parameters of all steps as well.
-        watch: A function of the parameters and the state after a step; its values of all steps are
-            kept in `history.watched`: `lambda params, state: gd.state.metrics(state)`. A callback
-            of the host goes inside, `jax.debug.callback(log, params)`.
+        watch: A function of the parameters and the state after a step; its results for all steps
+            are in `history.watched`: `lambda params, state: gd.state.metrics(state)`. A callback
+            on the host goes inside, `jax.debug.callback(log, params)`.
         progress: Whether to show a progress bar with the loss; no cost when off.
 
     Returns:
