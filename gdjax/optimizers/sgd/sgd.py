@@ -54,7 +54,7 @@ def momentum(learning_rate: LearningRate, decay: Decay = 0.9, *, mu_dtype: Any =
 
         v ← β·v + (1 − β)·g,   θ ← θ − η·v,   v₀ = 0
 
-    The same trajectory as `sgd(η·(1 − β), momentum=β)`; here the best rate depends less on β. On
+    The same trajectory as `sgd(η·(1 − β), momentum=β)`; here steps keep their size for any β. On
     λθ²/2 it is stable for η up to 2(1 + β)/((1 − β)λ).
 
     >>> import gdjax as gd, jax.numpy as jnp
