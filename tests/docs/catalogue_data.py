@@ -33,7 +33,6 @@ from .scripts import landscapes
 
 FILE = landscapes.FILE
 CHIPS = ("cpu", "v5e:1", "h200")
-FLOOR = 1e-7  # of a loss near 0.27, in float32
 # What an optimizer needs beside the rate.
 GIVEN: dict[str, dict[str, Any]] = {
     "dpsgd": {"max_norm": 1.0, "noise_multiplier": 0.1, "key": 0},
@@ -46,6 +45,11 @@ ON_DIGITS: dict[str, dict[str, Any]] = {
 }
 # Their rates stay as they are: one learns without a schedule, the other's is but its first step.
 LEVEL = {"lbfgs", "rprop", "schedule_free_adamw", "schedule_free_sgd"}
+# The greatest rates of a sweep: an angle, and a part of the way.
+MOST = {"adam_hyperball": 0.3, "muon_hyperball": 0.3, "cocob": 1.0}
+# They keep the norm of the start, which must not be zero: on digits it is that of the minimizer.
+KEEP_THE_NORM = {"adam_hyperball", "muon_hyperball"}
+NORM_ON_DIGITS = 15.636
 # A step of these needs a loss beside gradients, so that its program is not one of gradients alone.
 WITHOUT_A_PROGRAM = {"dpsgd", "lbfgs", "momo", "momo_adam", "muon_clip", "polyak_sgd", "sophia"}
 
@@ -83,33 +87,44 @@ def descend(tx: Any, loss: Any, start: Any, steps: int, per_example: Any = None)
     )
 
 
-def path(name: str, where: str) -> dict[str, Any]:
-    """The path of the best rate of a sweep, in thousandths, and this rate."""
-    place = landscapes.PLACES[where]
+def paths(name: str) -> dict[str, dict[str, Any]]:
+    """The path of the best rate of a sweep, in thousandths, and this rate; for each place."""
     matrix = landscapes.is_matrix(name)
     # A matrix whose singular values are the two numbers, and whose other entries stay zero.
-    start = jnp.diag(jnp.asarray(place.start)) if matrix else jnp.asarray(place.start)
     two = (lambda p: jnp.stack([p[0, 0], p[1, 1]])) if matrix else (lambda p: p)
     rest = (lambda p: 0.5 * (p[0, 1] ** 2 + p[1, 0] ** 2)) if matrix else (lambda p: 0.0)
-    loss = lambda p: place.loss(two(p)) + rest(p)
-    each = (lambda p: jax.grad(loss)(p)[None]) if name == "dpsgd" else None
+    steps = landscapes.STEPS
+    places = list(landscapes.PLACES.values())
 
-    def run(rate: Any) -> Any:
+    def run(rate: Any, place: Any) -> Any:
+        """One program for both places, `place` being 0 or 1."""
+        pick = lambda values: (1 - place) * values[0] + place * values[1]
+        loss = lambda p: pick([at.loss(two(p)) for at in places]) + rest(p)
+        each = (lambda p: jax.grad(loss)(p)[None]) if name == "dpsgd" else None
+        start = pick(jnp.asarray([at.start for at in places]))
         if name not in LEVEL:
-            rate = gd.linear_to_zero(rate, place.steps)
-        points, losses = descend(made(name, rate, GIVEN), loss, start, place.steps, each)
+            rate = gd.linear_to_zero(rate, steps)
+        tx = made(name, rate, GIVEN)
+        points, losses = descend(tx, loss, jnp.diag(start) if matrix else start, steps, each)
         return jax.vmap(two)(points), losses
 
-    rates = np.geomspace(1e-6, 1e3, 73)
     if landscapes.rate_of(name) == "memory_size":  # a line search finds how far to go
-        points, losses, best = *jax.jit(run, static_argnums=0)(10), None
+        points, losses = jax.vmap(lambda place: run(10, place))(jnp.arange(2.0))
+        points, losses, rates = np.asarray(points)[None], np.asarray(losses)[None], None
     else:
-        points, losses = jax.jit(jax.vmap(run))(jnp.asarray(rates, float))
-        best = lowest(np.asarray(losses), np.asarray(points), place.box)
-        points, losses = points[best], losses[best]
-    shown = np.clip(np.rint(1000 * np.asarray(points)), -20000, 20000).astype(int)
-    rate = None if best is None else float(f"{rates[best]:.3g}")
-    return {"rate": rate, "loss": float(f"{losses[-1]:.3g}"), "path": shown.ravel().tolist()}
+        rates = np.geomspace(1e-6, 1e3, 73)
+        rates = rates[rates <= MOST.get(name, np.inf)]
+        program = jax.vmap(jax.vmap(run, (None, 0)), (0, None))
+        points, losses = jax.jit(program)(jnp.asarray(rates, float), jnp.arange(2.0))
+        points, losses = np.asarray(points), np.asarray(losses)
+    found = {}
+    for i, (where, place) in enumerate(landscapes.PLACES.items()):
+        best = lowest(losses[:, i], points[:, i], place.box)
+        shown = np.clip(np.rint(1000 * points[best, i]), -20000, 20000).astype(int)
+        rate = None if rates is None else float(f"{rates[best]:.3g}")
+        end = float(f"{losses[best, i, -1]:.3g}")
+        found[where] = {"rate": rate, "loss": end, "path": shown.ravel().tolist()}
+    return found
 
 
 def lowest(losses: np.ndarray, points: np.ndarray, box: tuple[float, ...]) -> int:
@@ -124,8 +139,13 @@ def digits(name: str) -> dict[str, Any]:
     """The final gaps by rate; of an optimizer without one the gaps by step."""
     problem = problems.digits()
     start = problem.init(jax.random.key(0))
+    if name in KEEP_THE_NORM:
+        start = jax.random.normal(jax.random.key(0), start.shape)
+        start *= NORM_ON_DIGITS / jnp.linalg.norm(start)
     each = per_example if name == "dpsgd" else None
-    gap = lambda losses: [float(f"{max(x, FLOOR):.3g}") for x in losses - problem.optimum]
+    gap = lambda losses: [
+        float(f"{max(x, landscapes.FLOOR):.3g}") for x in losses - problem.optimum
+    ]
 
     def run(rate: Any) -> Any:
         tx = made(name, rate, ON_DIGITS)
@@ -171,9 +191,8 @@ def cost(name: str, chip: str) -> dict[str, Any] | None:
 
 def measured(what: str, name: str) -> Any:
     """One entry of the file."""
-    if what == "paths":
-        return {where: path(name, where) for where in landscapes.PLACES}
-    return digits(name) if what == "digits" else cost(name, what)
+    measures = {"paths": paths, "digits": digits}
+    return measures[what](name) if what in measures else cost(name, what)
 
 
 def write(data: dict[str, Any]) -> None:

@@ -14,7 +14,18 @@ import numpy as np
 from gdjax.core.data.recipe import factories
 from gdjax.lab.problems import rosenbrock
 
-__all__ = ["FILE", "PLACES", "Place", "data", "family", "is_matrix", "rate_of", "sweep"]
+__all__ = [
+    "FILE",
+    "FLOOR",
+    "PLACES",
+    "STEPS",
+    "Place",
+    "data",
+    "family",
+    "is_matrix",
+    "rate_of",
+    "sweep",
+]
 
 FILE = pathlib.Path(__file__).parents[2] / "data" / "catalogue.json"
 
@@ -27,7 +38,6 @@ class Place(NamedTuple):
         loss: The function, least at `least`, where it is 0.
         start: Where paths begin.
         least: Where they should end.
-        steps: How many steps are drawn.
         box: Left, right, bottom and top of the picture.
     """
 
@@ -35,10 +45,11 @@ class Place(NamedTuple):
     loss: Callable[[Any], Any]
     start: tuple[float, float]
     least: tuple[float, float]
-    steps: int
     box: tuple[float, float, float, float]
 
 
+STEPS = 150  # of a path
+FLOOR = 1e-7  # of distances from a loss near 0.27, in float32
 _TURN = math.radians(20)
 
 
@@ -53,10 +64,10 @@ def _valley(p: Any) -> Any:
 # Start and least point of the valley are equally far from zero: some optimizers keep that distance.
 PLACES = {
     "rosenbrock": Place(
-        "Rosenbrock", rosenbrock().loss, (-1.2, 1.0), (1.0, 1.0), 200, (-2.0, 2.0, -1.0, 2.2)
+        "Rosenbrock", rosenbrock().loss, (-1.2, 1.0), (1.0, 1.0), (-2.0, 2.0, -1.0, 2.2)
     ),
     "valley": Place(
-        "A valley, condition 30", _valley, (-1.5, 1.0), (1.5, 1.0), 100, (-1.9, 2.5, -0.9, 2.4)
+        "A valley, condition 30", _valley, (-1.5, 1.0), (1.5, 1.0), (-1.9, 2.5, -0.9, 2.4)
     ),
 }
 

@@ -17,8 +17,11 @@ SECTIONS = ["Formula", "For and against", "Pictures", "Arguments", "Cost", "Agre
 INDEX = "optimizers.md"  # catalogue.md is catalogue/index.html already
 _NONE = "–"
 _WHOLE = '{ style="white-space: nowrap" }'  # a name that breaks off is no name
+_NORM = "It starts at a random matrix whose norm is that of the minimizer, all others at zero."
 _ON_DIGITS = {
     "dpsgd": "Every image is an example, with `max_norm=1` and `noise_multiplier=1`.",
+    "adam_hyperball": _NORM,
+    "muon_hyperball": _NORM,
     "galore": "With `rank=4` and `every=50`.",
     "polyak_sgd": "Swept is `max_learning_rate`; `f_min` is the least loss.",
 }
@@ -67,12 +70,11 @@ def page(name: str) -> str:
 
 def index() -> str:
     """All optimizers by family, each with its path on Rosenbrock's function."""
-    place = landscapes.PLACES["rosenbrock"]
     out = [
         "# Optimizers\n\nA page for each: formula, what it is for and against, defaults beside "
         "those of optax and torch, cost, references, pictures. Each small picture is "
-        f"{place.steps} steps on Rosenbrock's function from the best learning rate of a sweep; the "
-        "star is the minimum.\n"
+        f"{landscapes.STEPS} steps on Rosenbrock's function from the best learning rate of a "
+        "sweep; the star is the minimum.\n"
     ]
     for family, names in facts.families().items():
         out.append(f"\n## {facts.FAMILIES[family]}\n\n| | | |\n| --- | --- | --- |\n")
@@ -218,7 +220,10 @@ def _digits(name: str) -> str:
     near = "at no other rate of the sweep is it within ten times of that"
     if len(good) > 1:
         near = f"from {good.min():g} to {good.max():g} it is within ten times of that"
-    found = f"`{name}` is best at {rates[best]:g}, {gaps[best, 0]:.2g} from the least loss; {near}"
+    gap = f"{gaps[best, 0]:.2g} from the least loss"
+    if gaps[best, 0] <= landscapes.FLOOR:
+        gap = "where it is at the least loss to rounding"
+    found = f"`{name}` is best at {rates[best]:g}, {gap}; {near}"
     return " ".join(filter(None, [f"{told} after 500 steps. {found}.", _ON_DIGITS.get(name, "")]))
 
 
