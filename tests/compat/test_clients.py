@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -328,6 +329,30 @@ class TestEquinox:
         arrays, static = eqx.partition(model, eqx.is_array)
         value_and_grad = jax.jit(jax.value_and_grad(lambda p: error(eqx.combine(p, static))))
         close(eqx.filter(trained, eqx.is_array), loop(tx, arrays, STEPS, value_and_grad))
+
+    @pytest.mark.parametrize(
+        "wrap", [lambda tx: gd.accumulate(tx, 2), gd.apply_if_finite, gd.chain]
+    )
+    def test_a_module_with_functions_and_flags_steps_as_its_arrays_do(self, wrap):
+        import equinox as eqx
+
+        class Net(eqx.Module):
+            layer: eqx.nn.Linear
+            activation: Any
+            inference: bool
+
+        net = Net(eqx.nn.Linear(2, 1, key=jax.random.key(0)), jax.nn.relu, True)
+        arrays, tx = eqx.filter(net, eqx.is_array), wrap(gd.adam(0.1))
+        grads = jax.tree.map(jnp.ones_like, arrays)
+        step = eqx.filter_jit(lambda params, state: tx.step(grads, state, params))
+        whole, bare = (net, tx.init(net)), (arrays, tx.init(arrays))
+        for _ in range(2):
+            whole, bare = step(*whole), step(*bare)
+        assert whole[0].activation is jax.nn.relu and whole[0].inference is True
+        close(eqx.filter(whole[0], eqx.is_array), bare[0], rtol=0, atol=0)
+        assert jax.tree.all(jax.tree.map(eqx.is_array, whole[1]))
+        eager, _ = tx.step(grads, tx.init(net), net)
+        assert eager.activation is jax.nn.relu
 
     def test_a_transformation_is_a_tree_of_numbers(self):
         import equinox as eqx

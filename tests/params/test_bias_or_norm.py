@@ -12,7 +12,7 @@ from gdjax.core.rule import tree
 
 
 def flax_nnx():
-    from flax import nnx
+    nnx = pytest.importorskip("flax.nnx")
 
     rngs = nnx.Rngs(0)
     model = nnx.Dict(
@@ -36,7 +36,7 @@ def flax_nnx():
 
 
 def flax_linen():
-    from flax import linen as nn
+    nn = pytest.importorskip("flax.linen")
 
     class Block(nn.Module):
         @nn.compact
@@ -59,7 +59,7 @@ def flax_linen():
 
 
 def equinox():
-    import equinox as eqx
+    eqx = pytest.importorskip("equinox")
 
     key = jax.random.key(0)
     model = {

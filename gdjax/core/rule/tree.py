@@ -31,6 +31,14 @@ def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
     return joined([words(key) for key, _ in keys])
 
 
+def numbers(tree: Any) -> Any:
+    """A tree with None in the place of what is no number: functions and flags of a module."""
+    is_number = lambda x: hasattr(x, "dtype") or type(x) in (int, float, complex)
+    if all(_map(is_number, jax.tree.leaves(tree))):
+        return tree
+    return jax.tree.map(lambda x: x if is_number(x) else None, tree)
+
+
 def words(path: Any) -> tuple[str, ...]:
     """The keys of a JAX key path, as strings."""
     return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)

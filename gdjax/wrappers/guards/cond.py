@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
-from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.rule import Child, Rule, merged
 from gdjax.core.engine.transformation import call_step, call_update
 from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import like
@@ -55,8 +55,9 @@ def guarded(
         def act():
             return call_step(inner, given(updates, state), state.inner_state, params, extra)
 
-        params, inner_state = either(take, act, lambda: (params, state.inner_state))
-        return params, after._replace(inner_state=inner_state)
+        rest = lambda: (params, state.inner_state)
+        moved, inner_state = either(take, _of_numbers(act), _of_numbers(rest))
+        return merged(moved, params), after._replace(inner_state=inner_state)
 
     return Rule(
         init,
@@ -133,20 +134,31 @@ def step_over(
 ) -> tuple[Any, Any, Any]:
     """`(*step(), zeros)` where a flag holds, else `(params, state, kept)`; one is computed."""
     leaves, treedef = jax.tree.flatten(kept)
+    stay = _of_numbers(lambda: (params, state))
 
     def branches(step: Callable[[], Any]) -> tuple[Any, Any, list[Any]]:
-        act, rest = (lambda: (*step(), True)), (lambda: (params, state, False))
+        act, rest = (lambda: (*step(), True)), (lambda: (*stay(), False))
         moved, after, done = jax.lax.cond(flag, act, rest)
         # Behind the first branch, which reads what is kept: so it is overwritten and not copied.
         zeros = lambda: [_zeros(~done, i, x) for i, x in enumerate(leaves)]
         return moved, after, jax.lax.cond(done, zeros, lambda: leaves)
 
     def selects(step: Callable[[], Any]) -> tuple[Any, Any, list[Any]]:
-        moved, after = _select(flag, step(), (params, state))
+        moved, after = _select(flag, step(), stay())
         return moved, after, [jnp.where(flag, 0, x) for x in leaves]
 
-    params, state, leaves = _by_platform(step, branches, selects)
-    return params, state, treedef.unflatten(leaves)
+    moved, state, leaves = _by_platform(_of_numbers(step), branches, selects)
+    return merged(moved, params), state, treedef.unflatten(leaves)
+
+
+def _of_numbers(step: Callable[[], tuple[Any, Any]]) -> Callable[[], tuple[Any, Any]]:
+    """A step without what no branch can return: functions and flags of a module."""
+
+    def numbers() -> tuple[Any, Any]:
+        params, state = step()
+        return tree.numbers(params), state
+
+    return numbers
 
 
 def either(flag: Any, act: Callable[[], Any], rest: Callable[[], Any]) -> Any:
