@@ -226,7 +226,7 @@ def optimizer(given: Any) -> GradientTransformation:
         if name.isidentifier() and name not in known:
             hint = errors.nearest(name, known)
             must = "an optimizer must be one of the catalogue, with a learning rate"
-            rate = "Write RATE in the place of the rate, as chain(clip(1.0), adam(RATE))."
+            rate = "Write RATE for the learning rate: chain(clip(1.0), adam(RATE))."
             hint = rate if name in factories() else hint or "gdjax list shows all."
             errors.fail("race", must, repr(name), instead=hint)
         given = read(given, learning_rate=0.5)

@@ -52,7 +52,7 @@ def options(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Races, prints the table, writes pictures and numbers."""
-    import matplotlib  # noqa: F401 - if it is missing, that is said before anything is computed
+    import matplotlib  # noqa: F401 - if it is missing, this is reported before anything is computed
 
     from gdjax.lab import charlm_configs
     from gdjax.run import progress as bars

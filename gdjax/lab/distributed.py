@@ -47,7 +47,7 @@ SAVED, ENDED = "saved.npz", "ended.npz"
 class Report(NamedTuple):
     """Result of a run with a killed process."""
 
-    killed_at: int | None  # the last step that the killed process told of
+    killed_at: int | None  # the last step that the killed process reported
     resumed_from: int  # the step of the last save
     difference: float  # greatest, between its parameters and those of one process alone
     seconds: float  # all in all
@@ -62,7 +62,7 @@ def train(
     steps: int,
     folder: Path,
     save_every: int = 10,
-    tell: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> Any:
     """Trains the digits network on all devices of all processes, from the last checkpoint on.
 
@@ -71,7 +71,7 @@ def train(
         steps: The last step.
         folder: The folder of checkpoints, shared by all processes.
         save_every: Steps from one checkpoint to the next.
-        tell: Called with a line for every step.
+        log: Called with a line for every step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     network: Any = digits_network()
@@ -101,12 +101,12 @@ def train(
         gather = jax.jit(lambda *held: _named(tx, *held), out_shardings=whole)
         first, params, state = _resumed(tx, params, placed, folder / SAVED)
         begin = time.monotonic()
-        tell(f"from {first}")
+        log(f"from {first}")
         for i in range(first, steps):
             params, state, loss = step(params, state, mine(i))
             if (i + 1) % save_every == 0:
                 _write(folder / SAVED, i + 1, gather(params, state))
-            tell(f"step {i + 1} loss {loss:.6f} after {time.monotonic() - begin:.1f} s")
+            log(f"step {i + 1} loss {loss:.6f} after {time.monotonic() - begin:.1f} s")
         _write(folder / ENDED, steps, gather(params, state))
     return jax.device_get(params)
 
@@ -152,8 +152,8 @@ def _work(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.folder or ".")
     if arguments.leash:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    tell = lambda line: print(line, flush=True)
-    train(arguments.optimizer, arguments.steps, folder, arguments.save_every, tell)
+    log = lambda line: print(line, flush=True)
+    train(arguments.optimizer, arguments.steps, folder, arguments.save_every, log)
 
 
 def _end_with_parent() -> None:

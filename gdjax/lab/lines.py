@@ -39,7 +39,7 @@ def load(path: str | os.PathLike[str], where: str, keys: Sequence[str]) -> list[
 
 
 def append(path: Path, value: dict[str, Any]) -> None:
-    """Adds a line, in the place of one that was cut off."""
+    """Adds a line; replaces a last one that was cut off."""
     whole = path.read_text("utf-8") if path.exists() else ""
     with path.open("r+" if whole else "w", encoding="utf-8") as file:
         file.seek(len(whole[: whole.rfind("\n") + 1].encode()))

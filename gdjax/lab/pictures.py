@@ -16,7 +16,7 @@ from gdjax.plots import canvas
 def pictures(results: Results) -> dict[str, bytes]:
     """The two pictures as PNG: the curves at the best rates, and who is easy to tune."""
     problem = results.problem
-    # What is left below the floor is rounding, which a logarithmic axis would blow up.
+    # Values below the floor are rounding, which a logarithmic axis would blow up.
     lowest = -np.inf if problem.optimum is None else problem.optimum + results.floor
     curves, sweeps = {}, {}
     for run in results.runs:

@@ -33,7 +33,7 @@ from gdjax.lab.standing import Results, Row, Run, Spread, best_of
 from gdjax.lab.unfinished import Unfinished
 from gdjax.run.progress import need_cpu
 
-_MEASURES = 50  # how often a run tells how far it is and, if on batches, its full training loss
+_MEASURES = 50  # how often a run reports its progress and, if on batches, its full training loss
 _WIDENINGS = 3  # of the range of an optimizer, where no rates are given
 
 
@@ -174,7 +174,7 @@ def _run(name: str, make: Any, grid: _Grid, tell: Any) -> Run:
     losses, metrics = jax.tree.map(np.asarray, program(*arguments))
     ended = time.perf_counter()
     if tell:
-        jax.effects_barrier()  # what is told late must not move the bar back
+        jax.effects_barrier()  # a late report must not move the bar back
         tell(grid.steps)
     losses = losses[..., grid.at].astype(np.float64)
     target = grid.problem.target
@@ -193,7 +193,7 @@ def _train(make, grid, tell, rate, seed, start) -> tuple[jax.Array, dict]:
     without batches, where each step gives the full loss anyway, that is so for the last one alone.
 
     Not `minimize`: it stops a run that is no longer finite, so under vmap each run is at a step of
-    its own, and nothing can be told or measured once for the whole grid.
+    its own, and nothing can be reported or measured once for the whole grid.
     """
     problem, tx = grid.problem, make(rate)
     check_transformation("race", "what a function of the rate returns", tx)

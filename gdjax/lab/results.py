@@ -21,13 +21,13 @@ from gdjax.programs import tables
 _NONE = "–"
 
 
-def cells(told: Sequence[Outcome]) -> list[list[str]]:
-    """The lines of the table, its head first; `told` begins with the baseline."""
-    base = told[0]
+def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """The lines of the table, its head first; `outcomes` begins with the baseline."""
+    base = outcomes[0]
     rows = [
         ["optimizer", "steps needed", f"of {base.name}'s", "ran", "final loss", "p", "ms a step"]
     ]
-    for one in told:
+    for one in outcomes:
         final = one.final
         spread = "" if final is None or final.std is None else f" ± {final.std:.4f}"
         rows.append(
@@ -55,9 +55,9 @@ def notes(seeds: int, baseline: str) -> list[str]:
     ]
 
 
-def markdown(told: Sequence[Outcome]) -> str:
+def markdown(outcomes: Sequence[Outcome]) -> str:
     """The table as markdown."""
-    head, *rows = cells(told)
+    head, *rows = cells(outcomes)
     return tables.markdown(head, rows)
 
 

@@ -85,7 +85,7 @@ def _text(text: str) -> str:
 
 
 def _stems(text: str) -> list[str]:
-    """The words of a text in lower case, without hyphens and endings; digits apart.
+    """Words in a text, in lower case, without hyphens and endings; digits apart.
 
     >>> _stems("Newton–Schulz, quantises, clipped, µP, 8bit")
     ['newton', 'schulz', 'quantiz', 'clip', 'mup', '8', 'bit']

@@ -30,7 +30,7 @@ from gdjax.lab.problem import Problem
 from gdjax.lab.standing import Spread
 
 SIGNIFICANCE = 0.01
-_MEASURES = 20  # how often a run tells its loss
+_MEASURES = 20  # how often a run reports its loss
 _KEYS = ("problem", "digest", "optimizer", "steps", "seed")  # what decides the numbers of a run
 
 

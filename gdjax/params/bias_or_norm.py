@@ -1,6 +1,6 @@
 """The rule that picks biases and the parameters of norms, which are usually left out of decay.
 
-The number of axes alone does not tell: biases of Flax's attention have two axes (heads and their
+The number of axes alone is not enough: biases of Flax's attention have two axes (heads and their
 width), those of Equinox' convolutions three, and stacked layers give one more to everything. So
 names are read as well: the last word of a path, and the module that owns the array.
 """

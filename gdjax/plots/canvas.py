@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The colours of Okabe and Ito, which colour-blind readers tell apart; a grey stands for their
+# The colours of Okabe and Ito, which colour-blind readers distinguish; a grey stands for their
 # yellow, which is lost on white. From the ninth curve on the line style changes.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
 _LINES = ("-", "--", ":", "-.")
@@ -65,7 +65,7 @@ SHARP = 2  # pixels of a file for one of a notebook: screens of twice the densit
 def style() -> dict[str, Any]:
     """The style of these pictures, as matplotlib's rcParams: for figures of your own.
 
-    It has the colours, which colour-blind readers tell apart, pale grids behind the curves and no
+    It has the colours, which colour-blind readers distinguish, pale grids behind the curves and no
     frame. Write `plt.style.use(gd.plots.style())`, or `with plt.rc_context(gd.plots.style()):`.
     """
     try:

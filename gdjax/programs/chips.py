@@ -72,7 +72,7 @@ dnn_version_info { major: 9 minor: 7 }
 runtime_version { major: 12 minor: 8 patch: 0 }
 device_description_str: "NVIDIA H200"
 """
-# libtpu asks the cloud what it runs on unless it is told.
+# libtpu asks the cloud what it runs on unless it is given.
 _TOLD = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
@@ -132,7 +132,7 @@ def _described(name: str, platform: str, **more: Any) -> list[Any]:
         return list(topologies.get_topology_desc(name, platform, **more).devices)
     except Exception as error:
         held = "lock" in str(error) or "in use" in str(error)
-        what = "is held by another process" if held else 'is missing: pip install "gdjax[chips]"'
+        what = "is in use by another process" if held else 'is missing: pip install "gdjax[chips]"'
         said = errors.shorten(str(error).splitlines()[0] if str(error) else repr(error), 200)
         # Else JAX asks for a device, and finds none.
         if not held and getattr(jax.config, "jax_platforms", None) != "cpu":

@@ -102,7 +102,7 @@ def _read(visit: Visit, lines: dict[tuple[str, ...], Line], entered: bool) -> No
 
 
 def _declare(found: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) -> None:
-    """Puts what a transformation says in the place of what those around it say."""
+    """Replaces the entries of the transformations around by those of an inner one."""
     if value is None:  # it has none, or was given what another made of it
         return
     for outer in [other for other in found if path[: len(other)] == other]:

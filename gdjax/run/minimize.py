@@ -170,7 +170,7 @@ def _run(static, fun, steps, has_aux, keep_path, watch, bar, arrays, params, tol
         at = lambda p: fun(p, *args)[0] if has_aux else fun(p, *args)
         return loss, aux, grads, at
 
-    # Where it may stop early, what is left is skipped by `cond`. Elsewhere results are selected:
+    # Where it may stop early, `cond` skips the remaining steps. Elsewhere results are selected:
     # `vmap` makes of a `cond` a copy of all its operands, the data that `fun` closes over too.
     choose = _select if tolerance is None else jax.lax.cond
 

@@ -18,7 +18,7 @@ __all__ = ["placed"]
 
 @transformation(kind="wrapper")
 def placed(inner: Any, specs: Any):
-    """Gives a transformation the shardings of its parameters on a mesh with Auto axes.
+    """Shardings of the parameters for a transformation on a mesh with Auto axes.
 
     On Auto axes only the compiler knows the shardings, and rules for whole matrices gather them on
     all devices. With this wrapper, matrices of equal shape are distributed over the devices by one

@@ -50,7 +50,7 @@ def hyperparams(tx: Any, state: Any) -> dict[str, jax.Array]:
 
 def _numbers(visit: Visit) -> dict[str, Any]:
     """The current hyperparameters of a transformation."""
-    if not isinstance(visit.tx, GradientTransformation):  # another library's may tell its own
+    if not isinstance(visit.tx, GradientTransformation):  # another library's may have its own
         return dict(getattr(visit.state, "hyperparams", {}))
     given = {name: visit.tx.arguments[name] for name in visit.tx.numbers}
     last = visit.moving.hyperparams if visit.moving is not None else {}

@@ -19,7 +19,7 @@ from gdjax.state.names import Name, named_leaves
 
 __all__ = ["Report", "from_dict", "to_dict"]
 
-ABOUT = "gdjax"  # the entry that tells the version and what is kept in few bits
+ABOUT = "gdjax"  # the entry with the version and the formats of low-precision arrays
 VERSION = 1
 _SHOWN = 3  # names in the line that a report prints as
 

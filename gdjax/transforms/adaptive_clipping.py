@@ -149,7 +149,7 @@ def zclip(
         low = state.mean + threshold**2 * safe_divide(state.var, above)
         clipped = jnp.where(spike, low, length)
 
-        # Welford's form of the plain mean and variance: 1/t and 1 − 1/t in the place of decays.
+        # Welford's form of the plain mean and variance: 1/t and 1 − 1/t as the decays.
         share = jnp.where(early, 1 - 1 / t.astype(length.dtype), numerics.like(decay, length))
         mean = ema(state.mean, clipped, share)
         off = jnp.where(early, (clipped - state.mean) * (clipped - mean), (clipped - mean) ** 2)

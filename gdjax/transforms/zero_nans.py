@@ -24,7 +24,7 @@ __all__ = [
 class ZeroNansState(NamedTuple):
     """State of `zero_nans`."""
 
-    found_nan: Scalars  # bool for each parameter: whether its last update held a NaN
+    found_nan: Scalars  # bool for each parameter: whether its last update had a NaN
 
 
 @transformation
@@ -56,7 +56,7 @@ def zero_nans():
 
 @transformation
 def keep_params_nonnegative():
-    """Keeps the parameters nonnegative: clips the updates so that θ + u ≥ 0, u = max(g, −θ).
+    """Nonnegative parameters: clips the updates so that θ + u ≥ 0, u = max(g, −θ).
 
     Put it last in a chain. A negative parameter becomes zero.
 

@@ -15,8 +15,7 @@ import gdjax
 from gdjax.core.data.recipe import factories
 
 PACKAGE = pathlib.Path(gdjax.__file__).parent
-FOLDERS = ("core", "losses", "optimizers", "projections", "schedules")
-FILES = sorted(str(f.relative_to(PACKAGE)) for d in FOLDERS for f in (PACKAGE / d).rglob("*.py"))
+FILES = sorted(str(f.relative_to(PACKAGE)) for f in PACKAGE.rglob("*.py"))
 
 # Words and phrases that the field has a name for, or that make a riddle of a sentence.
 UNUSED = (
@@ -100,9 +99,9 @@ def nameless(name: str, kind: str, line: str) -> str:
 
 
 def public():
-    """Name, kind and first line of the public factories and functions of the folders."""
+    """Name, kind and docstring of the public factories and functions."""
     for name, made in factories().items():
-        if made.module.startswith(tuple(f"gdjax.{folder}." for folder in FOLDERS)):
+        if made.is_ours:
             yield name, made.kind, inspect.getdoc(made.function) or ""
     for module in (gdjax.losses, gdjax.projections):
         for name, function in vars(module).items():

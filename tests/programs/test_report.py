@@ -103,7 +103,7 @@ def test_a_compiler_that_is_held_says_so(monkeypatch):
         raise RuntimeError("The TPU is already in use by process with pid 1")
 
     monkeypatch.setattr("jax.experimental.topologies.get_topology_desc", held)
-    with pytest.raises(RuntimeError, match="is held by another process"):
+    with pytest.raises(RuntimeError, match="is in use by another process"):
         chips.devices("v5e:1")
 
 

@@ -33,7 +33,7 @@ class MultiStepsState(NamedTuple):
     gradient_step: Count  # steps of the inner optimizer
     inner_opt_state: Any
     acc_grads: PerParam  # mean or sum of the gradients so far; () where each call is a step
-    skip_state: Scalars = ()  # what the function that skips has said last
+    skip_state: Scalars = ()  # the last result of the function that skips
 
 
 class ShouldSkipUpdateFunction(Protocol):

@@ -24,7 +24,7 @@ CLOCKS = {
     "ScaleByScheduleState",
     "WeightDecaySchedule",
 }
-# States that tell of the last update, and on which nothing depends.
+# States that describe the last update, and on which nothing depends.
 RECORDS = {"ClipByGlobalNormState"}
 # Numbers that one library keeps in the state though they stay as they are.
 CONSTANTS = {"ns_coeffs"}

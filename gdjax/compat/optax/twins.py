@@ -84,7 +84,7 @@ def twin(
 
         @functools.wraps(function)
         def body(*args: Any, **kwargs: Any) -> Any:
-            before, NOW.running = NOW.running, True  # what is inside is not judged either
+            before, NOW.running = NOW.running, True  # nor are the arguments inside checked
             try:
                 return _as_there(function(*args, **kwargs))
             finally:

@@ -32,7 +32,7 @@ def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
 
 
 def numbers(tree: Any) -> Any:
-    """A tree with None in the place of what is no number: functions and flags of a module."""
+    """A tree whose leaves that are no numbers are None: functions and flags of a module."""
     is_number = lambda x: hasattr(x, "dtype") or type(x) in (int, float, complex)
     if all(_map(is_number, jax.tree.leaves(tree))):
         return tree

@@ -61,7 +61,7 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name
             zero_count(), jnp.ones([], bool), zero_count(), inner.init(params)
         )
 
-    def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
+    def decide(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
         """Whether to step, and the new state without the inner one."""
         finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, 0, increment(state.notfinite_count))
@@ -71,7 +71,7 @@ def apply_if_finite(inner: Any, max_consecutive: int | None = None, *, axis_name
             apply = finite | (count > max_consecutive)
         return apply, ApplyIfFiniteState(count, finite, total, state.inner_state)
 
-    return guarded(inner, init, judge)
+    return guarded(inner, init, decide)
 
 
 def all_finite(updates: Any, *, axis_name: Any = None) -> jax.Array:

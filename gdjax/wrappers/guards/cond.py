@@ -20,7 +20,7 @@ __all__ = ["guarded", "step_over", "update_over"]
 def guarded(
     inner: Any,
     init: Callable[[Any], Any],
-    judge: Callable[[Any, Any, dict[str, Any]], tuple[Any, Any]],
+    decide: Callable[[Any, Any, dict[str, Any]], tuple[Any, Any]],
     *,
     given: Callable[[Any, Any], Any] = lambda updates, state: updates,
     otherwise: Callable[[Any], Any] | None = None,
@@ -32,16 +32,16 @@ def guarded(
     Args:
         inner: The transformation; its state is the field `inner_state`.
         init: Makes the state.
-        judge: Takes updates, state and extra arguments; returns whether to take the step, [] bool,
+        decide: Takes updates, state and extra arguments; returns whether to take the step, [] bool,
             and the state after this call but for the inner one.
         given: Makes of updates and state what the transformation gets.
         otherwise: Makes of the updates those that leave where the step is left out; zeros if None.
-        needs: Name of an extra argument that `judge` reads.
-        couples: Whether `judge` looks at all updates together.
+        needs: Name of an extra argument that `decide` reads.
+        couples: Whether `decide` looks at all updates together.
     """
 
     def update(updates, state, params=None, **extra):
-        take, after = judge(updates, state, extra)
+        take, after = decide(updates, state, extra)
 
         def act():
             return call_update(inner, given(updates, state), state.inner_state, params, extra)
@@ -50,7 +50,7 @@ def guarded(
         return out, after._replace(inner_state=inner_state)
 
     def step(updates, state, params, **extra):
-        take, after = judge(updates, state, extra)
+        take, after = decide(updates, state, extra)
 
         def act():
             return call_step(inner, given(updates, state), state.inner_state, params, extra)
@@ -89,7 +89,7 @@ def update_if(
     """
     gs, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
 
-    def numbers(tree_: Any) -> list[Any]:  # float0 and its kin cannot leave a branch
+    def numbers(tree_: Any) -> list[Any]:  # float0 cannot leave a branch
         leaves = jax.tree.leaves(tree_, is_leaf=tree.is_none)
         return [x if tree.differentiable(x) else None for x in leaves]
 

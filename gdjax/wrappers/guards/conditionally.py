@@ -58,8 +58,8 @@ def conditionally_mask(
         TypeError: `should_transform_fn` is not callable.
     """
     init = lambda params: ConditionallyMaskState(zero_count(), inner.init(params))
-    judge = _at_steps("conditionally_mask", should_transform_fn, forward_extra_args)
-    return guarded(inner, init, judge, couples=False)
+    decide = _at_steps("conditionally_mask", should_transform_fn, forward_extra_args)
+    return guarded(inner, init, decide, couples=False)
 
 
 @transformation(kind="wrapper")
@@ -87,18 +87,18 @@ def conditionally_transform(
         TypeError: `should_transform_fn` is not callable.
     """
     init = lambda params: ConditionallyTransformState(inner.init(params), zero_count())
-    judge = _at_steps("conditionally_transform", should_transform_fn, forward_extra_args)
-    return guarded(inner, init, judge, otherwise=lambda updates: updates, couples=False)
+    decide = _at_steps("conditionally_transform", should_transform_fn, forward_extra_args)
+    return guarded(inner, init, decide, otherwise=lambda updates: updates, couples=False)
 
 
 def _at_steps(name: str, should: Callable[..., Any], forward: bool) -> Callable[..., Any]:
-    """A judge that asks a function of the step."""
+    """Decides by a function of the step."""
     if not callable(should):
         must = "should_transform_fn must be callable as function(step)"
         errors.fail(name, must, should, kind=TypeError)
 
-    def judge(updates: Any, state: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
+    def decide(updates: Any, state: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
         take = jnp.asarray(should(state.step, **(extra if forward else {})))
         return take, state._replace(step=increment(state.step))
 
-    return judge
+    return decide

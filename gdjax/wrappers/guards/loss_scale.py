@@ -89,7 +89,7 @@ def loss_scale(
         scale = jnp.asarray(init_scale).astype(jnp.float32)
         return LossScaleState(scale, zero_count(), zero_count(), inner.init(params))
 
-    def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
+    def decide(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
         """Whether to step, and the new state without the inner one."""
         finite = all_finite(updates, axis_name=axis_name)
         count = jnp.where(finite, increment(state.growth_tracker), 0)
@@ -110,7 +110,7 @@ def loss_scale(
         return tree.map(lambda g: g * inverse.astype(g.dtype), updates)
 
     given = lambda updates, state: unscaled(updates, state.scale)
-    return guarded(inner, init, judge, given=given)
+    return guarded(inner, init, decide, given=given)
 
 
 def loss_scale_of(state: Any) -> jax.Array:

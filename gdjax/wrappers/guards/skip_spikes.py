@@ -91,7 +91,7 @@ def skip_spikes(
         rings, zero = (ring(loss), ring(norm)), zero_count  # each count in a buffer of its own
         return SkipSpikesState(zero(), *rings, zero(), zero(), zero(), inner.init(params))
 
-    def judge(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
+    def decide(updates: Any, state: Any, extra: dict[str, Any]) -> Any:
         """Whether to step, and the new state without the inner one."""
         length = tree.norm(updates, axis_name=axis_name)
         value = None if loss is None else jnp.asarray(extra["value"])
@@ -114,7 +114,7 @@ def skip_spikes(
             state.inner_state,
         )
 
-    return guarded(inner, init, judge, needs=None if loss is None else "value")
+    return guarded(inner, init, decide, needs=None if loss is None else "value")
 
 
 def _level(ring: Any, count: Any) -> tuple[jax.Array, jax.Array]:

@@ -203,7 +203,7 @@ def _unpack(state: Any) -> Any:
 def _unknown_zero(x: Any) -> jax.Array:
     """A zero that the compiler does not know: it would fold what is made of an array of zeros.
 
-    That takes it minutes, entry by entry. A scalar, so nothing is held.
+    That takes it minutes, entry by entry. A scalar, so nothing is kept.
     """
     return jax.lax.optimization_barrier(jnp.zeros([], x.dtype))
 
