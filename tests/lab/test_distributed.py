@@ -16,7 +16,7 @@ STEPS = 6
 
 def trained(folder, steps, optimizer="adamw"):
     told = []
-    params = train(optimizer, steps, folder, save_every=2, tell=told.append)
+    params = train(optimizer, steps, folder, save_every=2, log=told.append)
     return params, told
 
 
