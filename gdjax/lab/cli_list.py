@@ -28,8 +28,6 @@ def show_options(command: argparse.ArgumentParser) -> None:
 
 def list_all(arguments: argparse.Namespace) -> None:
     """Prints what there is, in a terminal by kind; or what is found, best first."""
-    from rich.table import Table
-
     from gdjax.core.rule import errors
     from gdjax.lab import catalogue
     from gdjax.lab.search import search
@@ -39,9 +37,11 @@ def list_all(arguments: argparse.Namespace) -> None:
         hint = errors.nearest(arguments.pattern, [e.name for e in search("")])
         raise Wrong(f"list: PATTERN must match something, got {arguments.pattern!r}. {hint}")
     if arguments.markdown:
-        print(catalogue.markdown(found), end="")
+        print(catalogue.markdown(found if arguments.pattern else None), end="")
         return
     out = console()
+    from rich.table import Table
+
     if out.is_terminal:
         _print_wrapped(out, found, bool(arguments.pattern))
         return

@@ -61,7 +61,7 @@ def test_each_factory_stores_or_says_that_nothing_can_be(row):
     except ValueError as error:
         message = str(error)
         assert message.startswith(f"store: the state of {tx.name} must have a mean of"), message
-        if found := re.search(r"Write store\((\w+)\(\.\.\.\), (\{.*?\})\) to keep", message):
+        if found := re.search(r"Write store\((\w+)\(\.\.\.\), (\{.*?\})\) to store", message):
             assert found[1] == tx.name  # what the message says to write is smaller
             assert size(gd.store(tx, ast.literal_eval(found[2]))) < size(tx)
         else:

@@ -160,7 +160,7 @@ def test_partition():
     "labels, message",
     [
         ({"dense": "sdg", "gain": "adam"}, "'dense/bias'.*got 'sdg'. Did you mean sgd"),
-        ({"dense": "sgd"}, "rules must be a tree of labels.*lacks 'gain'"),
+        ({"dense": "sgd"}, "rules must be a tree of labels.*without 'gain'"),
         (gd.by_label(sgd="matrices", adam="gian"), "pattern.*'gian'.*gain"),
         (gd.by_label(sgd="matrices", adam="gain"), "none for 'dense/bias'"),
     ],
