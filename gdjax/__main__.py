@@ -1,4 +1,4 @@
-"""`python -m gdjax` is the command `gdjax`."""
+"""The command line: `python -m gdjax`, as `gdjax`."""
 
 __all__: list[str] = []
 
@@ -6,4 +6,5 @@ import sys
 
 from gdjax.lab.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
