@@ -14,7 +14,7 @@ __all__ = ["Row", "blocks", "body", "display", "has_formula", "rows"]
 _SECTION = re.compile(r"^(Args|Returns|Raises|References?|Yields):", re.MULTILINE)
 _RELATION = re.compile(r" (\\leftarrow|=|\\leq|\\geq|<|>) ")
 
-_LONG = 24  # letters of a remark that finds no place beside a formula
+_LONG = 16  # letters of a remark that finds no place beside a formula
 
 
 class Row(NamedTuple):
@@ -79,13 +79,22 @@ def rows(block: str) -> list[Row]:
 
 
 def display(block: str) -> str:
-    """A block as one display: a row for each formula, aligned at what it is set to."""
-    lines = rows(block)
+    """A block as Markdown: a row for each formula, aligned at what it is set to.
+
+    A line of words alone, which says when the lines below hold, stands between two displays.
+    """
+    lines, parts = rows(block), [[]]
+    for row in lines:
+        parts[-1:] = [parts[-1] + [row]] if row.formulas else [parts[-1], [row], []]
+    shown = [
+        _aligned(part) if part[0].formulas else f"${part[0].label}:$" for part in parts if part
+    ]
+    return "\n\n".join(shown)
+
+
+def _aligned(lines: list[Row]) -> str:
     first, out = ["", ""] if any(row.label for row in lines) else [], []
     for row in lines:
-        if not row.formulas:
-            out.append([*first, "", f"{row.label}: {row.remark}"])
-            continue
         for i, formula in enumerate(row.formulas):
             label = ["", f"{row.label}:"] if row.label and i == 0 else first
             left, relation, right = _split(formula)

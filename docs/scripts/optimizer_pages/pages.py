@@ -81,7 +81,7 @@ def index() -> str:
         for name in names:
             image = f"[![Path of {name}]({name}.small.png){{ width=110 }}]({name}.md)"
             summary = _cell(entries()[name].summary)
-            out.append(f"| {image} | [`{name}`]({name}.md) | {summary} |\n")
+            out.append(f"| {image} | [`{name}`{_WHOLE}]({name}.md) | {summary} |\n")
     return "".join(out)
 
 
@@ -199,8 +199,8 @@ def _agrees(entry: catalogue.Entry) -> str:
 
 def _pictures(name: str) -> str:
     what = (
-        "The matrix is diagonal, so that its two singular values are the two numbers; its other "
-        "entries stay zero. "
+        "The matrix is diagonal: drawn are its two entries, whose sizes are the singular values; "
+        "its other entries stay zero. "
         if landscapes.is_matrix(name)
         else ""
     )

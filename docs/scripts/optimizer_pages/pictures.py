@@ -33,7 +33,7 @@ def paths(name: str) -> bytes:
             _path(place, entry, ax)
             at = "" if entry["rate"] is None else f", rate {rate(entry['rate'])}"
             ax.set_title(f"{place.title}: {landscapes.STEPS} steps{at}", fontsize=10)
-            x, y = ("singular value 0", "1") if landscapes.is_matrix(name) else ("parameter 0", "1")
+            x, y = ("diagonal entry 0", "1") if landscapes.is_matrix(name) else ("parameter 0", "1")
             ax.set(xlabel=x, ylabel=f"{x[:-2]} {y}")
     return _png(figure, left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.18)
 
