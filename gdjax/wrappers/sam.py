@@ -99,7 +99,6 @@ def sam(
 
     def begun(state: Any, params: Any) -> Any:
         """The parameters before the ascent; the current ones before its first step."""
-        tree.check_like(state.cache, params, "sam", ("state", "params"))
         here = state.steps_since_sync == 0
         choose = lambda p, old: p if old is None else jnp.where(here, p, old)
         return jax.tree.map(choose, params, state.cache)

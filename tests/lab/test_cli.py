@@ -146,7 +146,7 @@ def test_a_race_on_digits(tmp_path, capsys):
         (["race", "adam", "--sweep", "b3=0.9"], "b3"),
         (["race", "adam", "--sweep", "b2=2"], "b2 must lie in [0, 1)"),
         (["race", "--problem", "charlm", "--sweep", "b2=0.9"], "--sweep needs --rates"),
-        (["race", "chain(clip(1.0), adam(RAT))"], "Write RATE in the place of the rate, as chain"),
+        (["race", "chain(clip(1.0), adam(RAT))"], "Write RATE for the learning rate: chain"),
         (["race", "chain(clip(1.0), adam(RATE), RAT)"], "must be a name, or a call"),
         (["race", "constant_schedule(RATE)"], "a call that makes a transformation"),
         (["race", "--problem", "nowhere_at_all:problem"], "There is no module nowhere_at_all"),
@@ -524,7 +524,7 @@ print([name for name in {heavy} if name in sys.modules])
 
 
 @pytest.mark.parametrize("named, then", [("cuda", "cuda,cpu"), ("cuda,cpu", "cuda,cpu"), ("", "")])
-def test_a_race_has_the_cpu_beside_what_is_named(named, then):
+def test_a_race_has_the_cpu_beside_what_is_named(named, then, tmp_path):
     """Its bar is drawn by callbacks, which JAX sends by way of the CPU."""
     pytest.importorskip("matplotlib")  # of the extra [lab]
     code = """
@@ -537,7 +537,8 @@ cli.main(["race", "sgd"])
 """
     environment = {**os.environ, "JAX_PLATFORMS": named}
     call = [sys.executable, "-c", code]
-    told = subprocess.run(call, capture_output=True, text=True, check=True, env=environment)
+    how = {"capture_output": True, "text": True, "check": True, "cwd": tmp_path}
+    told = subprocess.run(call, env=environment, **how)
     assert told.stderr.endswith(f"gdjax: {then}\n")
 
 

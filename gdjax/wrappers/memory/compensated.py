@@ -88,7 +88,6 @@ def compensated(inner: Any):
 
     def update(updates, state, params=None, **extra):
         errors.need_params("compensated", params)
-        tree.check_like(state.compensation, params, "compensated", ("state", "params"))
         updates, inner_state, lost = _keep(
             inner, _sum, encode, updates, state.inner_state, state.compensation, params, extra
         )
@@ -149,7 +148,6 @@ def with_split_weights(inner: Any, key: Any = None):
 
     def update(updates, state, params=None, **extra):
         errors.need_params("with_split_weights", params)
-        tree.check_like(state.residual, params, "with_split_weights", ("state", "params"))
         of_path = None
         if key is not None:
             of_path = path_seeds(step_key(state.rng_key, key, state.count), updates)

@@ -60,7 +60,6 @@ def with_master_weights(inner: Any):
 
     def update(updates, state, params=None, **extra):
         errors.need_params("with_master_weights", params)
-        tree.check_like(state.master, params, "with_master_weights", ("state", "params"))
         weights = instead(state.master, params)
         updates, inner_state = call_update(inner, updates, state.inner_state, weights, extra)
 

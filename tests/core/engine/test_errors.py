@@ -145,8 +145,8 @@ SLIPS = {
     ),
     "race on a loss": (
         lambda: race(["adam"], loss),
-        r"^race: a problem must be a name or a gdjax\.lab\.problems\.Problem, got <loss>\. "
-        r"Write Problem\(name=.*init=.*loss=",
+        r"^race: a problem must be a name or a Problem, got <loss>\. "
+        r"Write Problem\.of\(loss, params\), of gdjax\.lab\.problems\.$",
     ),
     "race of a factory": (lambda: race([gd.adam], "bowl"), r"got <adam>\. Write \"adam\"\.$"),
     "race of one factory": (lambda: race(gd.adam, "bowl"), r"got <adam>\. Write \"adam\"\.$"),

@@ -43,7 +43,7 @@ def test_wrong_examples_are_told():
     params = {"w": jnp.zeros(3), "b": jnp.zeros(2)}
     for wrong, word in (
         ({"w": jnp.ones((4, 2)), "b": jnp.ones((4, 2))}, "'w'"),
-        ({"w": jnp.ones((4, 3)), "b": jnp.ones((5, 2))}, "one"),
+        ({"w": jnp.ones((4, 3)), "b": jnp.ones((5, 2))}, "the same number of"),
         ({"w": jnp.ones((4, 3))}, "'b'"),
     ):
         with pytest.raises(ValueError, match=word):
