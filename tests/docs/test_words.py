@@ -15,6 +15,7 @@ import gdjax
 from gdjax.core.data.recipe import factories
 
 PACKAGE = pathlib.Path(gdjax.__file__).parent
+ROOT = pathlib.Path(__file__).parent.parent.parent
 FILES = sorted(str(f.relative_to(PACKAGE)) for f in PACKAGE.rglob("*.py"))
 
 # Words and phrases that the field has a name for, or that make a riddle of a sentence.
@@ -58,6 +59,17 @@ def unused(source: str) -> list[str]:
 def test_words_are_the_fields(file):
     found = unused((PACKAGE / file).read_text("utf-8"))
     assert not found, "say it in the field's words:\n" + "\n".join(found)
+
+
+PAGES = sorted(str(f.relative_to(ROOT)) for f in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_have_the_words_too(page):
+    text = (ROOT / page).read_text("utf-8")
+    prose = re.sub(r"(?ms)^```.*?^```|`[^`]*`|\]\([^)]*\)|\w+\.py", "", text)
+    found = [match[0] for match in WORDS.finditer(prose)]
+    assert not found, f"say it in the field's words: {found}"
 
 
 @pytest.mark.parametrize(
