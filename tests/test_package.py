@@ -63,6 +63,15 @@ def test_the_wheel_holds_the_library_alone(dist):
 
 
 @pytest.mark.published
+def test_no_link_of_the_package_is_relative(dist):
+    (wheel,) = dist.glob("*.whl")
+    files = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in files.namelist() if name.endswith("/METADATA"))
+    targets = re.findall(r"\]\(([^)]+)\)", files.read(metadata).decode())
+    assert len(targets) > 20 and all(re.match("https?:|#", target) for target in targets)
+
+
+@pytest.mark.published
 def test_pages_and_tests_are_in_the_source_archive(dist):
     (archive,) = dist.glob("*.tar.gz")
     names = {name.partition("/")[2] for name in tarfile.open(archive).getnames()}
