@@ -50,20 +50,20 @@ def dense(width=512, layers=4):
     return {"embed": _shape(32768, width), **{f"layer{i}": one for i in range(layers)}}
 
 
-def experts():
+def experts(width=512):
     """Matrices of experts stacked as [layers, experts, in, out]."""
-    up, down = _shape(4, 64, 512, 1024), _shape(4, 64, 1024, 512)
-    return {"experts": {"up": up, "down": down}, "norm": _shape(4, 512)}
+    up, down = _shape(4, 64, width, 2 * width), _shape(4, 64, 2 * width, width)
+    return {"experts": {"up": up, "down": down}}
 
 
 def pods():
     """Four optimizers on 64 and 256 chips: split by one axis of the mesh (FSDP) and by two.
 
-    SOAP comes last: its decompositions take minutes to compile.
+    SOAP's matrices are small: on a TPU eigenvectors of sides above 256 are a large program.
     """
     stacked = {"matrix_axes": gd.matrix_axes({r".*/(up|down)": "n n in out"})}
-    for names in (("adamw", "adafactor", "muon"), ("soap",)):
-        for about, params, how in _placed():
+    for width, names in ((512, ("adamw", "adafactor", "muon")), (64, ("soap",))):
+        for about, params, how in _placed(width):
             for name in names:
                 is_stacked = "experts" in about["model"] and name in ("muon", "soap")
                 tx = getattr(gd, name)(1e-3, **(stacked if is_stacked else {}))
@@ -73,17 +73,17 @@ def pods():
                 yield {**about, "step": name}, report
 
 
-def _placed():
+def _placed(width):
     """Chips, models and axes: how they are called, the parameters, and how they are split."""
     by = PartitionSpec
     for chip, n, two in (("v5p:4x4x4", 64, (16, 4)), ("v6e:16x16", 256, (16, 16))):
         one, two = {"data": n}, dict(zip(("data", "model"), two))
         rows = by(None, "data") if n == 64 else by(None, None, "data")
         for model, params, spec, mesh in (
-            ("dense, FSDP", dense(), by("data"), one),
-            ("dense, 2-D", dense(), by("data", "model"), two),
-            ("experts, FSDP", experts(), rows, one),
-            ("experts, 2-D", experts(), by(None, "data", None, "model"), two),
+            ("dense, FSDP", dense(width), by("data"), one),
+            ("dense, 2-D", dense(width), by("data", "model"), two),
+            ("experts, FSDP", experts(width), rows, one),
+            ("experts, 2-D", experts(width), by(None, "data", None, "model"), two),
         ):
             for explicit in (False, True):
                 about = {"chip": chip, "model": model, "axes": ["Auto", "Explicit"][explicit]}
