@@ -1,7 +1,7 @@
 """The API reference: a page for each family, with every public name of gdjax.
 
 `mkdocs build` runs this file by mkdocs-gen-files; mkdocstrings fills in signatures and docstrings.
-`tests/docs/test_api.py` compares `pages()` with the public names.
+`tests/docs/test_site.py` compares `pages()` with the public names.
 """
 
 from __future__ import annotations

@@ -180,13 +180,7 @@ def cost(name: str, chip: str) -> dict[str, Any] | None:
     if name in WITHOUT_A_PROGRAM:
         return None
     tx = made(name, 1.0 if name == "prodigy" else 1e-3, ON_DIGITS)
-    found = programs.report(tx, programs.models.small(), chip)
-    return {
-        "bytes": round(found.bytes_a_parameter, 2),
-        "temporary": round(found.temporary_a_parameter, 2),
-        "kernels": found.kernels,
-        "copies": found.copies,
-    }
+    return budgets.figures(programs.report(tx, programs.models.small(), chip))
 
 
 def measured(what: str, name: str) -> Any:

@@ -72,18 +72,23 @@ IN_README = {
 }
 
 
-def measured(place, name, library=gd):
-    """The costs of one step: bytes and temporaries a parameter, kernels, copies, collectives."""
-    chip = place.split()[0]
-    tx = STEPS[name](library)
-    found = programs.report(tx, programs.models.small(), chip, **PLACES[place])
+def figures(found):
+    """Bytes and temporaries a parameter, kernels and copies of a report."""
     return {
         "bytes": round(found.bytes_a_parameter, 2),
         "temporary": round(found.temporary_a_parameter, 2),
         "kernels": found.kernels,
         "copies": found.copies,
-        "collectives": {kind: traffic.count for kind, traffic in found.collectives.items()},
     }
+
+
+def measured(place, name, library=gd):
+    """The costs of one step: bytes and temporaries a parameter, kernels, copies, collectives."""
+    chip = place.split()[0]
+    tx = STEPS[name](library)
+    found = programs.report(tx, programs.models.small(), chip, **PLACES[place])
+    sent = {kind: traffic.count for kind, traffic in found.collectives.items()}
+    return {**figures(found), "collectives": sent}
 
 
 def recorded():

@@ -29,8 +29,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import gdjax as gd
 from gdjax.programs.collective_bytes import KINDS, Traffic, collectives
-from gdjax.programs.tables import markdown
 from gdjax.state.names import words
+from tests.programs.printing import print_table
 
 DEVICES = 8
 RATE = 1e-3
@@ -247,12 +247,7 @@ def main(argv: list[str] | None = None) -> int:
         return subprocess.run(again, env=env, check=False).returncode
     sizes = {name: getattr(arguments, name) for name in ("layers", "width", "words")}
     head, rows = table(arguments.optimizers or OPTIMIZERS, **sizes)
-    if arguments.markdown:
-        print(markdown(head, rows), end="")
-        return 0
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
-    for row in [head, *rows]:
-        print("  ".join(text.ljust(n) for text, n in zip(row, widths)).rstrip())
+    print_table(head, rows, arguments.markdown)
     return 0
 
 

@@ -34,8 +34,8 @@ import jax
 import jax.numpy as jnp
 
 import gdjax as gd
-from gdjax.programs.tables import markdown
 from tests.programs.collectives import transformer
+from tests.programs.printing import print_table
 
 OPTIMIZERS = {
     "adamw": gd.adamw(1e-3),
@@ -182,12 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(arguments.optimizers) - set(OPTIMIZERS):
         parser.error(f"OPTIMIZER must be one of {', '.join(OPTIMIZERS)}, got {unknown.pop()!r}.")
     head, rows = table(arguments.optimizers or tuple(OPTIMIZERS), arguments.parameters)
-    if arguments.markdown:
-        print(markdown(head, rows), end="")
-        return 0
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
-    for row in [head, *rows]:
-        print("  ".join(text.ljust(n) for text, n in zip(row, widths)).rstrip())
+    print_table(head, rows, arguments.markdown)
     return 0
 
 

@@ -16,6 +16,7 @@ from gdjax.compat import optax, torch
 from gdjax.core.data.compare import show
 from gdjax.core.data.recipe import factories
 from gdjax.core.engine.transformation import GradientTransformation
+from gdjax.lab import catalogue
 from gdjax.programs import models
 from optimizer_pages import landscapes
 
@@ -77,6 +78,13 @@ _OTHERS = {
 }
 _TUPLES = {"betas": ("b1", "b2"), "etas": ("eta_minus", "eta_plus")}
 _TUPLES["step_sizes"] = ("min_step_size", "max_step_size")
+
+
+# Calls of those that need more than a rate.
+_EXAMPLES = {
+    "adamc": "adamc(learning_rate=0.001, max_learning_rate=0.001)",
+    "dpsgd": "dpsgd(learning_rate=0.001, max_norm=1.0, noise_multiplier=1.0, key=0)",
+}
 
 
 class Argument(NamedTuple):
@@ -155,15 +163,7 @@ def equal(one: str, other: str) -> bool:
 
 def example(name: str) -> GradientTransformation:
     """An optimizer at the rate 0.001, with examples of what else it needs."""
-    given: dict[str, Any] = {"learning_rate": 1e-3}
-    if name == "adamc":
-        given["max_learning_rate"] = 1e-3
-    if name == "dpsgd":
-        given |= {"max_norm": 1.0, "noise_multiplier": 1.0, "key": 0}
-    taken = factories()[name].signature.parameters
-    return getattr(gd, name)(
-        **{k: v for k, v in given.items() if k in taken and taken[k].default is taken[k].empty}
-    )
+    return catalogue.example(_EXAMPLES.get(name, name))
 
 
 def parts(name: str) -> tuple[str, list[str]]:

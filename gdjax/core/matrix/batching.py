@@ -122,7 +122,7 @@ def _flat(row: tuple[Any, ...]) -> _Row:
     lead = tuple(arrays[0].shape[axis] for axis in order)
 
     def stack(x: Any) -> Any:
-        x = x.transpose(*order, *range(n, x.ndim)) if order != [*range(n)] else x
+        x = x.transpose(*order, *range(n, x.ndim))
         return distribute.reshape(x, (math.prod(lead), *x.shape[n:]))
 
     return _Row([stack(x) for x in arrays], treedef, lead, tuple(np.argsort(order).tolist()))
@@ -131,8 +131,7 @@ def _flat(row: tuple[Any, ...]) -> _Row:
 def _shaped(x: Any, row: _Row) -> Any:
     """A stack [count, ...] with the axes that number its matrices as they were."""
     x = distribute.reshape(x, (*row.lead, *x.shape[1:]))
-    n = len(row.back)
-    return x.transpose(*row.back, *range(n, x.ndim)) if row.back != (*range(n),) else x
+    return x.transpose(*row.back, *range(len(row.back), x.ndim))
 
 
 def _called(leaf: Callable[..., Any], row: tuple[Any, ...], kept: int) -> tuple[Any, ...]:

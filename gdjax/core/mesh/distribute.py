@@ -142,15 +142,15 @@ def replicate(x: Any) -> Any:
     return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
-def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any) -> list[Any]:
-    shares = jax.shard_map(
-        rule,
-        mesh=mesh,
-        in_specs=PartitionSpec(names),
-        out_specs=PartitionSpec(names),
-        axis_names={*names},
-        check_vma=False,
+def _on_each(share: Callable[..., Any], names: Any, mesh: Any, into: Any, out: Any) -> Any:
+    """The function on each device, with the specs of its arguments and of its results."""
+    return jax.shard_map(
+        share, mesh=mesh, in_specs=into, out_specs=out, axis_names={*names}, check_vma=False
     )
+
+
+def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any) -> list[Any]:
+    shares = _on_each(rule, names, mesh, PartitionSpec(names), PartitionSpec(names))
     # Replicated before and after: else the compiler moves parts of matrices one by one.
     return [replicate(x) for x in shares(*map(replicate, stacks))]
 
@@ -168,10 +168,7 @@ def _by_few(
         spread = (jnp.where(mine.reshape(-1, *[1] * (x.ndim - 1)), x, 0) for x in results)
         return [jax.lax.psum(x, names) for x in spread]
 
-    whole = PartitionSpec()
-    run = jax.shard_map(
-        share, mesh=mesh, in_specs=whole, out_specs=whole, axis_names={*names}, check_vma=False
-    )
+    run = _on_each(share, names, mesh, PartitionSpec(), PartitionSpec())
     return run(*map(replicate, stacks))
 
 
@@ -185,14 +182,7 @@ def _by_place(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any
 
     specs = [route.spec for route in routes]
     kept = len(jax.eval_shape(rule, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in stacks)))
-    run = jax.shard_map(
-        share,
-        mesh=mesh,
-        in_specs=(PartitionSpec(), *specs),
-        out_specs=specs[:kept],
-        axis_names={*names},
-        check_vma=False,
-    )
+    run = _on_each(share, names, mesh, (PartitionSpec(), *specs), specs[:kept])
     return run(values, *stacks)
 
 
