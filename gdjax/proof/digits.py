@@ -1,0 +1,56 @@
+"""Arithmetic with error bounds at a point: every number is an interval of known digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import flint
+
+DIGITS = 40
+_BITS = 512
+
+
+class Digits:
+    """Balls of real numbers, with 150 digits to begin with.
+
+    Args:
+        values: The point: a rational number for each symbol.
+    """
+
+    def __init__(self, values: Mapping[str, Fraction]) -> None:
+        flint.ctx.prec = _BITS
+        self.symbol = {name: self.number(value) for name, value in values.items()}
+
+    def number(self, x: Any) -> Any:
+        """A number of Python as a ball; infinities and NaN stay as they are."""
+        if isinstance(x, (flint.arb, float)):
+            return x
+        x = Fraction(x)
+        return flint.arb(flint.fmpq(x.numerator, x.denominator))
+
+    def is_zero(self, x: Any) -> bool:
+        """Whether the first 40 digits behind the point are 0, with their error."""
+        return isinstance(x, flint.arb) and bool(abs(x) < flint.arb(10) ** -DIGITS)
+
+    def sign(self, x: Any) -> int:
+        """−1, 0 or 1.
+
+        Raises:
+            ArithmeticError: The digits do not decide.
+        """
+        if x == 0 or x > 0 or x < 0:
+            return int(x > 0) - int(x < 0)
+        raise ArithmeticError(f"the sign of {x} is not known")
+
+    def root(self, x: Any, degree: int = 2) -> Any:
+        """The n-th root of x ≥ 0, or of any x for odd n."""
+        if isinstance(x, float) or x == 0:
+            return x
+        return -((-x).root(degree)) if x < 0 and degree % 2 else x.root(degree)
+
+    def function(self, name: str, x: Any) -> Any:
+        """exp, log, tanh or cos of x."""
+        return getattr(math, name)(x) if isinstance(x, float) else getattr(x, name)()

@@ -1,0 +1,197 @@
+"""Runs a formula on exact numbers, step by step, as a program is run."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from gdjax.proof.notation import Statement, Unreadable, names_in
+from gdjax.proof.program import absolute, array, compare, power
+
+_NEXT = "ₜ₊₁"
+_SENSES = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "≤": operator.le,
+    "≥": operator.ge,
+    "≠": operator.ne,
+}
+
+
+class Formula:
+    """The statements that hold for some flags, and what is kept between steps.
+
+    Args:
+        statements: As `notation.read` gives them, without `SameAs`.
+        known: Numbers by name: the hyperparameters, and their letters.
+        flags: The names of arguments that are given and not False.
+        field: `Symbols` or `Digits`.
+    """
+
+    def __init__(
+        self, statements: Sequence[Statement], known: Mapping[str, Any], flags: set[str], field: Any
+    ) -> None:
+        self.field, self.known = field, known
+        chosen = _holding(statements, flags)
+        self.statements = [s for s in chosen if not s.target.endswith("₀")]
+        self.starts = {s.target: s.value for s in chosen if s.target.endswith("₀")}
+        self.kept = {s.target for s in self.statements if s.kept} - {"θ", "u", "g"}
+        self.before: dict[str, Any] = {}
+
+    def step(self, t: int, g: Any, theta: Any) -> Any:
+        """The update u of step t, from 1, for a gradient and a parameter, both arrays."""
+        if t == 1:
+            self.first = theta
+        env: dict[str, Any] = {"g": g, "θ": theta, "t": array(self.field.number(t))}
+        for name in self.kept:
+            env[name] = self._before(name, env)
+        for statement in self.statements:
+            if statement.kept or statement.target not in env:
+                self._assign(statement, env)
+        if "u" not in env and not any(s.target == "θ" for s in self.statements):
+            raise Unreadable("a formula has `u =` or `θ ←`")
+        self.before = env
+        return env["u"] if "u" in env else env["θ"] - theta
+
+    def _before(self, name: str, env: dict[str, Any]) -> Any:
+        """The value of a name in the step before, or the first one."""
+        if name in self.before:
+            return self.before[name]
+        start = self.starts.get(f"{name}₀", ("number", "0"))
+        return self._broadcast(self._value(start, env), env)
+
+    def _broadcast(self, x: Any, env: dict[str, Any]) -> Any:
+        return np.broadcast_to(array(x), env["g"].shape)
+
+    def _assign(self, statement: Statement, env: dict[str, Any]) -> None:
+        applies = self._applies(statement.label, env)
+        if applies is False:
+            return
+        first = statement.first is not None and not self.before
+        value = array(self._value(statement.first if first else statement.value, env))
+        if applies is not True:
+            old = env.get(statement.target, self._broadcast(self.field.number(0), env))
+            value = _entrywise(lambda yes, new, old: new if yes else old, applies, value, old)
+        env[statement.target] = array(value)
+
+    def _applies(self, label: Any, env: dict[str, Any]) -> Any:
+        """Whether a condition holds, for each entry where it is a comparison."""
+        if isinstance(label, tuple):
+            return self._compare(label, env)
+        return (not self.before) == (label == "step 1") if label.startswith("step") else True
+
+    def _compare(self, node: Any, env: dict[str, Any]) -> Any:
+        sense, left, right = node
+        one = lambda x, y: compare(self.field, _SENSES[sense], x, y)
+        return _entrywise(one, self._value(left, env), self._value(right, env))
+
+    def _name(self, name: str, env: dict[str, Any]) -> Any:
+        if name in env:
+            return env[name]
+        if name in self.known:
+            return array(self.known[name])
+        if name.endswith("₋"):
+            return self._before(name[:-1], env)
+        if name == "θ₀":
+            return self.first
+        for statement in self.statements:
+            if statement.target == name and not statement.kept:
+                self._assign(statement, env)
+                return env[name]
+        if name.endswith(_NEXT):
+            now = name.removesuffix(_NEXT) + "ₜ"
+            for statement in self.statements:
+                if statement.target == now:
+                    return self._value(statement.value, {**env, "t": env["t"] + 1})
+        raise Unreadable(f"{name} is not defined")
+
+    def _value(self, node: Any, env: dict[str, Any]) -> Any:
+        kind, *rest = node
+        if kind == "number":
+            return array(self.field.number(Fraction(rest[0])))
+        if kind == "name":
+            return self._name(rest[0], env)
+        if kind == "call":
+            return self._call(rest[0], [self._value(x, env) for x in rest[1:]])
+        if kind == "root":
+            one = functools.partial(self.field.root, degree=rest[0])
+            return _entrywise(one, self._value(rest[1], env))
+        if kind == "if":
+            test = self._compare(rest[0], env)
+            then, other = self._value(rest[1], env), self._value(rest[2], env)
+            return _entrywise(lambda yes, x, y: x if yes else y, test, then, other)
+        if kind == "^" and rest[1][0] == "number":
+            number = Fraction(rest[1][1])
+            return _entrywise(lambda x: power(self.field, x, number), self._value(rest[0], env))
+        values = [self._value(x, env) for x in rest]
+        return _entrywise(functools.partial(_OPERATIONS[kind], self.field), *values)
+
+    def _call(self, name: str, values: list[Any]) -> Any:
+        field = self.field
+        if name in ("max", "min"):
+            bigger = lambda x, y: compare(field, operator.gt, x, y) == (name == "max")
+            one = lambda x, y: x if bigger(x, y) else y
+            return functools.reduce(lambda x, y: _entrywise(one, x, y), values)
+        if name == "clip":
+            x, bound = values
+            return self._call("max", [self._call("min", [x, bound]), _entrywise(operator.neg, bound)])
+        if name in ("mean", "RMS", "norm"):
+            return self._reduced(name, values[0])
+        if name == "abs":
+            return _entrywise(lambda x: absolute(field, x), values[0])
+        if name == "sign":
+            return _entrywise(lambda x: field.number(field.sign(x)), values[0])
+        return _entrywise(lambda x: field.function(name, x), values[0])
+
+    def _reduced(self, name: str, x: Any) -> Any:
+        total = functools.reduce(operator.add, [e if name == "mean" else e * e for e in x.ravel()])
+        mean = total if name == "norm" else total / self.field.number(x.size)
+        return array(mean if name == "mean" else self.field.root(mean))
+
+
+def _entrywise(f: Any, *values: Any) -> Any:
+    return array(np.frompyfunc(f, len(values), 1)(*values))
+
+
+def _quotient(field: Any, x: Any, y: Any) -> Any:
+    """x / y, where 0 / 0 is 0: what every rule has for a gradient of zeros."""
+    return x if field.is_zero(x) and field.is_zero(y) else x / y
+
+
+_OPERATIONS = {
+    "+": lambda field, x, y: x + y,
+    "−": lambda field, x, y: x - y,
+    "·": lambda field, x, y: x * y,
+    "/": _quotient,
+    "^": power,
+    "neg": lambda field, x: -x,
+    "±": lambda field, x: x,
+}
+
+
+def _holding(statements: Sequence[Statement], flags: set[str]) -> list[Statement]:
+    """The statements for some flags: one with a flag takes the place of an earlier one."""
+    found: list[Statement] = []
+    for statement in statements:
+        words = statement.label.split() if isinstance(statement.label, str) else []
+        if words[:1] not in (["with"], ["without"]):
+            found.append(statement)
+        elif (words[1] in flags) == (words[0] == "with"):
+            places = [i for i, s in enumerate(found) if s.target == statement.target]
+            statement = statement._replace(label="")
+            if places:
+                found[places[0]] = statement
+            else:
+                found.append(statement)
+    return found
+
+
+def free_names(statements: Sequence[Statement]) -> set[str]:
+    """All names that the statements use."""
+    expressions = [x for s in statements for x in (s.value, s.first, s.label) if x]
+    return set().union(*map(names_in, expressions))

@@ -1,0 +1,278 @@
+"""Exact arithmetic on symbols: rational functions with roots, and signs by cases.
+
+A number is a fraction of polynomials in lowest terms. A root, or exp, log, tanh and cos of a
+number, is a variable of its own, with the relation rⁿ = argument where it is a root. Where the sign
+of a polynomial does not follow from the assumptions, the proof goes through both.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import flint
+
+_PLACES = 24  # roots and values of functions that one proof may need
+
+
+class Choice(Exception):
+    """The sign of a polynomial is needed, and nothing decides it."""
+
+
+class Unsupported(ValueError):
+    """Something that this arithmetic cannot do."""
+
+
+class Root(NamedTuple):
+    """What a variable stands for: rⁿ = argument."""
+
+    argument: Number
+    degree: int
+
+
+class Number:
+    """A fraction of polynomials. Division by zero gives NaN, a Python float."""
+
+    __slots__ = ("bottom", "field", "top")
+
+    def __init__(self, field: Symbols, top: Any, bottom: Any) -> None:
+        self.field, self.top, self.bottom = field, top, bottom
+
+    def __add__(self, other: Any) -> Any:
+        other = self.field.number(other)
+        if isinstance(other, float):
+            return other
+        if self.bottom == other.bottom:
+            return self.field.fraction(self.top + other.top, self.bottom)
+        top = self.top * other.bottom + other.top * self.bottom
+        return self.field.fraction(top, self.bottom * other.bottom)
+
+    def __mul__(self, other: Any) -> Any:
+        other = self.field.number(other)
+        if isinstance(other, float):
+            return math.nan if math.isnan(other) else other * self.field.sign(self)
+        return self.field.fraction(self.top * other.top, self.bottom * other.bottom)
+
+    def __truediv__(self, other: Any) -> Any:
+        other = self.field.number(other)
+        if isinstance(other, float):
+            return math.nan if math.isnan(other) else self.field.number(0)
+        if not other.top:
+            return math.nan
+        return self.field.fraction(self.top * other.bottom, self.bottom * other.top)
+
+    def __pow__(self, n: int) -> Any:
+        if n < 0:
+            return 1 / self**-n
+        out = self.field.number(1)
+        for _ in range(n):
+            out = out * self
+        return out
+
+    def __neg__(self) -> Number:
+        return Number(self.field, -self.top, self.bottom)
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -self.field.number(other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self.field.number(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Number) and self.top == other.top and self.bottom == other.bottom
+
+    def __hash__(self) -> int:
+        return hash((str(self.top), str(self.bottom)))
+
+    def __repr__(self) -> str:
+        bottom = self.bottom
+        return str(self.top) if bottom == 1 else f"({self.top}) / ({bottom})"
+
+
+class Symbols:
+    """The field of rational functions of named symbols, extended by roots as they occur.
+
+    Args:
+        decays: Names of symbols in (0, 1). Each is 1 / (1 + a), and a > 0 is the variable.
+        positive: Names of symbols above 0.
+        others: Names of symbols that are not 0.
+        signs: The signs that are chosen, 1 or −1, of polynomials by their text.
+    """
+
+    def __init__(
+        self, decays: list[str], positive: list[str], others: list[str], signs: dict[str, int]
+    ) -> None:
+        places = [f"r{i}" for i in range(_PLACES)]
+        odds = [f"odds_{name}" for name in decays]
+        names = [*odds, *positive, *others, *places]
+        self.context = flint.fmpz_mpoly_ctx.get(names, "degrevlex")
+        variables = dict(zip(names, self.context.gens()))
+        self.one, self.zero = self.context.constant(1), self.context.constant(0)
+        self.signs = signs
+        self.places: list[Root | tuple[str, Any]] = []
+        self.variables = self.context.gens()
+        self.first_place = len(names) - _PLACES
+        self.known_signs = [1] * (len(odds) + len(positive)) + [0] * (len(others) + _PLACES)
+        self.symbol = {name: self.fraction(variables[name], self.one) for name in positive + others}
+        for name, odd in zip(decays, odds):
+            self.symbol[name] = self.fraction(self.one, self.one + variables[odd])
+
+    def number(self, x: Any) -> Any:
+        """A number of Python as one of this field; infinities and NaN stay as they are."""
+        if isinstance(x, (Number, float)):
+            return x
+        x = Fraction(x)
+        top, bottom = self.context.constant(x.numerator), self.context.constant(x.denominator)
+        return Number(self, top, bottom)
+
+    def fraction(self, top: Any, bottom: Any) -> Number:
+        """top / bottom in lowest terms, with no power of a root that its relation gives."""
+        if not top:
+            return Number(self, self.zero, self.one)
+        for polynomial in (top, bottom):
+            if (place := self._high_power(polynomial)) is not None:
+                return self._lowered(top, place) / self._lowered(bottom, place)
+        common = top.gcd(bottom)
+        if common != 1:
+            top, bottom = top / common, bottom / common
+        if bottom.leading_coefficient() < 0:
+            top, bottom = -top, -bottom
+        return Number(self, top, bottom)
+
+    def _high_power(self, polynomial: Any) -> int | None:
+        degrees = polynomial.degrees()[self.first_place :] if self.places else ()
+        for i in reversed(range(len(self.places))):
+            place = self.places[i]
+            if isinstance(place, Root) and degrees[i] >= place.degree:
+                return i
+        return None
+
+    def _lowered(self, polynomial: Any, i: int) -> Number:
+        """A polynomial with rⁿ replaced by what r is the n-th root of."""
+        argument, degree = self.places[i]  # type: ignore
+        at, parts = self.first_place + i, {}
+        for powers, coefficient in polynomial.to_dict().items():
+            whole, left = divmod(powers[at], degree)
+            parts.setdefault(whole, {})[(*powers[:at], left, *powers[at + 1 :])] = coefficient
+        out = self.number(0)
+        for whole, terms in parts.items():
+            out = out + Number(self, self.context.from_dict(terms), self.one) * argument**whole
+        return out
+
+    def is_zero(self, x: Any) -> bool:
+        """Whether x is 0 for all values of the symbols."""
+        return isinstance(x, Number) and not x.top
+
+    def sign(self, x: Any) -> int:
+        """−1, 0 or 1.
+
+        Raises:
+            Choice: The assumptions allow both signs; its argument is what has to be chosen.
+        """
+        if isinstance(x, float):
+            return int(x > 0) - int(x < 0)
+        out = 1
+        for polynomial in (x.top, x.bottom):
+            constant, factors = polynomial.factor()
+            out *= (constant > 0) - (constant < 0)
+            for factor, n in factors:
+                out *= self._sign(factor) if n % 2 else 1
+        return out
+
+    def _sign(self, factor: Any) -> int:
+        """The sign of an irreducible polynomial; signs of single variables are asked for first."""
+        if (known := self._known_sign(factor)) is not None:
+            return known
+        for i, (known, power) in enumerate(zip(self.known_signs, factor.degrees())):
+            variable = str(self.variables[i])
+            if power and not known and variable not in self.signs:
+                raise Choice(variable)
+        for sense in (1, -1):
+            if str(sense * factor) in self.signs:
+                return sense * self.signs[str(sense * factor)]
+        raise Choice(str(factor))
+
+    def _known_sign(self, polynomial: Any) -> int | None:
+        """The sign, if all terms have the same one."""
+        signs = self.known_signs
+        found = None
+        for powers, coefficient in polynomial.to_dict().items():
+            sign = (coefficient > 0) - (coefficient < 0)
+            for i, power in enumerate(powers):
+                if power % 2:
+                    sign *= signs[i] or self.signs.get(str(self.variables[i]), 0)
+            if not sign or found not in (None, sign):
+                return None
+            found = sign
+        return found
+
+    def root(self, x: Any, degree: int = 2) -> Any:
+        """The n-th root of x ≥ 0, or of any x for odd n."""
+        if isinstance(x, float) or not x.top:
+            return x
+        if degree % 2 and self.sign(x) < 0:
+            return -self.root(-x, degree)
+        out, rest = self.number(1), self.number(1)
+        for polynomial, way in ((x.top, 1), (x.bottom, -1)):
+            constant, factors = polynomial.factor()
+            whole, left = _power_out(int(constant), degree)
+            out, rest = out * Fraction(whole) ** way, rest * Fraction(left) ** way
+            for factor, n in factors:
+                number = Number(self, factor, self.one)
+                whole, left = divmod(n, degree)
+                if left and (sign := self._known_sign(factor)):
+                    rest = rest * sign**left
+                    out = out * self._variable(Root(number * sign, degree)) ** (left * way)
+                elif left:
+                    rest = rest * number ** (left * way)
+                if whole:
+                    size = number if degree % 2 or whole % 2 == 0 else number * self.sign(number)
+                    out = out * size ** (whole * way)
+        return out if rest == self.number(1) else out * self._variable(Root(rest, degree))
+
+    def function(self, name: str, x: Any) -> Any:
+        """exp, log, tanh or cos of x, exactly where it is rational, else a variable of its own."""
+        if isinstance(x, float):
+            return getattr(math, name)(x)
+        if name == "log" and x == self.number(1) or name == "tanh" and not x.top:
+            return self.number(0)
+        if name in ("exp", "cos") and not x.top:
+            return self.number(1)
+        if name == "exp" and (power := self._power_in(x)):
+            base, n = power
+            return self.root(base, n.denominator) ** n.numerator
+        return self._variable((name, x))
+
+    def _power_in(self, x: Number) -> tuple[Number, Fraction] | None:
+        """b and c, where x is c·log b with a rational c: exp x is bᶜ then."""
+        for i, place in enumerate(self.places):
+            if not isinstance(place, Root) and place[0] == "log":
+                ratio = x / Number(self, self.variables[self.first_place + i], self.one)
+                if ratio.top.is_constant() and ratio.bottom.is_constant():
+                    top, bottom = (int(p.leading_coefficient()) for p in (ratio.top, ratio.bottom))
+                    return place[1], Fraction(top, bottom)
+        return None
+
+    def _variable(self, meaning: Any) -> Number:
+        if meaning not in self.places:
+            if len(self.places) == _PLACES:
+                raise Unsupported(f"more than {_PLACES} roots and values of functions")
+            self.places.append(meaning)
+            if isinstance(meaning, Root) or meaning[0] == "exp":
+                self.known_signs[self.first_place + len(self.places) - 1] = 1
+        at = self.first_place + self.places.index(meaning)
+        return Number(self, self.variables[at], self.one)
+
+
+def _power_out(constant: int, degree: int) -> tuple[int, int]:
+    """c = wholeⁿ·left of an integer, where left has no n-th power of a small prime."""
+    whole, left = 1, abs(constant)
+    for prime, n in flint.fmpz(left).factor():
+        whole *= int(prime) ** (n // degree)
+    return whole, constant // whole**degree
