@@ -159,8 +159,8 @@ def _entrywise(f: Any, *values: Any) -> Any:
 
 
 def _quotient(field: Any, x: Any, y: Any) -> Any:
-    """x / y, where 0 / 0 is 0: what every rule has for a gradient of zeros."""
-    return x if field.is_zero(x) and field.is_zero(y) else x / y
+    """x / y, and 0 where y is 0: so every rule has it, which its docstring says."""
+    return field.number(0) if field.is_zero(y) else x / y
 
 
 _OPERATIONS = {
