@@ -53,10 +53,11 @@ class Formula:
         for statement in self.statements:
             if statement.kept or statement.target not in env:
                 self._assign(statement, env)
-        if "u" not in env and not any(s.target == "θ" for s in self.statements):
+        assigned = any(s.target == "θ" for s in self.statements)
+        if "u" not in env and not assigned:
             raise Unreadable("a formula has `u =` or `θ ←`")
         self.before = env
-        return env["u"] if "u" in env else env["θ"] - theta
+        return env["θ"] - theta if assigned else env["u"]
 
     def _before(self, name: str, env: dict[str, Any]) -> Any:
         """The value of a name in the step before, or the first one."""
@@ -184,8 +185,8 @@ def _holding(statements: Sequence[Statement], flags: set[str]) -> list[Statement
         elif (words[1] in flags) == (words[0] == "with"):
             places = [i for i, s in enumerate(found) if s.target == statement.target]
             statement = statement._replace(label="")
-            if places:
-                found[places[0]] = statement
+            if places:  # under the condition of what it replaces
+                found[places[-1]] = statement._replace(label=found[places[-1]].label)
             else:
                 found.append(statement)
     return found

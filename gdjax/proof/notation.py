@@ -30,7 +30,7 @@ _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵖ", "0123456789+�
 _FRACTIONS = {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 _STATEMENT = re.compile(rf"(?:^|(?<=\s))(?P<target>{_NAME})\s+(?P<op>=|←)\s")
 _LABEL = re.compile(r"^(?P<label>[^:=←]+):\s+")
-_SAME_AS = re.compile(rf",?\s+(?P<names>{_NAME}(?:(?:, | and ){_NAME})*) of `(?P<factory>\w+)`$")
+_SAME_AS = re.compile(rf"(?:^|,?\s+)(?P<names>{_NAME}(?:(?:, | and ){_NAME})*) of `(?P<factory>\w+)`$")
 _FIRST = re.compile(r",\s+in the first step ")
 
 
@@ -102,10 +102,14 @@ def _statements(line: str, label: Any) -> list[Statement]:
 
 
 def expression(text: str) -> Any:
-    """One expression as nested tuples; `x if y > z, else w` is one too."""
-    if match := re.fullmatch(r"(.*) if (.*), else (.*)", text):
+    """One expression as nested tuples; `x if y > z and s < t, else w` is one too."""
+    if match := re.fullmatch(r"(.*?) if (.*?), else (.*)", text):
         then, test, other = match.groups()
-        return ("if", comparison(test), expression(then), expression(other))
+        value = expression(other)
+        out = expression(then)
+        for one in test.split(" and "):
+            out = ("if", comparison(one), out, value)
+        return out
     return _Reader(text).whole()
 
 

@@ -27,7 +27,7 @@ from gdjax.proof.symbols import Choice, Symbols, Unsupported
 _MOST_CASES = 2000
 _POINTS = 100
 _SECTION = re.compile(r"^(Args|Returns|Raises|References?|Yields):", re.MULTILINE)
-_LETTER = r"[^\s\w,.≥>]|[A-Za-zα-ωΑ-Ω](?:max|min)?[₀₁₂₃₄₅₆₇₈₉⁺⁻∞\u0302]*"
+_LETTER = r"[^\s\w,.≥>]|[A-Za-zα-ωΑ-Ω](?:_[a-z]+|max|min)?[₀₁₂₃₄₅₆₇₈₉⁺⁻∞\u0302]*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +102,13 @@ class _Claim:
     ) -> None:
         self.tx = tx._with(tx.arguments)  # with all numbers as leaves
         self.steps, self.shape = steps, shape
+        self.factors: dict[str, Any] = {}
+        self.params = [f"theta{t + 1}" for t in range(steps)]
         self.gradients = [f"g{t + 1}" for t in range(steps)]
         indices = list(np.ndindex(*shape))
         self.entries = {
             name: ["_".join([name, *map(str, index)]) for index in indices]
-            for name in ("theta", *self.gradients)
+            for name in (*self.params, *self.gradients)
         }
         self.text = inspect.cleandoc(formula) if formula else formula_of(tx.factory)
         self.statements = _resolved(notation.read(self.text), tx.name)
@@ -126,16 +128,16 @@ class _Claim:
 
         def run(leaves: Any, params: Any, gradients: Any) -> Any:
             tx = structure.unflatten(leaves)
-            state, updates = tx.init(params), []
-            for g in gradients:
-                u, state = tx.update(g, state, params)
+            state, updates = tx.init(params[0]), []
+            for x, g in zip(params, gradients):
+                u, state = tx.update(g, state, x)
                 updates.append(u)
             return updates
 
         with enable_x64(True):
             x = jnp.ones(self.shape, jnp.float64)
             leaves = [jnp.asarray(leaf, jnp.float64) for leaf in leaves]
-            closed = jax.make_jaxpr(run)(leaves, x, [x] * self.steps)
+            closed = jax.make_jaxpr(run)(leaves, [x] * self.steps, [x] * self.steps)
             state = self.tx.init(x)
             one = jax.make_jaxpr(lambda g, s, p: self.tx.update(g, s, p))(x, state, x)
         return closed, str(one)
@@ -183,7 +185,7 @@ class _Claim:
         above = [n for n in self.named if n not in decays and ranges[n].low > -np.inf]
         entries = [entry for names in self.entries.values() for entry in names]
         others = [n for n in self.named if n not in (*decays, *above)] + entries
-        field = Symbols(decays, above, others, signs)
+        field = Symbols(decays, above, others, signs, self.factors)
         values = dict(field.symbol)
         for name in above:
             if ranges[name].low:
@@ -220,14 +222,15 @@ class _Claim:
         """The first step in which program and formula differ, with both values."""
         numbers = {n: field.number(program.exact(x)) for n, x in self.values.items()}
         numbers |= {n: values[n] for n in self.named}
-        theta, *gradients = (self._array(name, values) for name in self.entries)
-        got = program.run(self.closed, [*numbers.values(), theta, *gradients], field)
+        params = [self._array(name, values) for name in self.params]
+        gradients = [self._array(name, values) for name in self.gradients]
+        got = program.run(self.closed, [*numbers.values(), *params, *gradients], field)
         known = numbers | {self.letters[n]: x for n, x in numbers.items() if n in self.letters}
         for name, x in self.tx.arguments.items():
             if name not in known and isinstance(x, int | float) and not isinstance(x, bool):
                 known[name] = known[self.letters.get(name, name)] = field.number(program.exact(x))
         formula = Formula(self.statements, known, self.flags, field)
-        for t, (g, u) in enumerate(zip(gradients, got), 1):
+        for t, (theta, g, u) in enumerate(zip(params, gradients, got), 1):
             want = program.array(formula.step(t, g, theta))
             for a, b in zip(u.ravel(), np.broadcast_to(want, u.shape).ravel()):
                 if not field.is_zero(a - b):
@@ -246,17 +249,23 @@ def _leaf_name(path: Any) -> str:
 
 
 def _resolved(found: list[Any], name: str) -> list[notation.Statement]:
-    """The statements, with those of other factories' formulas where names are the same as theirs."""
-    out: list[notation.Statement] = []
-    own = {s.target for s in found if isinstance(s, notation.Statement)}
+    """The statements, with those of other factories' formulas where names are the same as theirs.
+
+    What they keep comes first; what they name, last, since it is looked up where it is used.
+    """
+    statements = [item for item in found if isinstance(item, notation.Statement)]
+    own = {s.target for s in statements}
+    kept, named = [], []
     for item in found:
         if isinstance(item, notation.Statement):
             continue
         if item.factory not in factories():
             raise notation.Unreadable(f"{name}: {item.factory} is no factory")
         theirs = _resolved(notation.read(formula_of(factories()[item.factory])), item.factory)
-        out += [s for s in theirs if s.target not in {"u", "θ", *own}]
-    return out + [s for s in found if isinstance(s, notation.Statement)]
+        for statement in theirs:
+            if statement.target not in ({"u", "θ"} - {*item.names} | own):
+                (kept if statement.kept else named).append(statement)
+    return [*kept, *statements, *named]
 
 
 def formula_of(factory: Any) -> str:

@@ -103,10 +103,16 @@ class Symbols:
         positive: Names of symbols above 0.
         others: Names of symbols that are not 0.
         signs: The signs that are chosen, 1 or −1, of polynomials by their text.
+        factors: A memory of factorizations, for all cases with the same names.
     """
 
     def __init__(
-        self, decays: list[str], positive: list[str], others: list[str], signs: dict[str, int]
+        self,
+        decays: list[str],
+        positive: list[str],
+        others: list[str],
+        signs: dict[str, int],
+        factors: dict[str, Any],
     ) -> None:
         places = [f"r{i}" for i in range(_PLACES)]
         odds = [f"odds_{name}" for name in decays]
@@ -114,7 +120,7 @@ class Symbols:
         self.context = flint.fmpz_mpoly_ctx.get(names, "degrevlex")
         variables = dict(zip(names, self.context.gens()))
         self.one, self.zero = self.context.constant(1), self.context.constant(0)
-        self.signs = signs
+        self.signs, self.factors = signs, factors
         self.places: list[Root | tuple[str, Any]] = []
         self.variables = self.context.gens()
         self.first_place = len(names) - _PLACES
@@ -144,6 +150,13 @@ class Symbols:
         if bottom.leading_coefficient() < 0:
             top, bottom = -top, -bottom
         return Number(self, top, bottom)
+
+    def _factored(self, polynomial: Any) -> tuple[int, list[tuple[Any, int]]]:
+        key = str(polynomial)
+        if key not in self.factors:
+            constant, factors = polynomial.factor()
+            self.factors[key] = int(constant), factors
+        return self.factors[key]
 
     def _high_power(self, polynomial: Any) -> int | None:
         degrees = polynomial.degrees()[self.first_place :] if self.places else ()
@@ -179,20 +192,16 @@ class Symbols:
             return int(x > 0) - int(x < 0)
         out = 1
         for polynomial in (x.top, x.bottom):
-            constant, factors = polynomial.factor()
+            constant, factors = self._factored(polynomial)
             out *= (constant > 0) - (constant < 0)
             for factor, n in factors:
                 out *= self._sign(factor) if n % 2 else 1
         return out
 
     def _sign(self, factor: Any) -> int:
-        """The sign of an irreducible polynomial; signs of single variables are asked for first."""
+        """The sign of an irreducible polynomial."""
         if (known := self._known_sign(factor)) is not None:
             return known
-        for i, (known, power) in enumerate(zip(self.known_signs, factor.degrees())):
-            variable = str(self.variables[i])
-            if power and not known and variable not in self.signs:
-                raise Choice(variable)
         for sense in (1, -1):
             if str(sense * factor) in self.signs:
                 return sense * self.signs[str(sense * factor)]
@@ -220,8 +229,8 @@ class Symbols:
             return -self.root(-x, degree)
         out, rest = self.number(1), self.number(1)
         for polynomial, way in ((x.top, 1), (x.bottom, -1)):
-            constant, factors = polynomial.factor()
-            whole, left = _power_out(int(constant), degree)
+            constant, factors = self._factored(polynomial)
+            whole, left = _power_out(constant, degree)
             out, rest = out * Fraction(whole) ** way, rest * Fraction(left) ** way
             for factor, n in factors:
                 number = Number(self, factor, self.one)

@@ -78,7 +78,8 @@ def acprop(
 ):
     """ACProp: gradients over the previous centered second moment, with decoupled weight decay.
 
-        θ ← θ − η·(g / (√ŝ + eps) + λθ),    ŝ = s / (1 − b2ᵗ⁻¹)
+        u = g / (√(s / (1 − b2ᵗ⁻¹)) + eps),    in the first step g / (1 + eps)
+        θ ← θ − η·(u + λθ)
         m ← b1·m + (1 − b1)·g,    s ← b2·s + (1 − b2)·(g − m)² + eps_root
 
     In the first step there is no estimate of s yet, and ŝ = 1 is used.

@@ -136,7 +136,7 @@ def adamw(
 ):
     """AdamW: Adam with decoupled weight decay, scaled by the learning rate.
 
-        θ ← θ − η·(m̂ / (√v̂ + eps) + λθ)
+        θ ← θ − η·(m̂ / (√v̂ + eps) + λθ),    m̂ and v̂ of `adam`
 
     At zero gradients the weights are multiplied by exactly 1 − ηλ in each step. Other kinds of
     weight decay, and L2 regularization, are compositions: see `gdjax.transforms.decay`.

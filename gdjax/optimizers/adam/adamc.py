@@ -35,7 +35,7 @@ def adamc(
 ):
     """AdamC: AdamW with corrected weight decay, proportional to the square of the learning rate.
 
-        θ ← θ − η·m̂ / (√v̂ + eps) − η²/η_max·λθ
+        θ ← θ − η·m̂ / (√v̂ + eps) − η²/η_max·λθ,    m̂ and v̂ of `adam`
 
     In layers followed by a normalization, weight decay drives the ratio of the norms of gradient
     and weights to a value that rises as the rate falls, so gradients grow towards the end of a run.

@@ -149,6 +149,7 @@ def adan(
         d = g − g₋,    in the first step 0
         m ← b1·m + (1 − b1)·g,  v ← b2·v + (1 − b2)·d,  n ← b3·n + (1 − b3)·(g + b2·d)²
         θ ← (θ − η·(m̂ + b2·v̂) / (√(n̂ + eps_root) + eps)) / (1 + ηλ)
+        m̂, v̂ and n̂ of `scale_by_adan`
 
     m̂, v̂ and n̂ are m, v and n with bias correction. The paper's β are 1 − b.
 

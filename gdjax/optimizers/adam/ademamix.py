@@ -111,7 +111,7 @@ def ademamix(
 ):
     """AdEMAMix: AdamW with a second, slow average of the gradient, over some ten thousand steps.
 
-        θ ← θ − η·((m̂₁ + α·m₂) / (√v̂ + eps) + λθ)
+        θ ← θ − η·((m̂₁ + α·m₂) / (√v̂ + eps) + λθ),    m̂₁, m₂ and v̂ of `scale_by_ademamix`
 
     m₁ is Adam's fast mean, m₂ a slow one. Training is stable if α and b3 rise over the first T
     steps: α linearly from 0, b3 so that the half-life of the mean grows linearly from that of b1.
@@ -220,7 +220,7 @@ def simplified_ademamix(
     """Simplified AdEMAMix: AdamW with α·g plus one momentum sum in place of the two averages.
 
         m ← b1·m + g
-        θ ← θ − η·((α·g + m) / (√n̂ + eps) + λθ)
+        θ ← θ − η·((α·g + m) / (√n̂ + eps) + λθ),    n̂ of `scale_by_simplified_ademamix`
 
     The rate is that of Adam divided by about 1/(1 − b1). Large batches want α = 0, small ones a
     large α.

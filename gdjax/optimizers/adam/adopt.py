@@ -47,11 +47,12 @@ def scale_by_adopt(
 ):
     """ADOPT scaling: momentum of gradients over the root of the previous second moment.
 
-        step 0:    v ← |g|²,  u = 0
-        step t:    ĝ = clip(g / max(√v, eps), ±t^¼)
+        step 1:    v ← |g|²,  u = 0
+        step t:    ĝ = g / max(√v, eps)
                    m ← b1·m + (1 − b1)·ĝ,  u = m
                    v ← b2·v + (1 − b2)·|g|²
-        with nesterov:    u = b1·m + (1 − b1)·ĝ
+        with use_clipping:    ĝ = clip(g / max(√v, eps), ±(t − 1)^¼)
+        with nesterov:        u = b1·m + (1 − b1)·ĝ
 
     The first gradient only initializes v. Since g and v are independent, the method converges with
     any b2.
@@ -110,8 +111,8 @@ def adopt(
 ):
     """ADOPT: Adam that divides by the previous second moment, and converges with any b2.
 
-        step 0:    v ← g²
-        step t:    ĝ = clip(g / max(√v, eps), ±t^¼)
+        step 1:    v ← g²
+        step t:    ĝ = clip(g / max(√v, eps), ±(t − 1)^¼)
                    m ← b1·m + (1 − b1)·ĝ,  θ ← θ − η·m
                    v ← b2·v + (1 − b2)·g²
 

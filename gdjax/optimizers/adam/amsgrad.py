@@ -40,9 +40,12 @@ def scale_by_amsgrad(
 ):
     """AMSGrad scaling: first moment over the root of the largest second moment so far.
 
-        m ← b1·m + (1 − b1)·g               v ← b2·v + (1 − b2)·|g|²
-        x ← max(x, v / (1 − b2ᵗ))
-        u = m / (1 − b1ᵗ) / (√(x + eps_root) + eps)
+        m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
+        v ← b2·v + (1 − b2)·|g|²            x ← max(x, v / (1 − b2ᵗ))
+        u = m̂ / (√(x̂ + eps_root) + eps)     x̂ = x
+        without bias_correction_mu:         m̂ = m
+        without bias_correction_nu:         x ← max(x, v)
+        with bias_correction_max:           x̂ = x / (1 − b2ᵗ)
 
     Three forms are in use. They differ in what is bias-corrected:
 

@@ -62,7 +62,7 @@ def grams(
 ):
     """Grams: Adam's step size with the sign of the gradient, and decoupled weight decay.
 
-        θ ← θ − η·(sign(g)·|m̂| / (√v̂ + eps) + λθ)
+        θ ← θ − η·(sign(g)·|m̂| / (√v̂ + eps) + λθ),    m̂ and v̂ of `adam`
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, params = gd.grams(0.1), jnp.array([1.0, -1.0])

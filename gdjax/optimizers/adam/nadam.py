@@ -44,8 +44,8 @@ def scale_by_nadam(
     """NAdam scaling with Dozat's momentum schedule: Adam with a Nesterov momentum that rises to b1.
 
         m ← b1·m + (1 − b1)·g               v ← b2·v + (1 − b2)·|g|²
-        μₜ = b1·(1 − ½·0.96^(ψt))           Pₜ = μ₁·…·μₜ
-        m̂ = μₜ₊₁·m / (1 − Pₜ₊₁) + (1 − μₜ)·g / (1 − Pₜ)
+        μₜ = b1·(1 − ½·0.96^(ψt))           P ← P·μₜ,    P₀ = 1
+        m̂ = μₜ₊₁·m / (1 − P·μₜ₊₁) + (1 − μₜ)·g / (1 − P)
         u = m̂ / (√(v / (1 − b2ᵗ)) + eps)
 
     This is what torch and Keras call NAdam. The paper averages m with μₜ as well; torch, Keras and
@@ -107,8 +107,8 @@ def nadam(
     """NAdam: Adam with Nesterov momentum.
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²
-        m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
-        θ ← θ − η · m̂ / (√(v / (1 − b2ᵗ)) + eps)
+        m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ),    v̂ = v / (1 − b2ᵗ)
+        θ ← θ − η · m̂ / (√v̂ + eps)
 
     It is `adam(nesterov=True)`: the paper's rule with a constant momentum. torch and Keras let the
     momentum rise by a schedule; for that, use `scale_by_nadam`.

@@ -66,7 +66,7 @@ def scale_by_radam(
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
         ρ∞ = 2 / (1 − b2) − 1               ρ = ρ∞ − 2t·b2ᵗ / (1 − b2ᵗ)
         r = √((ρ − 4)(ρ − 2)ρ∞ / ((ρ∞ − 4)(ρ∞ − 2)ρ))
-        u = r·m̂ / (√(v̂ + eps_root) + eps) if ρ ≥ threshold, else m̂
+        u = r·m̂ / (√(v̂ + eps_root) + eps) if ρ ≥ threshold and ρ > 4, else m̂
         with nesterov:                      m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
 
     With b2 ≤ 0.6 the length ρ never passes 4, and all steps are plain momentum.
@@ -125,7 +125,8 @@ def radam(
 ):
     """RAdam: rectified Adam, with an automatic warmup by the variance of the adaptive rate.
 
-        θ ← θ − η·r·m̂ / (√v̂ + eps) if ρ ≥ threshold, else θ − η·m̂
+        θ ← θ − η·r·m̂ / (√v̂ + eps) if ρ ≥ threshold and ρ > 4, else θ − η·m̂
+        r, ρ, m̂ and v̂ of `scale_by_radam`
 
     m̂ and v̂ are Adam's; r grows from 0 to 1 as the length ρ of the average of v approaches ρ∞: a
     warmup that follows from b2 and needs no tuning. See `scale_by_radam`.

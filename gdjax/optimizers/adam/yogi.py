@@ -27,7 +27,7 @@ def scale_by_yogi(
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← v − (1 − b2)·sign(v − |g|²)·|g|²    v̂ = v / (1 − b2ᵗ)
-        u = m̂ / (√(v̂ + eps_root) + eps)
+        u = m̂ / (√(v̂ + eps_root) + eps)    v₀ = initial_accumulator_value
 
     The mean m starts at 0, as in the paper. In optax it starts at the value of v, which moves the
     parameters at zero gradients.

@@ -85,7 +85,8 @@ def adadelta(
         g ← g + λθ
         G ← ρ·G + (1 − ρ)·g²
         u = √(X + ε) / √(G + ε) · g,    X ← ρ·X + (1 − ρ)·u²
-        θ ← θ − η·u
+        θ ← θ − u
+        with learning_rate:    θ ← θ − η·u
 
     The paper has neither η nor λ.
 

@@ -30,7 +30,7 @@ def scale_by_rss(
 ):
     """AdaGrad scaling: gradient over the root of the sum of all squared gradients.
 
-        G ← G + |g|²              u = g / (√G + ε)
+        G ← G + |g|²              u = g / (√G + ε)    G₀ = initial_accumulator_value
         with eps_in_sqrt:         u = g / √(G + ε)
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -72,7 +72,7 @@ def adagrad(
 ):
     """AdaGrad: gradient divided by the root of the sum of all squared gradients, entry by entry.
 
-        G ← G + g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
+        G ← G + g²,   θ ← θ − η·g / (√G + ε),   G₀ = initial_accumulator_value
 
     Steps shrink like 1/√t, whatever the rate: good for convex losses and sparse gradients, slow
     in long runs.

@@ -33,8 +33,8 @@ def scale_by_madgrad(learning_rate: LearningRate, momentum: Decay = 0.9, eps: No
 
         λ = η·√t
         s ← s + λ·g,    v ← v + λ·|g|²
-        z = x₀ − s / (∛v + eps)
-        x ← c·z + (1 − c)·x,    c = 1 − momentum
+        z = θ₀ − s / (∛v + eps)
+        θ ← c·z + (1 − c)·θ,    c = 1 − momentum
 
     The learning rate is part of the rule: its updates are added to the parameters unscaled.
 
@@ -96,8 +96,9 @@ def madgrad(
 ):
     """MADGRAD: momentumized, adaptive, dual averaged gradients, with a cube root.
 
+        g ← g + λθ
         s ← s + η√t·g,    v ← v + η√t·g²
-        x ← c·(x₀ − s / (∛v + eps)) + (1 − c)·x,    c = 1 − momentum
+        θ ← c·(θ₀ − s / (∛v + eps)) + (1 − c)·θ,    c = 1 − momentum
 
     All gradients count, later ones more. The scale of the rate differs from other optimizers':
     sweep it from 1e-4 upwards. It needs less weight decay than other methods, often none.

@@ -35,9 +35,9 @@ def scale_by_rms(
 ):
     """RMSProp scaling: gradient over the root of the mean squared gradient.
 
-        G ← α·G + (1 − α)·|g|²    u = g / (√G + ε)
-        with eps_in_sqrt:         u = g / √(G + ε)
-        with bias_correction:     G / (1 − αᵗ) in place of G in u
+        G ← α·G + (1 − α)·|g|²    Ĝ = G    u = g / (√Ĝ + ε)    G₀ = initial_scale
+        with eps_in_sqrt:         u = g / √(Ĝ + ε)
+        with bias_correction:     Ĝ = G / (1 − αᵗ)
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([3.0, -0.5])
@@ -91,8 +91,10 @@ def scale_by_stddev(
 ):
     """Centered RMSProp scaling: gradient over its running standard deviation.
 
-        m ← α·m + (1 − α)·g       G ← α·G + (1 − α)·|g|²
-        u = g / (√(G − |m|²) + ε)
+        m ← α·m + (1 − α)·g       G ← α·G + (1 − α)·|g|²    G₀ = initial_scale
+        s = max(G − |m|², 0)      u = g / (√s + ε)
+        with bias_correction:     s = max(G / (1 − αᵗ) − |m / (1 − αᵗ)|², 0)
+        with eps_in_sqrt:         u = g / √(s + ε)
 
     The variance is 0 where rounding would make it negative.
 
@@ -147,9 +149,10 @@ def rmsprop(
 ):
     """RMSProp: gradient divided by the root of its mean square, optionally with momentum.
 
-        G ← α·G + (1 − α)·g²,   θ ← θ − η·g / (√G + ε),   G₀ = 0
-        centered:               √(G − m²) in place of √G, m the mean gradient
-        momentum:               v ← μ·v + u of the scaled gradient u,   θ ← θ − η·v
+        G ← α·G + (1 − α)·g²,    u = g / (√G + ε),    θ ← θ − η·u    G₀ = initial_scale
+        with centered:       m ← α·m + (1 − α)·g,    u = g / (√max(G − m², 0) + ε)
+        with momentum:       v ← μ·v + u,    θ ← θ − η·v
+        with nesterov:       θ ← θ − η·(u + μ·v)
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.rmsprop(0.1)
@@ -161,11 +164,11 @@ def rmsprop(
         decay: α in [0, 1).
         eps: ε ≥ 0.
         initial_scale: G₀ ≥ 0.
-        eps_in_sqrt: Puts ε under the root, as optax does.
+        eps_in_sqrt: Puts ε under the root, as optax does; see `scale_by_rms`.
         centered: Divides by the standard deviation.
         momentum: μ in [0, 1); None for no momentum.
         nesterov: Makes the momentum Nesterov's.
-        bias_correction: Divides averages by 1 − αᵗ.
+        bias_correction: Divides averages by 1 − αᵗ; see `scale_by_rms`.
 
     Reference: Hinton, Neural networks for machine learning, lecture 6e, 2012,
         https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf

@@ -34,8 +34,9 @@ def scale_by_rprop(
 ):
     """Rprop scaling: per-entry step sizes, from the signs of successive gradients.
 
-        g·g₋ > 0:   Δ ← min(η⁺·Δ, Δmax)
-        g·g₋ < 0:   Δ ← max(η⁻·Δ, Δmin),  g ← 0
+        g·g₋ > 0:   Δ ← η⁺·Δ
+        g·g₋ < 0:   Δ ← η⁻·Δ,    g ← 0
+        Δ ← min(max(Δ, Δmin), Δmax),    Δ₀ = learning_rate
         u = Δ·sign(g)
 
     Where the sign of a gradient changes, the entry is not updated in that step and keeps its step
@@ -89,8 +90,9 @@ def rprop(
 ):
     """Rprop: resilient backpropagation, step sizes from gradient signs; for full batches.
 
-        g·g₋ > 0:   Δ ← min(η⁺·Δ, Δmax)
-        g·g₋ < 0:   Δ ← max(η⁻·Δ, Δmin),  g ← 0
+        g·g₋ > 0:   Δ ← η⁺·Δ
+        g·g₋ < 0:   Δ ← η⁻·Δ,    g ← 0
+        Δ ← min(max(Δ, Δmin), Δmax),    Δ₀ = learning_rate
         θ ← θ − Δ·sign(g)
 
     Only the signs of the gradients matter, so noise that changes signs does harm: with small

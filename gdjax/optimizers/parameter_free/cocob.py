@@ -33,9 +33,9 @@ def scale_by_cocob(alpha: NonNegative = 100.0, eps: NonNegative = 1e-8):
     """COCOB scaling: parameter-free updates by coin betting, already in the direction of descent.
 
         L ← max(L, |g|)      G ← G + |g|      R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
-        u = θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ
+        u = θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ,    L₀ = eps
 
-    with L = eps at first. Each entry of the parameters has a bet of its own. As in optax, u is a
+    Each entry of the parameters has a bet of its own. As in optax, u is a
     descent direction and needs no change of sign. Entries are treated as real numbers.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -91,7 +91,8 @@ def cocob(
 ):
     """COCOB: parameter-free optimization by coin betting, without a learning rate to tune.
 
-        L ← max(L, |g|)      G ← G + |g|      R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
+        g ← g + λθ           L ← max(L, |g|)    L₀ = eps
+        G ← G + |g|          R ← max(R − (θ − θ₀)·g, 0)      b ← b − g
         θ ← θ + η·(θ₀ + b / (L·max(G + L, α·L)) · (L + R) − θ)
 
     For η = 1 it is the paper's method, in which θ is the last bet.

@@ -41,10 +41,13 @@ def schedule_free_sgd(
 ):
     """Schedule-Free SGD: iterate averaging in place of learning-rate decay.
 
-        z ← z − η·(g + λy)        c = w / (sum of all w), w = (largest η so far)ᵖ
-        x ← (1 − c)·x + c·z        y = (1 − β)·z + β·x
+        x = (θ − (1 − β)·z) / β         z ← z − η·g,    z₀ = θ₀
+        η̄ ← max(η̄, η)                   W ← W + η̄ᵖ,    c = η̄ᵖ / W
+        θ ← (1 − β)·z + β·((1 − c)·x + c·z)
+        with weight_decay:    z ← z − η·(g + λθ)
 
-    Gradients are taken at y, the parameters in training; evaluate at x: `gd.state.eval_params`.
+    The parameters in training are θ, between z and the average x; evaluate the model at x:
+    `gd.state.eval_params`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.schedule_free_sgd(0.5, warmup_steps=2)
@@ -56,7 +59,7 @@ def schedule_free_sgd(
         learning_rate: η ≥ 0; the best one is larger than with a decaying rate.
         warmup_steps: Steps of linear warmup to η; the rate of the first is η / warmup_steps.
         b1: β in (0, 1], the share of the average in the parameters.
-        weight_decay: λ ≥ 0, of y; None for no decay.
+        weight_decay: λ ≥ 0, of θ; None for no decay.
         weight_lr_power: p ≥ 0.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -90,11 +93,13 @@ def schedule_free_adamw(
 ):
     """Schedule-Free AdamW: iterate averaging in place of learning-rate decay.
 
-        v ← β₂·v + (1 − β₂)·|g|²        z ← z − η·(g / (√(v / (1 − β₂ᵗ)) + eps) + λy)
-        c = w / (sum of all w), w = (largest η so far)ᵖ
-        x ← (1 − c)·x + c·z        y = (1 − β)·z + β·x
+        v ← β₂·v + (1 − β₂)·|g|²        x = (θ − (1 − β)·z) / β
+        z ← z − η·(g / (√(v / (1 − β₂ᵗ)) + eps) + λθ),    z₀ = θ₀
+        η̄ ← max(η̄, η)                   W ← W + η̄ᵖ,    c = η̄ᵖ / W
+        θ ← (1 − β)·z + β·((1 − c)·x + c·z)
 
-    Gradients are taken at y, the parameters in training; evaluate at x: `gd.state.eval_params`.
+    The parameters in training are θ, between z and the average x; evaluate the model at x:
+    `gd.state.eval_params`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.schedule_free_adamw(0.5)
@@ -108,7 +113,7 @@ def schedule_free_adamw(
         b1: β in (0, 1], the share of the average in the parameters.
         b2: β₂ in [0, 1).
         eps: In the units of the gradient.
-        weight_decay: λ ≥ 0, of y.
+        weight_decay: λ ≥ 0, of θ.
         weight_lr_power: p ≥ 0.
         state_dtype: Dtype in which z is kept; float32 or wider by default.
         mask: Which parameters decay; see `add_decayed_weights`.

@@ -115,7 +115,9 @@ def optimistic_adam(
 ):
     """Optimistic Adam: adds to Adam's step its change since the last one.
 
-        θ ← θ − η·r − o·(r − r₋),    r = m̂ / (√(v̂ + eps_root) + eps) of `adam`
+        r = m̂ / (√(v̂ + eps_root) + eps),    m̂ and v̂ of `scale_by_adam`
+        θ ← θ − η·r − o·(r − r₋),    in the first step θ − η·r
+        without optimism:    θ ← θ − 2η·r + η·r₋,    in the first step θ − η·r
 
     The first step is ηr. The paper has o = η and Adam without Nesterov momentum, which optax has
     by default.
@@ -161,7 +163,8 @@ def optimistic_adam_v2(
 ):
     """Optimistic Adam with one learning rate for Adam's step and its change since the last.
 
-        θ ← θ − η·(α·r + β·(r − r₋)),    r = m̂ / (√(v̂ + eps_root) + eps) of `adam`
+        r = m̂ / (√(v̂ + eps_root) + eps),    m̂ and v̂ of `scale_by_adam`
+        θ ← θ − η·(α·r + β·(r − r₋)),    in the first step θ − ηα·r
 
     It is `optimistic_adam` with the rate ηα and the optimism ηβ.
 

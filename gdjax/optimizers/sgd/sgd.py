@@ -22,9 +22,9 @@ def sgd(
 ):
     """SGD: stochastic gradient descent, optionally with heavy-ball or Nesterov momentum.
 
-        θ ← θ − η·g                                   without momentum
-        v ← μ·v + g,   θ ← θ − η·v                    with momentum
-        v ← μ·v + g,   θ ← θ − η·(g + μ·v)            with nesterov
+        without momentum:    θ ← θ − η·g
+        with momentum:       v ← μ·v + g,    θ ← θ − η·v
+        with nesterov:       v ← μ·v + g,    θ ← θ − η·(g + μ·v)
 
     On λθ²/2 it is stable for η up to 2/λ, 2(1 + μ)/λ and 2(1 + μ)/((1 + 2μ)λ).
 
