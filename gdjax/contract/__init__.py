@@ -3,7 +3,8 @@
     from gdjax import contract
     contract.check(my_optimizer(1e-3))
 
-Each promise is a function of one `Subject` that raises AssertionError if it does not hold.
+Each promise is a function of one `Subject` that raises AssertionError if it does not hold. `prove`
+shows that the program of a rule is the formula of its docstring, or another one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from gdjax.contract import (  # noqa: F401 - they enter their promises
 from gdjax.contract.subject import PROMISES, Subject
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.rule import errors
+from gdjax.proof.prove import Proof, prove
 
-__all__ = ["PROMISES", "Subject", "check"]
+__all__ = ["PROMISES", "Proof", "Subject", "check", "prove"]
 
 
 def check(tx: Any, promises: Iterable[str] | None = None, **about: Any) -> list[str]:

@@ -1,4 +1,5 @@
-"""The command line: `gdjax race`, `list`, `show`, `plot`, `bench` and `programs`.
+"""The command line: `gdjax race`, `list`, `show`, `prove`, `plot`, `bench` and
+`programs`.
 
 Everything that a command needs is imported when it runs, so that help and lists come quickly and
 without JAX and the `[lab]` extras. Whatever is wrong with a call is one line on stderr and exit
@@ -20,10 +21,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import gdjax
-from gdjax.lab import cli_bench, cli_list, cli_plot, cli_programs, cli_race
+from gdjax.lab import cli_bench, cli_list, cli_plot, cli_programs, cli_prove, cli_race
 from gdjax.lab.cli_output import Wrong
 
-_LAB = ("matplotlib", "rich", "tqdm", "sklearn")  # of the extra [lab]
+_LAB = ("flint", "matplotlib", "rich", "tqdm", "sklearn")  # of the extra [lab]
 _SHELLS = ("bash", "zsh", "tcsh")
 _EXAMPLES = """examples:
   gdjax race                       six optimizers on images of digits
@@ -32,6 +33,7 @@ _EXAMPLES = """examples:
   gdjax race --problem charlm      which optimizers need fewer steps than adamw
   gdjax list adam                  optimizers, schedules, ... of this name
   gdjax show adamw                 formula, arguments, parts, state
+  gdjax prove adamw                that its program is its formula
   gdjax bench                      time and memory of steps, beside optax
   gdjax programs adamw muon --chip v5e:2x4      cost on a chip that is not here
   gdjax plot 'warmup_cosine_decay_schedule(0, 1e-3, 100, 1000)' --out rate.pdf
@@ -142,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     command("list", text, "gdjax list adam", cli_list.list_options, cli_list.list_all)
     text = "everything about one: formula, defaults, parts, state, reference"
     command("show", text, "gdjax show adamw", cli_list.show_options, cli_list.show)
+    text = "that the program of a rule is the formula of its docstring"
+    command("prove", text, "gdjax prove adamw", cli_prove.options, cli_prove.run)
     text = "bytes, copies and clocks of steps beside those of optax"
     command("bench", text, "gdjax bench --markdown", cli_bench.options, cli_bench.run)
     text = "what a step costs on a chip that is not here, from the chip's compiler"

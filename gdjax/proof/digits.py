@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import flint
+from gdjax.proof.symbols import flint
 
 DIGITS = 40
 _BITS = 512

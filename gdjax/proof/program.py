@@ -17,6 +17,7 @@ import numpy as np
 
 from gdjax.proof.symbols import Number, Unsupported
 
+_LARGEST_DENOMINATOR = 1_000_000
 _CALLS = frozenset(
     """jit pjit closed_call core_call remat checkpoint custom_jvp_call custom_vjp_call
     custom_vjp_call_jaxpr custom_lin""".split()
@@ -44,17 +45,19 @@ def array(x: Any) -> np.ndarray:
 
 
 def exact(x: Any) -> Any:
-    """A float as the simplest fraction that it can be the rounding of; inf and NaN as they are."""
+    """A float as the simplest fraction within rounding errors; inf and NaN as they are.
+
+    So 0.1 is 1/10, and 1 − 0.9, which is 0.09999999999999998, is too.
+    """
     if isinstance(x, (bool, np.bool_)):
         return bool(x)
     if isinstance(x, (int, np.integer)):
         return int(x)
     if not math.isfinite(x):
         return float(x)
-    simple = Fraction(float(x)).limit_denominator(1_000_000)
-    if simple and type(x)(simple.numerator / simple.denominator) == x:
-        return simple
-    return Fraction(str(x))
+    simple = Fraction(float(x)).limit_denominator(_LARGEST_DENOMINATOR)
+    near = abs(float(simple) - float(x)) <= max(4 * np.spacing(abs(x)), 2**-52)
+    return simple if near and simple else Fraction(str(x))
 
 
 def exact_array(x: Any, field: Any) -> np.ndarray:

@@ -99,6 +99,7 @@ def adabelief(
 
         m ← b1·m + (1 − b1)·g,    s ← b2·s + (1 − b2)·(g − m)² + eps_root
         θ ← θ − η·m̂ / (√ŝ + eps),    m̂ = m / (1 − b1ᵗ),  ŝ = s / (1 − b2ᵗ)
+        with nesterov:    m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adabelief(0.1)  # the first deviation is b1·g, and the step η / b1

@@ -95,6 +95,7 @@ def adam(
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²
         θ ← θ − η · m̂ / (√v̂ + eps),    m̂ = m / (1 − b1ᵗ),  v̂ = v / (1 − b2ᵗ)
+        with nesterov:    m̂ = b1·m / (1 − b1ᵗ⁺¹) + (1 − b1)·g / (1 − b1ᵗ)
 
     No coordinate moves by much more than η in a step; the first step is −η·sign(g).
 

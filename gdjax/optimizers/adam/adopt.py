@@ -112,9 +112,11 @@ def adopt(
     """ADOPT: Adam that divides by the previous second moment, and converges with any b2.
 
         step 1:    v ← g²
-        step t:    ĝ = clip(g / max(√v, eps), ±(t − 1)^¼)
+        step t:    ĝ = g / max(√v, eps)
                    m ← b1·m + (1 − b1)·ĝ,  θ ← θ − η·m
                    v ← b2·v + (1 − b2)·g²
+        with use_clipping:    ĝ = clip(g / max(√v, eps), ±(t − 1)^¼)
+        with nesterov:        θ ← θ − η·(b1·m + (1 − b1)·ĝ)
 
     It converges with any b2, where Adam need not. The first update is zero.
 

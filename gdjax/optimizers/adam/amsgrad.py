@@ -113,7 +113,10 @@ def amsgrad(
     """AMSGrad: Adam with the largest second moment so far as denominator, which never shrinks.
 
         m ← b1·m + (1 − b1)·g,    v ← b2·v + (1 − b2)·g²,    x ← max(x, v / (1 − b2ᵗ))
-        θ ← θ − η·m̂ / (√x + eps),    m̂ = m / (1 − b1ᵗ)
+        θ ← θ − η·m̂ / (√x̂ + eps),    m̂ = m / (1 − b1ᵗ),    x̂ = x
+        without bias_correction_mu:    m̂ = m
+        without bias_correction_nu:    x ← max(x, v)
+        with bias_correction_max:      x̂ = x / (1 − b2ᵗ)
 
     A rare large gradient is never forgotten. `scale_by_amsgrad` explains the paper's form, without
     bias correction, and torch's.

@@ -149,8 +149,11 @@ def rmsprop(
 ):
     """RMSProp: gradient divided by the root of its mean square, optionally with momentum.
 
-        G ← α·G + (1 − α)·g²,    u = g / (√G + ε),    θ ← θ − η·u    G₀ = initial_scale
-        with centered:       m ← α·m + (1 − α)·g,    u = g / (√max(G − m², 0) + ε)
+        G ← α·G + (1 − α)·g²,    G₀ = initial_scale
+        with centered:       m ← α·m + (1 − α)·g
+        u = g / (√G + ε)
+        with centered:       u = g / (√max(G − m², 0) + ε)
+        without momentum:    θ ← θ − η·u
         with momentum:       v ← μ·v + u,    θ ← θ − η·v
         with nesterov:       θ ← θ − η·(u + μ·v)
 

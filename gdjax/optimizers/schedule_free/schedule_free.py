@@ -41,10 +41,12 @@ def schedule_free_sgd(
 ):
     """Schedule-Free SGD: iterate averaging in place of learning-rate decay.
 
-        x = (θ − (1 − β)·z) / β         z ← z − η·g,    z₀ = θ₀
-        η̄ ← max(η̄, η)                   W ← W + η̄ᵖ,    c = η̄ᵖ / W
+        x = (θ − (1 − β)·z) / β         z ← z − ηₜ·g,    z₀ = θ₀
+        η̄ ← max(η̄, ηₜ)                  W ← W + η̄ᵖ,    c = η̄ᵖ / W
         θ ← (1 − β)·z + β·((1 − c)·x + c·z)
-        with weight_decay:    z ← z − η·(g + λθ)
+        without warmup_steps:    ηₜ = η
+        with warmup_steps:       ηₜ = η·min(t / warmup_steps, 1)
+        with weight_decay:       z ← z − ηₜ·(g + λθ)
 
     The parameters in training are θ, between z and the average x; evaluate the model at x:
     `gd.state.eval_params`.
@@ -94,9 +96,11 @@ def schedule_free_adamw(
     """Schedule-Free AdamW: iterate averaging in place of learning-rate decay.
 
         v ← β₂·v + (1 − β₂)·|g|²        x = (θ − (1 − β)·z) / β
-        z ← z − η·(g / (√(v / (1 − β₂ᵗ)) + eps) + λθ),    z₀ = θ₀
-        η̄ ← max(η̄, η)                   W ← W + η̄ᵖ,    c = η̄ᵖ / W
+        z ← z − ηₜ·(g / (√(v / (1 − β₂ᵗ)) + eps) + λθ),    z₀ = θ₀
+        η̄ ← max(η̄, ηₜ)                  W ← W + η̄ᵖ,    c = η̄ᵖ / W
         θ ← (1 − β)·z + β·((1 − c)·x + c·z)
+        without warmup_steps:    ηₜ = η
+        with warmup_steps:       ηₜ = η·min(t / warmup_steps, 1)
 
     The parameters in training are θ, between z and the average x; evaluate the model at x:
     `gd.state.eval_params`.
