@@ -44,6 +44,7 @@ def array(x: Any) -> np.ndarray:
     return out
 
 
+@functools.lru_cache(1024, typed=True)
 def exact(x: Any) -> Any:
     """A float as the simplest fraction within rounding errors; inf and NaN as they are.
 

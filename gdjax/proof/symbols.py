@@ -83,6 +83,8 @@ class Number:
         return -self + other
 
     def __rtruediv__(self, other: Any) -> Any:
+        if isinstance(other, float):  # infinity or NaN
+            return other * self.field.sign(self) if self.top else math.nan
         return self.field.number(other) / self
 
     __radd__, __rmul__ = __add__, __mul__

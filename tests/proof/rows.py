@@ -20,6 +20,7 @@ AT_POINTS = dict.fromkeys(
     {"steps": 8, "points": {"b2": (0.8, 0.88), "threshold": (5, 6)}},
 )
 NOT_PROVEN = {
+    **dict.fromkeys(("adam_mini", "scale_by_adam_mini", "scale_by_stable_adam", "stable_adamw"), ""),
     "dpsgd": "adds random noise",
     "noisy_sgd": "adds random noise",
     "scale_by_sophia": "needs a loss",
@@ -33,11 +34,11 @@ def elementwise():
     return {
         str(row): row
         for row in cases.rows()
-        if re.match(rf"gdjax\.({'|'.join(FOLDERS)})", _module(row))
+        if re.match(rf"gdjax\.({'|'.join(FOLDERS)})", module_of(row))
         and row.tx.name not in NOT_PROVEN
         and "mask" not in row.tx.given
     }
 
 
-def _module(row):
+def module_of(row):
     return inspect.getmodule(factories()[row.tx.name].function).__name__

@@ -39,7 +39,7 @@ def check_transformation(where: str, called: str, given: Any, instead: str = "")
 def _is_factory(given: Any) -> bool:
     """Whether a function may be a factory of transformations, such as `optax.adam`."""
     if hasattr(given, "factory"):
-        return True
+        return hasattr(given, "__name__")  # a schedule has one, and is none
     name = getattr(given, "__qualname__", "<lambda>")
     return callable(given) and name.isidentifier()  # local functions and methods are not
 

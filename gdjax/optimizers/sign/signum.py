@@ -19,9 +19,9 @@ __all__ = ["scale_by_sign", "sign_sgd", "signum"]
 
 @transformation
 def scale_by_sign():
-    """Replaces the updates by their signs: u = sign(g), 0 where g is 0.
+    """Replaces the updates by their signs; for complex entries, g / |g|.
 
-    For complex entries it is g / |g|.
+        u = sign(g)
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.scale_by_sign().update(jnp.array([-3.0, 0.0, 0.1]), gd.EmptyState())[0]
