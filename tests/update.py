@@ -60,6 +60,14 @@ def oracles(_: str) -> str:
     return oracles_json()
 
 
+@derived("gdjax/lab/proven.json")
+def proven(_: str) -> str:
+    """How far each program is proven to be its formula, from the tables of tests/proof."""
+    from tests.proof.rows import proven_json
+
+    return proven_json()
+
+
 @derived("docs/catalogue.md")
 def catalogue(page: str) -> str:
     """The tables of `gdjax list --markdown`."""

@@ -53,12 +53,12 @@ def markdown(found: Sequence[Entry] | None = None) -> str:
         rows = [e for e in found or entries() if e.kind == kind]
         if not rows:
             continue
-        head = kind.capitalize(), "What it does", "Reference", "Agrees with"
-        lines = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- |"]
+        head = kind.capitalize(), "What it does", "Reference", "Agrees with", "Formula"
+        lines = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- | --- |"]
         for e in rows:
             source = f"[{_cell(e.reference)}]({e.url})" if e.url else _cell(e.reference)
             oracles = ", ".join(e.oracles)
-            lines.append(f"| `{e.name}` | {_cell(e.summary)} | {source} | {oracles} |")
+            lines.append(f"| `{e.name}` | {_cell(e.summary)} | {source} | {oracles} | {e.proven} |")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
@@ -89,6 +89,8 @@ def describe(name: str) -> str:
         blocks.append("State:\n" + "\n".join(f"    {line}" for line in _state(tx)))
     if oracles := next((e.oracles for e in entries() if e.name == name), ()):
         blocks.append(f"Agrees with:\n    {', '.join(oracles)}")
+    if proven := next((e.proven for e in entries() if e.name == name), ""):
+        blocks.append(f"Its program and its formula:\n    {proven}")
     return "\n\n".join(blocks) + "\n"
 
 

@@ -1,5 +1,4 @@
-"""The command line: `gdjax race`, `list`, `show`, `prove`, `plot`, `bench` and
-`programs`.
+"""The command line: `gdjax race`, `list`, `show`, `prove`, `plot`, `bench` and `programs`.
 
 Everything that a command needs is imported when it runs, so that help and lists come quickly and
 without JAX and the `[lab]` extras. Whatever is wrong with a call is one line on stderr and exit

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
     url: str = ""  # of the first reference
     oracles: tuple[str, ...] = ()  # the packages and transcriptions that it is tested against
     text: str = ""  # the docstring
+    proven: str = ""  # how far its program is proven to be its formula
 
 
 def entries() -> list[Entry]:
@@ -92,15 +93,16 @@ def _entry(name: str, kind: str, function: Callable[..., Any], signature: str) -
         formula,
         signature,
         url,
-        tuple(_oracles().get(name, ())),
+        tuple(_written("oracles").get(name, ())),
         text,
+        _written("proven").get(name, ""),
     )
 
 
 @functools.cache
-def _oracles() -> dict[str, list[str]]:
-    """What each factory agrees with: written by `python -m tests.update`."""
-    return json.loads(pathlib.Path(__file__).with_name("oracles.json").read_text())
+def _written(what: str) -> dict[str, Any]:
+    """What `python -m tests.update` knows of factories: what they agree with, what is proven."""
+    return json.loads(pathlib.Path(__file__).with_name(f"{what}.json").read_text())
 
 
 def _paragraph(text: str, section: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["DIGITS", "Digits"]
+
 import math
 from collections.abc import Mapping
 from fractions import Fraction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Formula", "free_names"]
+
 import functools
 import operator
 from collections.abc import Mapping, Sequence
@@ -140,7 +142,9 @@ class Formula:
             return functools.reduce(lambda x, y: _entrywise(one, x, y), values)
         if name == "clip":
             x, bound = values
-            return self._call("max", [self._call("min", [x, bound]), _entrywise(operator.neg, bound)])
+            return self._call(
+                "max", [self._call("min", [x, bound]), _entrywise(operator.neg, bound)]
+            )
         if name in ("mean", "RMS", "norm"):
             return self._reduced(name, values[0])
         if name == "abs":
@@ -160,7 +164,7 @@ def _entrywise(f: Any, *values: Any) -> Any:
 
 
 def _quotient(field: Any, x: Any, y: Any) -> Any:
-    """x / y, and 0 where y is 0: so every rule has it, which its docstring says."""
+    """The quotient, and 0 where y is 0: so every rule has it, which its docstring says."""
     return field.number(0) if field.is_zero(y) else x / y
 
 

@@ -12,6 +12,8 @@ belong to it. `m̂ and v̂ of `adam`` takes these from the formula of another fa
 
 from __future__ import annotations
 
+__all__ = ["SameAs", "Statement", "Unreadable", "names_in", "read"]
+
 import re
 import unicodedata
 from typing import Any, NamedTuple
@@ -30,7 +32,9 @@ _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵖ", "0123456789+�
 _FRACTIONS = {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 _STATEMENT = re.compile(rf"(?:^|(?<=\s))(?P<target>{_NAME})\s+(?P<op>=|←)\s")
 _LABEL = re.compile(r"^(?P<label>[^:=←]+):\s+")
-_SAME_AS = re.compile(rf"(?:^|,?\s+)(?P<names>{_NAME}(?:(?:, | and ){_NAME})*) of `(?P<factory>\w+)`$")
+_SAME_AS = re.compile(
+    rf"(?:^|,?\s+)(?P<names>{_NAME}(?:(?:, | and ){_NAME})*) of `(?P<factory>\w+)`$"
+)
 _FIRST = re.compile(r",\s+in the first step ")
 
 

@@ -6,6 +6,8 @@ those of Python. A literal is what is written: 0.1 is 1/10, and not the nearest 
 
 from __future__ import annotations
 
+__all__ = ["absolute", "array", "compare", "exact", "exact_array", "power", "run"]
+
 import functools
 import math
 import operator
@@ -105,7 +107,9 @@ class _Interpreter:
         if name in self.entrywise:
             return [self.entrywise[name](*values)]
         if name in _CALLS:
-            inner = next(params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params)
+            inner = next(
+                params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
+            )
             return self.closed(inner, values)
         if name == "integer_pow":
             return [np.frompyfunc(lambda x: x ** params["y"], 1, 1)(*values)]
@@ -156,7 +160,9 @@ def compare(field: Any, sense: Callable[[int, int], bool], x: Any, y: Any) -> bo
 def power(field: Any, x: Any, y: Any) -> Any:
     """xʸ, for a rational y by roots."""
     if isinstance(y, Number) and y.top.is_constant() and y.bottom.is_constant():
-        y = Fraction(int(y.top.leading_coefficient() if y.top else 0), int(y.bottom.leading_coefficient()))
+        y = Fraction(
+            int(y.top.leading_coefficient() if y.top else 0), int(y.bottom.leading_coefficient())
+        )
     if isinstance(y, (int, Fraction)):
         y = Fraction(y)
         return field.root(x, y.denominator) ** y.numerator if y.denominator > 1 else x**y.numerator
@@ -256,7 +262,7 @@ def _broadcast(params: Any, x: Any, *_: Any) -> Any:
 
 def _convert(field: Any, params: Any, x: Any) -> Any:
     dtype = np.dtype(params["new_dtype"])
-    if dtype == bool:
+    if np.issubdtype(dtype, np.bool_):
         return np.frompyfunc(lambda e: bool(_sign(field, e)), 1, 1)(x)
     if np.issubdtype(dtype, np.integer):
         return np.frompyfunc(lambda e: int(e) if isinstance(e, int) else _whole(field, e), 1, 1)(x)

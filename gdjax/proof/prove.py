@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Proof", "formula_of", "letters_of", "prove"]
+
 import dataclasses
 import inspect
 import itertools
@@ -112,7 +114,7 @@ def prove(
 
 
 class _Claim:
-    """A transformation and a formula that is said to be its own."""
+    """A transformation beside the formula that it may have."""
 
     def __init__(
         self,
@@ -143,9 +145,7 @@ class _Claim:
         leaves = jax.tree_util.tree_flatten_with_path(self.tx)[0] if is_data else []
         self.values = {_leaf_name(path): x for path, x in leaves}
         used = free_names(self.statements)
-        self.named = [
-            n for n in self.values if n in used or self.letters.get(n) in used
-        ]
+        self.named = [n for n in self.values if n in used or self.letters.get(n) in used]
         self.flags = {n for n, x in self.arguments.items() if x is not None and x is not False}
         self.closed, self.one_step = self._trace()
 

@@ -7,6 +7,8 @@ of a polynomial does not follow from the assumptions, the proof goes through bot
 
 from __future__ import annotations
 
+__all__ = ["Choice", "Number", "Root", "Symbols", "Unsupported", "flint"]
+
 import math
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -143,7 +145,7 @@ class Symbols:
         return Number(self, top, bottom)
 
     def fraction(self, top: Any, bottom: Any) -> Number:
-        """top / bottom in lowest terms, with no power of a root that its relation gives."""
+        """A fraction in lowest terms, with no power of a root that its relation gives."""
         if not top:
             return Number(self, self.zero, self.one)
         for polynomial in (top, bottom):
@@ -264,7 +266,7 @@ class Symbols:
         return self._variable((name, x))
 
     def _power_in(self, x: Number) -> tuple[Number, Fraction] | None:
-        """b and c, where x is c·log b with a rational c: exp x is bᶜ then."""
+        """The b and c for which x is c·log b, with a rational c: exp x is bᶜ then."""
         for i, place in enumerate(self.places):
             if not isinstance(place, Root) and place[0] == "log":
                 ratio = x / Number(self, self.variables[self.first_place + i], self.one)
@@ -285,7 +287,7 @@ class Symbols:
 
 
 def _power_out(constant: int, degree: int) -> tuple[int, int]:
-    """c = wholeⁿ·left of an integer, where left has no n-th power of a small prime."""
+    """An integer as wholeⁿ·left, where left is divided by no n-th power of a prime."""
     whole, left = 1, abs(constant)
     for prime, n in flint.fmpz(left).factor():
         whole *= int(prime) ** (n // degree)

@@ -580,11 +580,12 @@ def test_the_catalogue_in_markdown():
     text = catalogue.markdown()
     assert all(f"| `{e.name}` |" in text for e in own())
     row = next(line for line in text.splitlines() if line.startswith("| `adamw`"))
-    source, oracles = row.split(" | ")[2:]
+    source, oracles, formula = row.split(" | ")[2:]
+    assert formula == "proven |"
     assert source == "[Loshchilov and Hutter, 2017](https://arxiv.org/abs/1711.05101)"
     assert "torch 2.13.0" in oracles and "NumPy" in oracles
     for line in text.splitlines():
-        assert line == "" or line.replace("\\|", "").count("|") == 5
+        assert line == "" or line.replace("\\|", "").count("|") == 6
 
 
 def test_kinds():

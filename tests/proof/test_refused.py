@@ -109,7 +109,9 @@ def heavy_ball(decay: Decay = 0.9):
 def test_a_rule_of_a_user():
     assert contract.prove(heavy_ball(), "v ← b·v + g    u = v")
     proof = contract.prove(heavy_ball(), "v ← b·v + (1 − b)·g    u = v")
-    assert proof.difference.startswith("in step 1 the program gives g1, the formula (odds_decay*g1)")
+    assert proof.difference.startswith(
+        "in step 1 the program gives g1, the formula (odds_decay*g1)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,14 @@ def test_identities(name):
 
 @pytest.mark.parametrize(
     ("x", "sign"),
-    [(B, 1), (1 - B, 1), (B * B - 1, -1), (G - G, 0), (-EPS * G, -1), (ONE.root(EPS) + G * H * H, 1)],
+    [
+        (B, 1),
+        (1 - B, 1),
+        (B * B - 1, -1),
+        (G - G, 0),
+        (-EPS * G, -1),
+        (ONE.root(EPS) + G * H * H, 1),
+    ],
 )
 def test_signs_that_follow(x, sign):
     assert ONE.sign(x) == sign
