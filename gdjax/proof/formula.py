@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gdjax.proof.notation import Statement, Unreadable, names_in
+from gdjax.proof.notation import FUNCTIONS, Statement, Unreadable, names_in
 from gdjax.proof.program import absolute, array, compare, power
 
 _NEXT = "ₜ₊₁"
@@ -33,27 +33,47 @@ class Formula:
         known: Numbers by name: the hyperparameters, and their letters.
         flags: The names of arguments that are given and not False.
         field: `Symbols` or `Digits`.
+        inside: The formulas of the transformations inside, by the names of the arguments.
     """
 
     def __init__(
-        self, statements: Sequence[Statement], known: Mapping[str, Any], flags: set[str], field: Any
+        self,
+        statements: Sequence[Statement],
+        known: Mapping[str, Any],
+        flags: set[str],
+        field: Any,
+        inside: Mapping[str, Formula] | None = None,
     ) -> None:
-        self.field, self.known = field, known
+        self.field, self.known, self.inside = field, known, inside or {}
         chosen = _holding(statements, flags)
         self.statements = [s for s in chosen if not s.target.endswith("₀")]
         self.starts = {s.target: s.value for s in chosen if s.target.endswith("₀")}
         self.kept = {s.target for s in self.statements if s.kept} - {"θ", "u", "g"}
         self.before: dict[str, Any] = {}
+        self.steps = 0
+        always = [s.target for s in self.statements if not s.kept and s.label == ""]
+        for name in always:
+            if always.count(name) > 1:
+                raise Unreadable(f"{name} has two values")
 
-    def step(self, t: int, g: Any, theta: Any) -> Any:
-        """The update u of step t, from 1, for a gradient and a parameter, both arrays."""
-        if t == 1:
+    def step(self, g: Any, theta: Any, given: Mapping[str, Any] | None = None) -> Any:
+        """The update u of the next step.
+
+        Args:
+            g: The gradient, an array.
+            theta: The parameters.
+            given: What else `update` gets, by its letter.
+        """
+        if not self.steps:
             self.first = theta
-        env: dict[str, Any] = {"g": g, "θ": theta, "t": array(self.field.number(t))}
+        self.steps += 1
+        env: dict[str, Any] = {"g": g, "θ": theta, "t": array(self.field.number(self.steps))}
+        env |= given or {}
+        self.given, self.called, self.looked_up = given, {}, set()
         for name in self.kept:
             env[name] = self._before(name, env)
         for statement in self.statements:
-            if statement.kept or statement.target not in env:
+            if statement.kept or statement.target not in self.looked_up:
                 self._assign(statement, env)
         assigned = any(s.target == "θ" for s in self.statements)
         if "u" not in env and not assigned:
@@ -61,12 +81,20 @@ class Formula:
         self.before = env
         return env["θ"] - theta if assigned else env["u"]
 
+    def _define(self, name: str, env: dict[str, Any]) -> bool:
+        """Gives a name that is looked up its value of this step, by all its statements in turn."""
+        self.looked_up.add(name)
+        found = [s for s in self.statements if s.target == name and not s.kept]
+        for statement in found:
+            self._assign(statement, env)
+        return name in env
+
     def _before(self, name: str, env: dict[str, Any]) -> Any:
         """The value of a name in the step before, or the first one."""
         if name in self.before:
             return self.before[name]
         start = self.starts.get(f"{name}₀", ("number", "0"))
-        return self._broadcast(self._value(start, env), env)
+        return array(self._value(start, env))
 
     def _broadcast(self, x: Any, env: dict[str, Any]) -> Any:
         return np.broadcast_to(array(x), env["g"].shape)
@@ -102,10 +130,8 @@ class Formula:
             return self._before(name[:-1], env)
         if name == "θ₀":
             return self.first
-        for statement in self.statements:
-            if statement.target == name and not statement.kept:
-                self._assign(statement, env)
-                return env[name]
+        if self._define(name, env):
+            return env[name]
         if name.endswith(_NEXT):
             now = name.removesuffix(_NEXT) + "ₜ"
             for statement in self.statements:
@@ -120,7 +146,13 @@ class Formula:
         if kind == "name":
             return self._name(rest[0], env)
         if kind == "call":
-            return self._call(rest[0], [self._value(x, env) for x in rest[1:]])
+            values = [self._value(x, env) for x in rest[1:]]
+            if rest[0] not in self.inside:
+                return self._call(rest[0], values)
+            if rest[0] not in self.called:  # it takes one step, wherever its update stands
+                theirs = self.inside[rest[0]]
+                self.called[rest[0]] = theirs.step(values[0], env["θ"], self.given)
+            return self.called[rest[0]]
         if kind == "root":
             one = functools.partial(self.field.root, degree=rest[0])
             return _entrywise(one, self._value(rest[1], env))
@@ -145,18 +177,24 @@ class Formula:
             return self._call(
                 "max", [self._call("min", [x, bound]), _entrywise(operator.neg, bound)]
             )
-        if name in ("mean", "RMS", "norm"):
+        if name in ("mean", "RMS", "norm", "sum", "size"):
             return self._reduced(name, values[0])
         if name == "abs":
             return _entrywise(lambda x: absolute(field, x), values[0])
         if name == "sign":
             return _entrywise(lambda x: field.number(field.sign(x)), values[0])
+        if name not in FUNCTIONS:
+            raise Unreadable(f"{name} is neither a function nor a transformation inside")
         return _entrywise(lambda x: field.function(name, x), values[0])
 
     def _reduced(self, name: str, x: Any) -> Any:
-        total = functools.reduce(operator.add, [e if name == "mean" else e * e for e in x.ravel()])
-        mean = total if name == "norm" else total / self.field.number(x.size)
-        return array(mean if name == "mean" else self.field.root(mean))
+        size = self.field.number(x.size)
+        if name == "size":
+            return array(size)
+        plain = name in ("mean", "sum")
+        total = functools.reduce(operator.add, [e if plain else e * e for e in x.ravel()])
+        mean = total if name in ("sum", "norm") else total / size
+        return array(mean if plain else self.field.root(mean))
 
 
 def _entrywise(f: Any, *values: Any) -> Any:

@@ -7,7 +7,9 @@
 or `θ ←` the parameter after it; `g` is the gradient, `x₋` the x of the step before, `x₀` the first
 one (0 where the formula has none), `t` the number of the step, from 1. In front of a line there can
 be a condition: `with nesterov:`, `without momentum:`, `step 1:`, `g·g₋ > 0:`; deeper lines below it
-belong to it. `m̂ and v̂ of `adam`` takes these from the formula of another factory.
+belong to it. `m̂ and v̂ of `adam`` takes these from the formula of another factory, and `inner(g)` is
+the update for g of a transformation that is the argument `inner`. Norms, ⟨x, y⟩ and Σ x are over
+all entries, and `size(x)` is their number; `f` is the loss that `update` gets as `value`.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ import re
 import unicodedata
 from typing import Any, NamedTuple
 
-FUNCTIONS = frozenset("max min clip sign tanh exp log cos mean RMS".split())
-_MARK = "[₀₁₂₃₄₅₆₇₈₉₊₋ₜ∞′⁺⁻\u0302\u0304\u0303]"
-_NAME = rf"(?:[A-Za-z][A-Za-z0-9_]*|[α-ωΑ-Ω](?:_[a-z]+|max|min)?){_MARK}*"
+FUNCTIONS = frozenset("max min clip sign tanh exp log cos mean RMS size".split())
+_MARK = "[₀₁₂₃₄₅₆₇₈₉₊₋ₜ∞′⁺⁻*\u0302\u0304\u0303]"
+_NAME = rf"(?:[A-Za-z][A-Za-z0-9_]*|[α-ωΑ-ΡΤ-Ω](?:_[a-z]+|max|min)?){_MARK}*"
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)"
     r"|(?P<fraction>[¼½¾⅓⅔])"
     r"|(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹ᵗᵖ][⁰¹²³⁴⁵⁶⁷⁸⁹ᵗᵖ⁺⁻]*)"
     rf"|(?P<name>{_NAME})"
-    r"|(?P<sign>[−+·/()|‖√∛,^±]))"
+    r"|(?P<sign>‖₁|[−+·/()|‖√∛Σ⟨⟩,^±]))"
 )
 _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵖ", "0123456789+−tp")
 _FRACTIONS = {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
@@ -35,6 +37,7 @@ _LABEL = re.compile(r"^(?P<label>[^:=←]+):\s+")
 _SAME_AS = re.compile(
     rf"(?:^|,?\s+)(?P<names>{_NAME}(?:(?:, | and ){_NAME})*) of `(?P<factory>\w+)`$"
 )
+_INSIDE = re.compile("[a-z_]{3,}")  # the name of an argument that is a transformation
 _FIRST = re.compile(r",\s+in the first step ")
 
 
@@ -134,6 +137,14 @@ def names_in(node: Any) -> set[str]:
     return set().union(*map(names_in, node)) if node else set()
 
 
+def calls_in(node: Any) -> set[str]:
+    """The names that are called in an expression, or in several."""
+    if not isinstance(node, (tuple, list)):
+        return set()
+    own = {node[1]} if node[:1] == ("call",) else set()
+    return own.union(*map(calls_in, node))
+
+
 class _Reader:
     """Sums, products and powers, by recursive descent."""
 
@@ -190,7 +201,7 @@ class _Reader:
 
     def begins(self) -> bool:
         kind, text = self.peek()
-        opens = text in "(√∛" or text in "|‖" and not self.bars
+        opens = text in "(√∛Σ⟨" or text in "|‖" and not self.bars
         return kind in ("name", "number", "fraction") or kind == "sign" and opens
 
     def power(self) -> Any:
@@ -216,9 +227,9 @@ class _Reader:
         if kind == "fraction":
             return ("number", _FRACTIONS[text])
         if kind == "name":
-            if text in FUNCTIONS:
+            if text in FUNCTIONS or _INSIDE.fullmatch(text) and self.peek()[1] == "(":
                 self.must("(")
-                return ("call", text, *self.arguments())
+                return ("call", text, *self.arguments(")"))
             return ("name", text)
         if text == "(":
             bars, self.bars = self.bars, 0
@@ -230,16 +241,23 @@ class _Reader:
             self.bars += 1
             value = self.sum()
             self.bars -= 1
+            if text == "‖" and self.take("‖₁"):
+                return ("call", "sum", ("call", "abs", value))
             self.must(text)
             return ("call", "abs" if text == "|" else "norm", value)
+        if text == "⟨":
+            return ("call", "sum", ("·", *self.arguments("⟩")))
+        if text == "Σ":
+            return ("call", "sum", self.power())
         if text in ("√", "∛"):
             return ("root", 2 if text == "√" else 3, self.atom())
         raise Unreadable(f"{text or 'the end'!r} in {self.text!r}")
 
-    def arguments(self) -> list[Any]:
-        values = []
+    def arguments(self, closer: str) -> list[Any]:
+        bars, self.bars, values = self.bars, 0, []
         while True:
             values.append(("±", self.sum()) if self.take("±") else self.sum())
-            if self.take(")"):
+            if self.take(closer):
+                self.bars = bars
                 return values
             self.must(",")

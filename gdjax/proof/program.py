@@ -50,7 +50,8 @@ def array(x: Any) -> np.ndarray:
 def exact(x: Any) -> Any:
     """A float as the simplest fraction within rounding errors; inf and NaN as they are.
 
-    So 0.1 is 1/10, and 1 − 0.9, which is 0.09999999999999998, is too.
+    So 0.1 is 1/10, and 1 − 0.9, which is 0.09999999999999998, is too. Powers of two, by which
+    arrays are scaled, stay what they are.
     """
     if isinstance(x, (bool, np.bool_)):
         return bool(x)
@@ -58,6 +59,8 @@ def exact(x: Any) -> Any:
         return int(x)
     if not math.isfinite(x):
         return float(x)
+    if abs(math.frexp(x)[0]) == 0.5:
+        return Fraction(float(x))
     simple = Fraction(float(x)).limit_denominator(_LARGEST_DENOMINATOR)
     near = abs(float(simple) - float(x)) <= max(4 * np.spacing(abs(x)), 2**-52)
     return simple if near and simple else Fraction(str(x))
@@ -320,6 +323,7 @@ _OF_ARRAYS: dict[str, Callable[..., Any]] = {
     "transpose": _of_arrays(lambda params, x: np.transpose(x, params["permutation"])),
     "slice": _of_arrays(_slice),
     "concatenate": _of_arrays(lambda params, *x: np.concatenate(x, params["dimension"])),
+    "stack": _of_arrays(lambda params, *x: np.stack(x, params["axis"])),
     "dot_general": _of_arrays(_dot),
     "iota": _iota,
     "convert_element_type": _convert,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Proof", "formula_of", "letters_of", "prove"]
+__all__ = ["Proof", "prove"]
 
 import dataclasses
-import inspect
 import itertools
+import math
 import random
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
@@ -18,20 +16,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.data.recipe import factories
+from gdjax.core.data.compare import is_transformation
 from gdjax.core.engine.checks import check_transformation
+from gdjax.core.engine.facts import facts_of
 from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import enable_x64
-from gdjax.proof import notation, program
+from gdjax.proof import program
 from gdjax.proof.digits import DIGITS, Digits
-from gdjax.proof.formula import Formula, free_names
+from gdjax.proof.stated import StatedRule
 from gdjax.proof.symbols import Choice, Symbols, Unsupported, flint
 
 _MOST_CASES = 2000
 _POINTS = 100
-_SECTION = re.compile(r"^(Args|Returns|Raises|References?|Yields):", re.MULTILINE)
-_LETTER = r"[^\s\w,.≥>]|[A-Za-zα-ωΑ-Ω](?:_[a-z]+|max|min)?[₀₁₂₃₄₅₆₇₈₉⁺⁻∞\u0302]*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +72,7 @@ def prove(
     formula: str | None = None,
     *,
     steps: int = 2,
-    shape: tuple[int, ...] = (),
+    shape: Any = (),
     points: Mapping[str, tuple[float, float]] | None = None,
 ) -> Proof:
     """Proves that the updates of a transformation are those of a formula.
@@ -90,7 +87,8 @@ def prove(
             factory's docstring.
         steps: How many steps are compared.
         shape: Of the parameter: () where every entry is on its own, (2,) where norms or means of
-            a leaf are in the formula.
+            a leaf are in the formula. A list of shapes is a tree of leaves: the formula is of all
+            entries together where the transformation couples the leaves, else of each leaf.
         points: Intervals of hyperparameters by name. With them the comparison is to 40 digits, at
             100 random points where these numbers are in their intervals.
 
@@ -121,65 +119,66 @@ class _Claim:
         tx: Any,
         formula: str | None,
         steps: int,
-        shape: tuple[int, ...],
+        shape: Any,
         points: Mapping[str, tuple[float, float]] | None,
     ) -> None:
         is_data = isinstance(tx, GradientTransformation)
-        self.tx = tx._with(tx.arguments) if is_data else tx  # with all numbers as leaves
-        self.arguments = tx.arguments if is_data else {}
-        self.ranges = tx.factory.ranges if is_data else {}
-        self.steps, self.shape, self.points = steps, shape, points
-        self.factors: dict[str, Any] = {}
-        self.params = [f"theta{t + 1}" for t in range(steps)]
-        self.gradients = [f"g{t + 1}" for t in range(steps)]
-        indices = list(np.ndindex(*shape))
-        self.entries = {
-            name: ["_".join([name, *map(str, index)]) for index in indices]
-            for name in (*self.params, *self.gradients)
-        }
         if formula is None and not is_data:
             errors.fail("contract.prove", "formula must be given for a tx of another library", None)
-        self.text = inspect.cleandoc(formula) if formula else formula_of(tx.factory)
-        self.statements = _resolved(notation.read(self.text), repr(tx))
-        self.letters = letters_of(tx.factory) if is_data else {}
+        self.tx = tx._with(tx.arguments) if is_data else tx  # with all numbers as leaves
+        self.rule = StatedRule(self.tx, formula)
+        self.points, self.factors = points, {}
+        self.steps, self.many = steps, isinstance(shape, list)
+        self.shapes: list[tuple[int, ...]] = shape if self.many else [shape]
+        facts = facts_of(self.tx)
+        self.together = self.many and facts.couples
+        extra = [name for name, needed in facts.extra_args.items() if needed]
+        if set(extra) - {"value"}:
+            raise Unsupported(f"{self.tx!r} needs {', '.join(extra)}, which is no number")
+        self.gradients = [f"g{t + 1}" for t in range(steps)]
+        self.losses = [f"f{t + 1}" for t in range(steps)] if extra else []
+        self.thetas = [f"theta{t + 1}" for t in range(steps)]
+        names = (*dict.fromkeys(self.thetas), *self.gradients)
+        self.entries = {name: _entries(name, self.shapes) for name in names}
         leaves = jax.tree_util.tree_flatten_with_path(self.tx)[0] if is_data else []
         self.values = {_leaf_name(path): x for path, x in leaves}
-        used = free_names(self.statements)
-        self.named = [n for n in self.values if n in used or self.letters.get(n) in used]
-        self.flags = {n for n, x in self.arguments.items() if x is not None and x is not False}
+        self.named = [name for name in self.values if name in self.rule.named("", self.values)]
         self.closed, self.one_step = self._trace()
 
     def _trace(self) -> tuple[Any, str]:
         structure = jax.tree.structure(self.tx) if self.values else None
         leaves = list(self.values.values())
+        as_tree = lambda arrays: list(arrays) if self.many else arrays[0]
 
-        def run(leaves: Any, params: Any, gradients: Any) -> Any:
+        def run(leaves: Any, params: Any, gradients: Any, losses: Any) -> Any:
             tx = structure.unflatten(leaves) if structure else self.tx
-            state, updates = tx.init(params[0]), []
-            for x, g in zip(params, gradients):
-                u, state = tx.update(g, state, x)
+            state, updates = tx.init(as_tree(params[0])), []
+            for t, (g, p) in enumerate(zip(gradients, params)):
+                extra = {"value": losses[t]} if losses else {}
+                u, state = tx.update(as_tree(g), state, as_tree(p), **extra)
                 updates.append(u)
             return updates
 
         with enable_x64(True):
-            x = jnp.ones(self.shape, jnp.float64)
+            x = [jnp.ones(shape, jnp.float64) for shape in self.shapes]
             leaves = [jnp.asarray(leaf, jnp.float64) for leaf in leaves]
-            closed = jax.make_jaxpr(run)(leaves, [x] * self.steps, [x] * self.steps)
-            state = self.tx.init(x)
-            one = jax.make_jaxpr(lambda g, s, p: self.tx.update(g, s, p))(x, state, x)
+            losses = [jnp.ones([], jnp.float64) for _ in self.losses]
+            closed = jax.make_jaxpr(run)(leaves, [x] * self.steps, [x] * self.steps, losses)
+            state, extra = self.tx.init(as_tree(x)), {"value": losses[0]} if losses else {}
+            update = lambda g, s, p: self.tx.update(g, s, p, **extra)
+            one = jax.make_jaxpr(update)(as_tree(x), state, as_tree(x))
         return closed, str(one)
 
     def proof(self) -> Proof:
-        cases, difference, digits = _POINTS, "", 0
+        digits = DIGITS if self.points is not None else 0
         try:
-            if self.points is None:
-                cases, difference = self._by_cases()
+            cases, difference = (_POINTS, "") if digits else self._by_cases()
         except Unsupported:
-            digits = DIGITS
-        if digits or self.points is not None:
-            digits, difference = DIGITS, self._at_points()
-        named = (*self.named, "θ", "g")
-        return Proof(repr(self.tx), self.text, self.one_step, named, cases, digits, difference)
+            cases, digits = _POINTS, DIGITS
+        if digits:
+            difference = self._at_points()
+        named = (*self.named, "θ", "g", *(["f"] if self.losses else []))
+        return Proof(repr(self.tx), self.rule.text, self.one_step, named, cases, digits, difference)
 
     def _by_cases(self) -> tuple[int, str]:
         cases = 0
@@ -200,21 +199,31 @@ class _Claim:
         return cases, ""
 
     def _zeros(self) -> Iterator[frozenset[str]]:
-        """What is 0: any of the gradients; and all hyperparameters that may be."""
+        """What is 0: any of the gradients, the parameters; all hyperparameters that may be."""
+        of = lambda names: frozenset(entry for name in names for entry in self.entries[name])
         for n in range(self.steps + 1):
             for chosen in itertools.combinations(self.gradients, n):
-                yield frozenset(entry for name in chosen for entry in self.entries[name])
-        ranges = self.ranges
-        may_be = [n for n in self.named if ranges[n].low == 0 and not ranges[n].open_low]
+                yield of(chosen)
+        if "θ" in self.rule.used():
+            yield of(self.thetas)
+            yield of((*self.thetas, *self.gradients))
+        may_be = [n for n in self.named if (r := self._range(n)).low == 0 and not r.open_low]
         if may_be:
             yield frozenset(may_be)
 
+    def _range(self, name: str) -> Any:
+        """The range of a hyperparameter, of this transformation or one inside."""
+        tx, (first, *rest) = self.tx, name.split(".")
+        while is_transformation(tx.arguments.get(first)):
+            tx, (first, *rest) = tx.arguments[first], rest
+        return tx.factory.ranges[first]
+
     def _symbols(self, zeros: frozenset[str], signs: dict[str, int]) -> tuple[Any, dict[str, Any]]:
-        ranges = self.ranges
-        decays = [n for n in self.named if (ranges[n].low, ranges[n].high) == (0, 1)]
-        above = [n for n in self.named if n not in decays and ranges[n].low > -np.inf]
-        entries = [entry for names in self.entries.values() for entry in names]
-        others = [n for n in self.named if n not in (*decays, *above)] + entries
+        ranges = {name: self._range(name) for name in self.named}
+        decays = [n for n, r in ranges.items() if (r.low, r.high) == (0, 1)]
+        above = [n for n, r in ranges.items() if n not in decays and r.low > -np.inf]
+        others = [n for n in self.named if n not in (*decays, *above)]
+        others += [entry for names in self.entries.values() for entry in names] + self.losses
         field = Symbols(decays, above, others, signs, self.factors)
         values = dict(field.symbol)
         for name in above:
@@ -227,7 +236,8 @@ class _Claim:
         patterns = list(self._zeros())
         for i in range(_POINTS):
             values = {n: self._rational(n, draw) for n in self.named}
-            for name in (entry for names in self.entries.values() for entry in names):
+            entries = [entry for names in self.entries.values() for entry in names]
+            for name in (*entries, *self.losses):
                 values[name] = Fraction(draw.choice((-1, 1)) * draw.randint(1, 999), 250)
             zeros = patterns[i // 4 % len(patterns)] if i % 4 == 0 else frozenset()
             values |= dict.fromkeys(zeros, Fraction(0))
@@ -238,35 +248,54 @@ class _Claim:
 
     def _rational(self, name: str, draw: random.Random) -> Fraction:
         """A number in the range of a hyperparameter."""
-        kind = self.ranges[name]
+        kind = self._range(name)
         low, high = (self.points or {}).get(name, (kind.low, kind.high))
         low = Fraction(str(low)) if low > -np.inf else Fraction(-1)
         high = Fraction(str(high)) if high < np.inf else low + 3
         return low + (high - low) * Fraction(draw.randint(1, 99), 100)
 
-    def _array(self, name: str, values: Mapping[str, Any]) -> np.ndarray:
-        out = np.empty(len(self.entries[name]), object)
-        out[:] = [values[entry] for entry in self.entries[name]]
-        return out.reshape(self.shape)
+    def _arrays(self, name: str, values: Mapping[str, Any]) -> list[np.ndarray]:
+        """The parameters or gradients of a name, an array for each leaf."""
+        entries, out = iter(self.entries[name]), []
+        for shape in self.shapes:
+            flat = np.empty(math.prod(shape), object)
+            flat[:] = [values[next(entries)] for _ in range(flat.size)]
+            out.append(flat.reshape(shape))
+        return out
+
+    def _parts(self, leaves: list[np.ndarray]) -> list[np.ndarray]:
+        """What a formula is of: each leaf, or all entries together."""
+        return [np.concatenate([x.ravel() for x in leaves])] if self.together else leaves
 
     def _difference(self, field: Any, values: Mapping[str, Any]) -> str:
         """The first step in which program and formula differ, with both values."""
         numbers = {n: field.number(program.exact(x)) for n, x in self.values.items()}
         numbers |= {n: values[n] for n in self.named}
-        params = [self._array(name, values) for name in self.params]
-        gradients = [self._array(name, values) for name in self.gradients]
-        got = program.run(self.closed, [*numbers.values(), *params, *gradients], field)
-        known = numbers | {self.letters[n]: x for n, x in numbers.items() if n in self.letters}
-        for name, x in self.arguments.items():
-            if name not in known and isinstance(x, int | float) and not isinstance(x, bool):
-                known[name] = known[self.letters.get(name, name)] = field.number(program.exact(x))
-        formula = Formula(self.statements, known, self.flags, field)
-        for t, (theta, g, u) in enumerate(zip(params, gradients, got), 1):
-            want = program.array(formula.step(t, g, theta))
-            for a, b in zip(u.ravel(), np.broadcast_to(want, u.shape).ravel()):
-                if not field.is_zero(a - b):
-                    return f"in step {t} the program gives {a}, the formula {b}"
+        thetas = [self._arrays(name, values) for name in self.thetas]
+        gradients = [self._arrays(name, values) for name in self.gradients]
+        losses = [program.array(values[name]) for name in self.losses]
+        flat = [x for arrays in (*thetas, *gradients) for x in arrays]
+        got = program.run(self.closed, [*numbers.values(), *flat, *losses], field)
+        leaves = len(self.shapes)
+        formulas = [self.rule.formula(numbers, field) for _ in self._parts(gradients[0])]
+        for t, (theta, g) in enumerate(zip(thetas, gradients)):
+            given = {"f": losses[t]} if losses else {}
+            u = self._parts(got[t * leaves : (t + 1) * leaves])
+            for formula, x, *at in zip(formulas, u, self._parts(g), self._parts(theta)):
+                want = program.array(formula.step(at[0], at[1], given))
+                for a, b in zip(x.ravel(), np.broadcast_to(want, x.shape).ravel()):
+                    if not field.is_zero(a - b):
+                        return f"in step {t + 1} the program gives {a}, the formula {b}"
         return ""
+
+
+def _entries(name: str, shapes: list[tuple[int, ...]]) -> list[str]:
+    """Names of the entries of all leaves: g1_0, or g1_b_0 in the second of several."""
+    out = []
+    for i, shape in enumerate(shapes):
+        leaf = f"{name}_{chr(ord('a') + i)}" if len(shapes) > 1 else name
+        out += ["_".join([leaf, *map(str, index)]) for index in np.ndindex(*shape)]
+    return out
 
 
 def _where(zeros: frozenset[str], signs: Mapping[str, int]) -> str:
@@ -276,44 +305,5 @@ def _where(zeros: frozenset[str], signs: Mapping[str, int]) -> str:
 
 
 def _leaf_name(path: Any) -> str:
-    return ".".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path)
-
-
-def _resolved(found: list[Any], name: str) -> list[notation.Statement]:
-    """The statements, with those of other factories' formulas where names are the same as theirs.
-
-    What they keep comes first; what they name, last, since it is looked up where it is used.
-    """
-    statements = [item for item in found if isinstance(item, notation.Statement)]
-    own = {s.target for s in statements}
-    kept, named = [], []
-    for item in found:
-        if isinstance(item, notation.Statement):
-            continue
-        if item.factory not in factories():
-            raise notation.Unreadable(f"{name}: {item.factory} is no factory")
-        theirs = _resolved(notation.read(formula_of(factories()[item.factory])), item.factory)
-        for statement in theirs:
-            if statement.target not in ({"u", "θ"} - {*item.names} | own):
-                (kept if statement.kept else named).append(statement)
-    return [*kept, *statements, *named]
-
-
-def formula_of(factory: Any) -> str:
-    """The first formula of a factory's docstring.
-
-    Raises:
-        ValueError: There is none.
-    """
-    text = inspect.getdoc(factory.function) or ""
-    for part in _SECTION.split(text, maxsplit=1)[0].split("\n\n")[1:]:
-        if part.startswith("    ") and re.search("←| = ", part):
-            return inspect.cleandoc("\n" + part)
-    raise notation.Unreadable(f"{factory.name} has no formula in its docstring")
-
-
-def letters_of(factory: Any) -> dict[str, str]:
-    """The letter of each argument that has one: `decay: α, in [0, 1)`."""
-    text = unicodedata.normalize("NFD", inspect.getdoc(factory.function) or "")
-    found = re.findall(rf"^\s+(\w+): ({_LETTER})(?=[\s,.≥>])", text, re.MULTILINE)
-    return dict(found)
+    parts = (getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))) for key in path)
+    return ".".join(map(str, parts))

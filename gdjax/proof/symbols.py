@@ -216,16 +216,20 @@ class Symbols:
 
     def _known_sign(self, polynomial: Any) -> int | None:
         """The sign, if all terms have the same one."""
-        signs = self.known_signs
-        found = None
+        found = {sign for sign, _ in self._signs_of_terms(polynomial)}
+        return found.pop() if len(found) == 1 and 0 not in found else None
+
+    def _signs_of_terms(self, polynomial: Any) -> list[tuple[int, frozenset[int]]]:
+        """For each term its sign, 0 if unknown, and the variables whose signs it depends on."""
+        found = []
         for powers, coefficient in polynomial.to_dict().items():
-            sign = (coefficient > 0) - (coefficient < 0)
+            sign, unknown = (coefficient > 0) - (coefficient < 0), []
             for i, power in enumerate(powers):
                 if power % 2:
-                    sign *= signs[i] or self.signs.get(str(self.variables[i]), 0)
-            if not sign or found not in (None, sign):
-                return None
-            found = sign
+                    known = self.known_signs[i] or self.signs.get(str(self.variables[i]), 0)
+                    unknown += [] if known else [i]
+                    sign *= known
+            found.append((sign, frozenset(unknown)))
         return found
 
     def root(self, x: Any, degree: int = 2) -> Any:

@@ -61,7 +61,9 @@ def adaptive_grad_clip(
 ):
     """Adaptive gradient clipping (AGC): clips each unit's gradient by the norm of its weights.
 
-        u_i = g_i · min(1, λ·max(‖w_i‖, ε) / ‖g_i‖)
+        u = g · min(1, λ·max(‖θ‖, ε) / ‖g‖) if ‖g‖ > 0, else 0
+
+    Norms are of the weights of each unit.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.adaptive_grad_clip(0.1)
@@ -110,12 +112,15 @@ def zclip(
 ):
     """ZClip: clips the global norm of the updates by its z-score among the previous norms.
 
-        z = (‖g‖ − μ) / σ
-        ĝ = μ + (κ² / z)·σ  where z > κ,  ‖g‖ elsewhere        u = g · ĝ / ‖g‖
-        μ ← α·μ + (1 − α)·ĝ        σ² ← α·σ² + (1 − α)·(ĝ − μ)²
+        d = ‖g‖ − μ₋                                       n = max(warmup_steps, 1)
+        c = μ₋ + κ²·v₋/d if d > κ·√v₋, else ‖g‖            l = c if t > n, else ‖g‖
+        u = g · l / ‖g‖
+        a = α if t > n, else 1 − 1/t                       μ ← a·μ + (1 − a)·l
+        e = (l − μ)² if t > n, else (l − μ₋)·(l − μ)       v ← a·v + (1 − a)·e
 
-    The larger the norm, the smaller the clipped norm, down to the mean. In the first steps nothing
-    is clipped, and μ and σ² are the plain mean and variance of the norms.
+    With the deviation σ = √v, the z-score of a norm is z = d/σ; where it is above κ, the norm
+    becomes μ + κ²/z·σ: the larger the norm, the smaller the clipped norm, down to the mean. In the
+    first n steps nothing is clipped, and μ and v are the plain mean and variance of the norms.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.zclip(threshold=2.0, warmup_steps=2)

@@ -25,6 +25,9 @@ class ApplyEvery(NamedTuple):
 def apply_every(every: int = 1):
     """Accumulates the updates and passes on their sum at every k-th call; zero at the others.
 
+        n ← n + 1 if n < k, else 1        s ← s + g if n > 1, else g
+        u = s if n ≥ k, else 0
+
     The other stages of the chain run at each call. For gradient accumulation as in a larger batch
     use `accumulate`.
 

@@ -31,7 +31,9 @@ def _without_state(params: Any) -> EmptyState:
 
 @transformation
 def identity():
-    """Identity: returns the updates unchanged, u = g.
+    """Identity: returns the updates unchanged.
+
+        u = g
 
     >>> import gdjax as gd
     >>> gd.identity().update({"w": None}, gd.EmptyState())
@@ -46,7 +48,9 @@ def identity():
 
 @transformation
 def set_to_zero():
-    """Sets all updates to zero: u = 0.
+    """Sets all updates to zero.
+
+        u = 0
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.set_to_zero().update(jnp.array([1.0, 2.0]), gd.EmptyState())[0]
@@ -93,7 +97,9 @@ def stateless(function: Callable[[Any, Any], Any]):
 
 @transformation
 def scale(step_size: SignedFactor):
-    """Scales the updates by a factor: u = s·g.
+    """Scales the updates by a factor.
+
+        u = s·g
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.scale(-0.5).update(jnp.array([2.0, 4.0]), gd.EmptyState())[0]
@@ -111,7 +117,10 @@ def scale(step_size: SignedFactor):
 
 @transformation
 def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = True):
-    """Scales the updates by the negative learning rate, the last stage of a chain: u = −η·g.
+    """Scales the updates by the negative learning rate, the last stage of a chain.
+
+        with flip_sign:       u = −η·g
+        without flip_sign:    u = η·g
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.scale_by_learning_rate(0.5).update(jnp.array([2.0, 4.0]), gd.EmptyState())[0]
@@ -119,7 +128,7 @@ def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = Tr
 
     Args:
         learning_rate: η ≥ 0.
-        flip_sign: False for gradient ascent: u = η·g.
+        flip_sign: False for gradient ascent.
     """
 
     def update(updates, state, params=None, **extra):
@@ -131,7 +140,9 @@ def scale_by_learning_rate(learning_rate: LearningRate, *, flip_sign: Turns = Tr
 
 @transformation
 def scale_by_schedule(step_size_fn: Hyperparam):
-    """Scales the updates by a schedule: u = s(t)·g, from t = 0 at the first step.
+    """Scales the updates by a schedule, whose step count is 0 at the first step.
+
+        u = s·g
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_schedule(lambda step: 1.0 / (1.0 + step))

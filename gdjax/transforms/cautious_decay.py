@@ -17,7 +17,7 @@ __all__ = ["add_cautious_weight_decay"]
 def add_cautious_weight_decay(weight_decay: WeightDecay = 0.0, mask: Mask = None):
     """Cautious weight decay: decays only the entries that the update moves towards zero.
 
-        u = g + λθ where g·θ ≥ 0,    u = g elsewhere
+        u = g + λθ if g·θ ≥ 0, else g
 
     g is the output of a stage such as `scale_by_adam`, before the learning rate, with the sign of
     the gradient. Cautious decay changes the path to a minimum but not the minimum itself.

@@ -15,9 +15,10 @@ __all__ = ["centralize"]
 def centralize(output_axis: int = 0):
     """Gradient centralization: subtracts the mean of the gradient of each weight vector.
 
-        u = g − mean(g)    over the inputs of each output
+        u = g − mean(g)
 
-    By default the first axis is the output axis, as in torch, and the mean is over all other axes.
+    The mean is over the inputs of each output. By default the first axis is the output axis, as in
+    torch, and the mean is over all other axes.
     Kernels of Flax and Haiku have their outputs last: `centralize(-1)`. Vectors and scalars stay
     unchanged.
 

@@ -43,7 +43,9 @@ __all__ = ["add_decayed_weights", "decay_weights"]
 
 @transformation
 def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
-    """Weight decay or L2 regularization: adds λ times the parameters to the updates, u = g + λθ.
+    """Weight decay or L2 regularization: adds λ times the parameters to the updates.
+
+        u = g + λθ
 
     Before the rule this is L2 regularization; after it, before the learning rate, decoupled weight
     decay that is scaled by the learning rate. `gdjax.transforms.decay` explains the difference.
@@ -66,7 +68,9 @@ def add_decayed_weights(weight_decay: AddedDecay = 0.0, mask: Mask = None):
 
 @transformation
 def decay_weights(weight_decay: WeightDecay = 0.0, mask: Mask = None):
-    """Decoupled weight decay, independent of the learning rate: u = g − λθ.
+    """Decoupled weight decay, independent of the learning rate.
+
+        u = g − λθ
 
     Put it after the learning rate. With a schedule as `weight_decay` the decay follows this
     schedule alone.

@@ -90,7 +90,9 @@ SIZES: dict[str, Callable[[jax.Array], jax.Array]] = {
 def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
     """Normalizes each matrix of the updates, or each of its rows or columns.
 
-        u = g / ‖g‖,    0 where g is 0
+        u = g / ‖g‖
+
+    Where the norm is 0, so is u.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> g = jnp.array([[3.0, 0.0], [4.0, 2.0]])

@@ -61,7 +61,7 @@ def shorten(g: jax.Array, length: jax.Array, bound: Any) -> jax.Array:
 def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
     """Update clipping by block RMS: rescales each array to an RMS of at most `threshold`.
 
-        u = g · min(1, d / RMS(g))
+        u = g · min(1, d / RMS(g)) if RMS(g) > 0, else 0
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.clip_by_block_rms(1.0).update(jnp.array([1.0, 7.0]), gd.EmptyState())[0].round(6)
@@ -146,7 +146,9 @@ def _by_size(name: str, size: Any, min_scale: Any, axis_name: Any):
 def normalize(*, axis_name: Any = None):
     """Normalizes the updates to a global norm of 1.
 
-        u = g / ‖g‖,    0 where g is 0
+        u = g / ‖g‖
+
+    Where all updates are 0, they stay 0.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.normalize().update(jnp.array([3.0, 4.0]), gd.EmptyState())[0].round(6)

@@ -27,9 +27,9 @@ class HyperballState(NamedTuple):
 def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
     """Hyperball: fixes each matrix to its initial norm, with steps of fixed relative size.
 
-        W ← R·N(W − η·R·N(g)),    N(x) = x/‖x‖,    R = ‖W₀‖
+        R = ‖θ₀‖        p = θ − η·R·g/‖g‖        θ ← R·p/‖p‖
 
-    The last stage of a chain, instead of `scale_by_learning_rate`. It replaces weight decay. η is
+    θ is one matrix, and x/‖x‖ is 0 where x is. The last stage of a chain, instead of `scale_by_learning_rate`. It replaces weight decay. η is
     about the angle of a step in radians. Weights that are zero at the start stay zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -76,10 +76,11 @@ def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
 def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matrix_axes: Any = None):
     """Radial brake: damps the change of each matrix's norm in a step.
 
-        ‖W + u‖ = ‖W‖ + s·(‖W + g‖ − ‖W‖),    W + u along W + g
-        s = s₊ where the step makes W longer, s₋ where it makes it shorter
+        p = θ + g                    s = outward if ‖p‖ > ‖θ‖, else inward
+        l = ‖θ‖ + s·(‖p‖ − ‖θ‖)      θ ← l·p/‖p‖
 
-    Put it after the learning rate. If s₊ and s₋ are 0, norms stay constant; s₊ = 0 is about AdamP.
+    θ is one matrix. Put it after the learning rate. If both fractions s are 0, norms stay constant;
+    `outward=0` is about AdamP.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params, step = jnp.array([[4.0]]), jnp.array([[1.0]])
@@ -87,8 +88,8 @@ def radial_brake(outward: NonNegative = 0.5, inward: NonNegative = 1.0, *, matri
     Array([[0.5]], dtype=float32)
 
     Args:
-        outward: s₊ ≥ 0, the fraction of an increase of the norm that remains.
-        inward: s₋ ≥ 0, the fraction of a decrease.
+        outward: In [0, ∞), the fraction of an increase of the norm that remains.
+        inward: In [0, ∞), the fraction of a decrease.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
@@ -124,9 +125,9 @@ def _less(wanted: Any, found: Any) -> Any:
 def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
     """Lower bound of the update norm, relative to the weight norm of each matrix.
 
-        u = g · max(1, r·‖W‖ / ‖g‖),    0 where g is 0
+        u = g · max(1, r·‖θ‖ / ‖g‖)
 
-    Put it before the learning rate, after a stage whose updates have a known norm, such as the
+    θ is one matrix. Put it before the learning rate, after a stage whose updates have a known norm, such as the
     orthogonalized updates of Muon: the relative size of a step is then at least r times the
     learning rate.
 

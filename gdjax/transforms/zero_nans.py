@@ -56,7 +56,9 @@ def zero_nans():
 
 @transformation
 def keep_params_nonnegative():
-    """Nonnegative parameters: clips the updates so that θ + u ≥ 0, u = max(g, −θ).
+    """Nonnegative parameters: clips the updates so that θ + u ≥ 0.
+
+        u = max(g, −θ)
 
     Put it last in a chain. A negative parameter becomes zero.
 

@@ -9,7 +9,7 @@ import gdjax as gd
 from gdjax import contract
 from gdjax.core.data.hyperparams import Decay
 from gdjax.core.data.recipe import factories
-from gdjax.proof.prove import formula_of
+from gdjax.proof.stated import formula_of
 from tests import mutation
 from tests.proof import rows
 

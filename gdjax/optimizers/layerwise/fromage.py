@@ -18,7 +18,11 @@ __all__ = ["fromage"]
 def fromage(learning_rate: LearningRate, min_norm: NonNegative = 1e-6, *, axis_name: Any = None):
     """Fromage: steps of relative size η in each layer, corrected for the growth of the norm.
 
-        w ← (w − η·‖w‖/‖g‖·g) / √(1 + η²)
+        w = max(‖θ‖, min_norm)        l = max(‖g‖, min_norm)
+        r = w / l if w·l > 0, else 1
+        θ ← (θ − η·r·g) / √(1 + η²)
+
+    Norms are of each array.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, w = gd.fromage(0.75), jnp.array([0.0, 5.0])

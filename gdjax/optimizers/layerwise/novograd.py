@@ -103,7 +103,8 @@ def novograd(
     """NovoGrad: momentum of gradients normalized per layer, with weight decay inside.
 
         v ← b2·v + (1 − b2)·‖g‖²,    in the first step ‖g‖²
-        m ← b1·m + g / (√v + eps) + λθ,    θ ← θ − η·m
+        m ← b1·m + g / (√(v + eps_root) + eps) + λθ
+        θ ← θ − η·m
 
     It keeps one number v for each array of parameters, so about half the memory of Adam.
 

@@ -41,7 +41,8 @@ def scale_by_trust_ratio(
 ):
     """Trust ratio: scales each array's update by ‖θ‖ / ‖g‖, as LARS and LAMB do.
 
-        u = g · c·‖θ‖ / (‖g‖ + eps),    u = g where ‖θ‖ or ‖g‖ is 0
+        w = max(‖θ‖, min_norm)        l = max(‖g‖, min_norm)
+        u = g · c·w / (l + eps) if w·l > 0, else g
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_trust_ratio()
@@ -83,9 +84,10 @@ def scale_by_lars(
     *,
     axis_name: Any = None,
 ):
-    """LARS scaling: gradient plus L2 term times the layer's trust ratio ‖w‖ / (‖g‖ + β‖w‖).
+    """LARS scaling: gradient plus L2 term times the layer's trust ratio ‖θ‖ / (‖g‖ + β‖θ‖).
 
-        u = (g + βw) · c·‖w‖ / (‖g‖ + β‖w‖ + eps),    c·… = 1 where ‖w‖ or ‖g‖ + β‖w‖ is 0
+        l = ‖g‖ + β·‖θ‖               r = c·‖θ‖ / (l + eps) if ‖θ‖·l > 0, else 1
+        u = r·(g + βθ)
 
     The denominator is the sum of the two norms, as in the paper, not the norm of the sum.
 
@@ -94,7 +96,7 @@ def scale_by_lars(
         mask: Which parameters decay; see `add_decayed_weights`.
         trust_coefficient: c ≥ 0.
         eps: In the units of the gradient.
-        trust_ratio_mask: Which parameters are scaled, in the form of `mask`; others get u = g + βw.
+        trust_ratio_mask: Which parameters are scaled, in the form of `mask`; others get u = g + βθ.
         axis_name: Axes of `shard_map` or `pmap` over which the arrays are split: norms are then
             those of all shards together.
 
@@ -137,8 +139,10 @@ def lars(
 ):
     """LARS: momentum SGD with layer-wise learning rates by the trust ratio.
 
-        λ = c·‖w‖ / (‖g‖ + β‖w‖)
-        v ← μ·v + η·λ·(g + βw),    w ← w − v
+        l = ‖g‖ + β·‖θ‖               r = c·‖θ‖ / (l + eps) if ‖θ‖·l > 0, else 1
+        q = η·r·(g + βθ)              v ← μ·v + q
+        θ ← θ − v
+        with nesterov:                θ ← θ − q − μ·v
 
     The rate is applied before the momentum, so a change of η affects new gradients only.
 
@@ -152,7 +156,7 @@ def lars(
         weight_decay: β ≥ 0, of L2 regularization.
         mask: Which parameters decay; see `add_decayed_weights`.
         trust_coefficient: c ≥ 0.
-        eps: Added to the denominator of λ, in the units of the gradient.
+        eps: Added to the denominator of r, in the units of the gradient.
         trust_ratio_mask: Which parameters are scaled by the trust ratio, in the form of
             `mask`. Leave out biases and the scales of normalization layers.
         momentum: μ in [0, 1).
@@ -194,8 +198,10 @@ def lamb(
 ):
     """LAMB: AdamW with layer-wise trust ratios, for training with large batches.
 
-        r = m̂ / (√v̂ + eps) + λθ
-        θ ← θ − η · ‖θ‖/‖r‖ · r
+        r = m̂ / (√(v̂ + eps_root) + eps) + λθ,   m̂ and v̂ of `adam`
+        θ ← θ − η · ‖θ‖/‖r‖ · r if ‖θ‖·‖r‖ > 0, else θ − η·r
+
+    Norms are of each array.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, w = gd.lamb(0.1), jnp.array([3.0, 4.0])
