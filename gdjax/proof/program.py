@@ -11,18 +11,19 @@ __all__ = ["absolute", "array", "compare", "exact", "exact_array", "power", "run
 import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from gdjax.proof.arrays import MOVES, SEVERAL, compare, moved
 from gdjax.proof.symbols import Number, Unsupported
 
 _LARGEST_DENOMINATOR = 1_000_000
 _CALLS = frozenset(
     """jit pjit closed_call core_call remat checkpoint custom_jvp_call custom_vjp_call
-    custom_vjp_call_jaxpr custom_lin""".split()
+    custom_vjp_call_jaxpr custom_vmap_call custom_lin""".split()
 )
 _SAME = frozenset(
     """copy copy_p stop_gradient reduce_precision pvary pcast real optimization_barrier
@@ -30,9 +31,15 @@ _SAME = frozenset(
 )
 
 
-def run(closed: Any, args: Sequence[Any], field: Any) -> list[Any]:
-    """The results of a closed jaxpr, for arrays of numbers of the field."""
-    interpreter = _Interpreter(field)
+def run(
+    closed: Any, args: Sequence[Any], field: Any, given: Mapping[str, Callable[..., Any]] = {}
+) -> list[Any]:
+    """The results of a closed jaxpr, for arrays of numbers of the field.
+
+    `given` has further primitives, or others in place of those here: functions of the field, the
+    parameters of the equation and its arguments that return a list of arrays.
+    """
+    interpreter = _Interpreter(field, {**SEVERAL, **given})
     consts = [exact_array(x, field) for x in closed.consts]
     return interpreter.run(closed.jaxpr, consts, [array(x) for x in args])
 
@@ -77,8 +84,8 @@ def exact_array(x: Any, field: Any) -> np.ndarray:
 
 
 class _Interpreter:
-    def __init__(self, field: Any) -> None:
-        self.field = field
+    def __init__(self, field: Any, given: Mapping[str, Callable[..., Any]]) -> None:
+        self.field, self.given = field, given
         self.entrywise = {
             name: np.frompyfunc(functools.partial(f, field), n, 1)
             for name, (n, f) in _ENTRYWISE.items()
@@ -105,13 +112,17 @@ class _Interpreter:
 
     def apply(self, equation: Any, values: list[Any]) -> list[Any]:
         name, params = equation.primitive.name, equation.params
+        if name in self.given:
+            return self.given[name](self.field, params, *values)
+        if name in MOVES:
+            return moved(equation, values)
         if name in _SAME:
             return values
         if name in self.entrywise:
             return [self.entrywise[name](*values)]
         if name in _CALLS:
             inner = next(
-                params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
+                params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call") if key in params
             )
             return self.closed(inner, values)
         if name == "integer_pow":
@@ -149,23 +160,10 @@ class _Interpreter:
         return carry
 
 
-def compare(field: Any, sense: Callable[[int, int], bool], x: Any, y: Any) -> bool:
-    """A comparison of two numbers, integers or booleans; infinities are beyond all numbers."""
-    if isinstance(x, int) and isinstance(y, int):
-        return sense(int(x), int(y))
-    if any(isinstance(z, float) and math.isnan(z) for z in (x, y)):
-        return sense is operator.ne
-    if isinstance(x, float) or isinstance(y, float):
-        return sense(*(z if isinstance(z, float) else 0 for z in (x, y)))
-    return sense(field.sign(x - y), 0)
-
-
 def power(field: Any, x: Any, y: Any) -> Any:
     """xʸ, for a rational y by roots."""
-    if isinstance(y, Number) and y.top.is_constant() and y.bottom.is_constant():
-        y = Fraction(
-            int(y.top.leading_coefficient() if y.top else 0), int(y.bottom.leading_coefficient())
-        )
+    if isinstance(y, Number) and (rational := y.rational()) is not None:
+        y = rational
     if isinstance(y, (int, Fraction)):
         y = Fraction(y)
         return field.root(x, y.denominator) ** y.numerator if y.denominator > 1 else x**y.numerator
@@ -208,8 +206,8 @@ def _is_finite(field: Any, x: Any) -> bool:
 
 
 def _floor(field: Any, x: Any) -> Any:
-    if x.top.is_constant() and x.bottom.is_constant():
-        return field.number(math.floor(Fraction(str(x).replace("(", "").replace(")", ""))))
+    if (rational := x.rational()) is not None:
+        return field.number(math.floor(rational))
     raise Unsupported("floor of a symbol")
 
 

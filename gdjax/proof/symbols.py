@@ -19,6 +19,7 @@ except ImportError:  # `prove` says so
     flint = None
 
 _PLACES = 24  # roots and values of functions that one proof may need
+_BITS = 512  # of numbers whose signs are asked for
 
 
 class Choice(Exception):
@@ -96,6 +97,13 @@ class Number:
 
     def __hash__(self) -> int:
         return hash((str(self.top), str(self.bottom)))
+
+    def rational(self) -> Fraction | None:
+        """The number without symbols that it is, None if it has some."""
+        if not (self.top.is_constant() and self.bottom.is_constant()):
+            return None
+        top, bottom = (int(p.leading_coefficient()) if p else 0 for p in (self.top, self.bottom))
+        return Fraction(top, bottom)
 
     def __repr__(self) -> str:
         bottom = self.bottom
@@ -209,10 +217,39 @@ class Symbols:
         """The sign of an irreducible polynomial."""
         if (known := self._known_sign(factor)) is not None:
             return known
+        if (ball := self._ball(factor)) is not None:
+            return (ball > 0) - (ball < 0)
         for sense in (1, -1):
             if str(sense * factor) in self.signs:
                 return sense * self.signs[str(sense * factor)]
         raise Choice(str(factor))
+
+    def _ball(self, polynomial: Any) -> Any:
+        """The value of a polynomial in roots of numbers, not 0; None if there are symbols in it."""
+        if any(polynomial.degrees()[: self.first_place]):
+            return None
+        with flint.ctx.workprec(_BITS):
+            degrees = polynomial.degrees()[self.first_place :]
+            values = [self._place_ball(i) if n else None for i, n in enumerate(degrees)]
+            total = flint.arb(0)
+            for powers, coefficient in polynomial.to_dict().items():
+                term = flint.arb(coefficient)
+                for value, power in zip(values, powers[self.first_place :]):
+                    if power and value is None:
+                        return None
+                    term = term * value**power if power else term
+                total += term
+            return total if total > 0 or total < 0 else None
+
+    def _place_ball(self, i: int) -> Any:
+        """The value of a root of a number, or of a function of one; None if symbols are in it."""
+        meaning = self.places[i]
+        argument, kind = (meaning.argument, "") if isinstance(meaning, Root) else meaning[::-1]
+        top, bottom = (self._ball(p) for p in (argument.top, argument.bottom))
+        if top is None or bottom is None:
+            return None
+        x = top / bottom
+        return x.root(meaning.degree) if isinstance(meaning, Root) else getattr(x, kind)()
 
     def _known_sign(self, polynomial: Any) -> int | None:
         """The sign, if all terms have the same one."""
@@ -241,20 +278,31 @@ class Symbols:
         out, rest = self.number(1), self.number(1)
         for polynomial, way in ((x.top, 1), (x.bottom, -1)):
             constant, factors = self._factored(polynomial)
-            whole, left = _power_out(constant, degree)
-            out, rest = out * Fraction(whole) ** way, rest * Fraction(left) ** way
+            rest = rest * (1 if constant > 0 else -1)
+            for prime, n in flint.fmpz(abs(constant)).factor():
+                out = out * self._power(self.number(int(prime)), n, degree) ** way
             for factor, n in factors:
                 number = Number(self, factor, self.one)
+                if sign := self._known_sign(factor):
+                    rest = rest * sign**n
+                    out = out * self._power(number * sign, n, degree) ** way
+                    continue
                 whole, left = divmod(n, degree)
-                if left and (sign := self._known_sign(factor)):
-                    rest = rest * sign**left
-                    out = out * self._variable(Root(number * sign, degree)) ** (left * way)
-                elif left:
+                if left:
                     rest = rest * number ** (left * way)
                 if whole:
                     size = number if degree % 2 or whole % 2 == 0 else number * self.sign(number)
                     out = out * size ** (whole * way)
         return out if rest == self.number(1) else out * self._variable(Root(rest, degree))
+
+    def _power(self, base: Number, n: int, degree: int) -> Number:
+        """base^(n/degree) of a base > 0, by a root of the least degree."""
+        whole, left = divmod(n, degree)
+        common = math.gcd(left, degree)
+        out = base**whole
+        if not left:
+            return out
+        return out * self._variable(Root(base, degree // common)) ** (left // common)
 
     def function(self, name: str, x: Any) -> Any:
         """exp, log, tanh or cos of x, exactly where it is rational, else a variable of its own."""
@@ -274,9 +322,8 @@ class Symbols:
         for i, place in enumerate(self.places):
             if not isinstance(place, Root) and place[0] == "log":
                 ratio = x / Number(self, self.variables[self.first_place + i], self.one)
-                if ratio.top.is_constant() and ratio.bottom.is_constant():
-                    top, bottom = (int(p.leading_coefficient()) for p in (ratio.top, ratio.bottom))
-                    return place[1], Fraction(top, bottom)
+                if (n := ratio.rational()) is not None:
+                    return place[1], n
         return None
 
     def _variable(self, meaning: Any) -> Number:
@@ -288,11 +335,3 @@ class Symbols:
                 self.known_signs[self.first_place + len(self.places) - 1] = 1
         at = self.first_place + self.places.index(meaning)
         return Number(self, self.variables[at], self.one)
-
-
-def _power_out(constant: int, degree: int) -> tuple[int, int]:
-    """An integer as wholeⁿ·left, where left is divided by no n-th power of a prime."""
-    whole, left = 1, abs(constant)
-    for prime, n in flint.fmpz(left).factor():
-        whole *= int(prime) ** (n // degree)
-    return whole, constant // whole**degree

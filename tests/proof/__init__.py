@@ -1,0 +1,1 @@
+"""Proofs: programs against formulas and identities, by exact arithmetic."""
