@@ -14,7 +14,7 @@ def options(command: argparse.ArgumentParser) -> None:
     words = "a name, or a call as 'adamw(weight_decay=0.1)'"
     command.add_argument("name", metavar="NAME", help=words)
     command.add_argument("--steps", type=int, default=2, help="how many are compared (2)")
-    command.add_argument("--program", action="store_true", help="print the traced program too")
+    command.add_argument("--brief", action="store_true", help="do not print the traced program")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
         tx = catalogue.example(arguments.name)
         proof = contract.prove(tx, steps=arguments.steps)
     print(f"{proof.name}\n\n{proof.formula}\n")
-    if arguments.program:
+    if not arguments.brief:
         print(f"{proof.program}\n")
     if not proof:
         raise Wrong(f"prove: {proof.verdict}")

@@ -592,3 +592,24 @@ def test_kinds():
     kinds = {e.name: e.kind for e in own()}
     assert kinds["adamw"] == "optimizer" and kinds["scale_by_adam"] == "transformation"
     assert kinds["clip"] == "transformation" and kinds["cosine_decay_schedule"] == "schedule"
+
+
+def test_prove_prints_formula_program_and_verdict(capsys):
+    code, out, err = run(capsys, "prove", "lion(0.1)")
+    assert (code, err) == (0, "")
+    assert "θ ← θ − η·(sign(b1·m + (1 − b1)·g) + λθ)" in out and "sign k" in out
+    assert out.splitlines()[-1].startswith("proven in ")
+    assert "sign k" not in run(capsys, "prove", "lion(0.1)", "--brief")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lions"], "must be one that gdjax list shows"),
+        (["masked(sgd(0.1), True)"], "masked has no formula in its docstring"),
+        (["lion", "--steps", "none"], "invalid int value"),
+    ],
+)
+def test_what_prove_cannot_do_is_one_line(capsys, words, message):
+    code, out, err = run(capsys, "prove", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
