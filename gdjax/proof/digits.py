@@ -47,6 +47,13 @@ class Digits:
             return int(x > 0) - int(x < 0)
         raise ArithmeticError(f"the sign of {x} is not known")
 
+    def floor(self, x: Any) -> int:
+        """⌊x⌋, where the digits decide it."""
+        whole = None if isinstance(x, float) else x.floor().unique_fmpz()
+        if whole is None:
+            raise ArithmeticError(f"the floor of {x} is not known")
+        return int(whole)
+
     def root(self, x: Any, degree: int = 2) -> Any:
         """The n-th root of x ≥ 0, or of any x for odd n."""
         if isinstance(x, float) or x == 0:

@@ -173,10 +173,9 @@ class Formula:
             one = lambda x, y: x if bigger(x, y) else y
             return functools.reduce(lambda x, y: _entrywise(one, x, y), values)
         if name == "clip":
-            x, bound = values
-            return self._call(
-                "max", [self._call("min", [x, bound]), _entrywise(operator.neg, bound)]
-            )
+            x, *low, high = values  # clip(x, low, high), or clip(x, ±high)
+            low = low or [_entrywise(operator.neg, high)]
+            return self._call("max", [self._call("min", [x, high]), *low])
         if name in ("mean", "RMS", "norm", "sum", "size"):
             return self._reduced(name, values[0])
         if name == "abs":

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gdjax.proof.arrays import MOVES, SEVERAL, compare, moved
+from gdjax.proof.rounding import remainder, rounded, toward_zero
 from gdjax.proof.symbols import Number, Unsupported
 
 _LARGEST_DENOMINATOR = 1_000_000
@@ -53,7 +54,7 @@ def array(x: Any) -> np.ndarray:
     return out
 
 
-@functools.lru_cache(1024, typed=True)
+@functools.lru_cache(4096, typed=True)
 def exact(x: Any) -> Any:
     """A float as the simplest fraction within rounding errors; inf and NaN as they are.
 
@@ -167,6 +168,8 @@ def power(field: Any, x: Any, y: Any) -> Any:
     if isinstance(y, (int, Fraction)):
         y = Fraction(y)
         return field.root(x, y.denominator) ** y.numerator if y.denominator > 1 else x**y.numerator
+    if field.is_zero(x) and field.sign(y) > 0:
+        return x
     return field.function("exp", y * field.function("log", x))
 
 
@@ -205,12 +208,6 @@ def _is_finite(field: Any, x: Any) -> bool:
     return not isinstance(x, float)
 
 
-def _floor(field: Any, x: Any) -> Any:
-    if (rational := x.rational()) is not None:
-        return field.number(math.floor(rational))
-    raise Unsupported("floor of a symbol")
-
-
 _ENTRYWISE: dict[str, tuple[int, Callable[..., Any]]] = {
     "add": (2, lambda field, x, y: x + y),
     "add_any": (2, lambda field, x, y: x + y),
@@ -231,6 +228,7 @@ _ENTRYWISE: dict[str, tuple[int, Callable[..., Any]]] = {
     "log1p": (1, lambda field, x: field.function("log", 1 + x)),
     "tanh": (1, lambda field, x: field.function("tanh", x)),
     "cos": (1, lambda field, x: field.function("cos", x)),
+    "sin": (1, lambda field, x: field.function("sin", x)),
     "max": (2, lambda field, x, y: _extreme(field, 1, x, y)),
     "min": (2, lambda field, x, y: _extreme(field, -1, x, y)),
     "clamp": (3, _clamp),
@@ -245,8 +243,8 @@ _ENTRYWISE: dict[str, tuple[int, Callable[..., Any]]] = {
     "xor": (2, _logic(operator.xor)),
     "not": (1, lambda field, x: not x if isinstance(x, bool) else ~x),
     "is_finite": (1, _is_finite),
-    "floor": (1, _floor),
-    "rem": (2, lambda field, x, y: int(math.fmod(x, y))),
+    "floor": (1, lambda field, x: field.number(field.floor(x))),
+    "rem": (2, remainder),
 }
 
 
@@ -266,12 +264,8 @@ def _convert(field: Any, params: Any, x: Any) -> Any:
     if np.issubdtype(dtype, np.bool_):
         return np.frompyfunc(lambda e: bool(_sign(field, e)), 1, 1)(x)
     if np.issubdtype(dtype, np.integer):
-        return np.frompyfunc(lambda e: int(e) if isinstance(e, int) else _whole(field, e), 1, 1)(x)
+        return np.frompyfunc(lambda e: int(e) if isinstance(e, int) else toward_zero(field, e), 1, 1)(x)
     return np.frompyfunc(lambda e: field.number(int(e)) if isinstance(e, int) else e, 1, 1)(x)
-
-
-def _whole(field: Any, x: Any) -> int:
-    return int(str(_floor(field, x)))
 
 
 def _select(field: Any, params: Any, which: Any, *cases: Any) -> Any:
@@ -326,6 +320,7 @@ _OF_ARRAYS: dict[str, Callable[..., Any]] = {
     "iota": _iota,
     "convert_element_type": _convert,
     "select_n": _select,
+    "round": rounded,
     "reduce_sum": _reduce(lambda field, x, y: x + y, lambda field: field.number(0)),
     "reduce_max": _reduce(lambda field, x, y: _extreme(field, 1, x, y), lambda field: -math.inf),
     "reduce_min": _reduce(lambda field, x, y: _extreme(field, -1, x, y), lambda field: math.inf),

@@ -304,6 +304,12 @@ class Symbols:
             return out
         return out * self._variable(Root(base, degree // common)) ** (left // common)
 
+    def floor(self, x: Any) -> int:
+        """⌊x⌋ of a constant."""
+        if isinstance(x, float) or (rational := x.rational()) is None:
+            raise Unsupported(f"the floor of {x}")
+        return math.floor(rational)
+
     def function(self, name: str, x: Any) -> Any:
         """exp, log, tanh or cos of x, exactly where it is rational, else a variable of its own."""
         if isinstance(x, float):

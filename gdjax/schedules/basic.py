@@ -12,14 +12,16 @@ __all__ = ["constant_schedule", "linear_schedule", "linear_to_zero", "polynomial
 
 @schedule_of_counts
 def constant_schedule(value: Value):
-    """Constant schedule: c(t) = c at every step.
+    """Constant schedule: one value at every step.
+
+        c(t) = a
 
     >>> import gdjax as gd
     >>> gd.constant_schedule(0.5)(100)
     Array(0.5, dtype=float32)
 
     Args:
-        value: c, of any sign.
+        value: a, of any sign.
     """
     return lambda step: real(value)
 
@@ -30,10 +32,10 @@ def linear_schedule(
 ):
     """Linear schedule from one value to another.
 
-        c(t) = a + (b − a)·(t − B)/T    for B ≤ t ≤ B + T
+        c(t) = a + (b − a)·x,    x = clip((t − B)/T, 0, 1)
 
-    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it is always a, as
-    in optax.
+    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 x is 0, and the
+    value is always a, as in optax.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.linear_schedule(1.0, 0.0, 4)(jnp.arange(6))
@@ -57,7 +59,7 @@ def linear_schedule(
 def linear_to_zero(init_value: Value, total_steps: Steps):
     """Linear decay to zero.
 
-        c(t) = a·(1 − t/T)    for t ≤ T
+        c(t) = a·max(1 − t/T, 0)
 
     Exactly a at step 0, and exactly 0 from step T on, the first after the last of T steps.
 
@@ -82,10 +84,10 @@ def polynomial_schedule(
 ):
     """Polynomial schedule from one value to another.
 
-        c(t) = b + (a − b)·(1 − (t − B)/T)ᵖ    for B ≤ t ≤ B + T
+        c(t) = b + (a − b)·(1 − x)ᵖ,    x = clip((t − B)/T, 0, 1)
 
-    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 it is always a, as
-    in optax. It is torch's PolynomialLR (there b = 0 and B = 0).
+    Up to step B the value is exactly a, from step B + T on exactly b. With T = 0 x is 0, and the
+    value is always a, as in optax. It is torch's PolynomialLR (there b = 0 and B = 0).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.polynomial_schedule(1.0, 0.0, 2, 4)(jnp.arange(6))

@@ -36,7 +36,7 @@ def cosine_decay_schedule(
 ):
     """Cosine decay to a fraction of the initial value, then constant.
 
-        c(t) = a·(α + (1 − α)·[(1 + cos πt/T)/2]ᵖ)    for t ≤ T
+        c(t) = a·(α + (1 − α)·((1 + cos(πx))/2)ᵖ),    x = min(t/T, 1)
 
     Exactly a at step 0, exactly α·a from step T on: one cycle, no restart. torch's
     CosineAnnealingLR is the same up to T_max and rises again after it; for that, see
@@ -73,8 +73,8 @@ def cosine_restarts_schedule(
 ):
     """Cosine annealing with warm restarts (SGDR), by one formula for all cycles.
 
-        c(t) = b + (a − b)·δⁱ·(1 + cos(π·(t − tᵢ)/Tᵢ))/2    for tᵢ ≤ t < tᵢ + Tᵢ
-        Tᵢ = T₀·mⁱ,    tᵢ = T₀ + … + Tᵢ₋₁ = T₀·(mⁱ − 1)/(m − 1)
+        c(t) = b + (a − b)·δⁱ·(1 + cos(π(t − tᵢ)/Tᵢ))/2    for tᵢ ≤ t < tᵢ₊₁
+        Tᵢ = T₀·mⁱ,    t₀ = 0,    tᵢ₊₁ = tᵢ + Tᵢ
 
     Exactly a at step 0, and the maximum again at each restart tᵢ; before a restart b is approached,
     not reached. It never ends. It is torch's CosineAnnealingWarmRestarts.
@@ -130,10 +130,12 @@ def _cycles_begun(step: jax.Array, first: Any, growth: Any) -> jax.Array:
 def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Value]]):
     """Cosine decay with warm restarts (SGDR) and warmup, each cycle with arguments of its own.
 
-        c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  bᵢ the sum of the `decay_steps` before
+        c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁
+        c(t) = cₙ(t − bₙ)    for t ≥ bₙ
+        b₀ = 0,    bᵢ₊₁ = bᵢ + Tᵢ,    cᵢ and Tᵢ of `warmup_cosine_decay_schedule`
 
-    Each cᵢ is a `warmup_cosine_decay_schedule` that starts at its own step 0. Cycle i begins at
-    step bᵢ; the last one stays at its end value. For an endless series of equal or growing cycles
+    Each cᵢ starts at its own step 0 and has Tᵢ steps, its `decay_steps`. Cycle i begins at step bᵢ;
+    the last one stays at its end value. For an endless series of equal or growing cycles
     without warmup, use `cosine_restarts_schedule`.
 
     >>> import gdjax as gd, jax.numpy as jnp

@@ -39,8 +39,11 @@ def triangular_schedule(
 ):
     """Triangular cyclical learning rate: linear up and down, repeated without end.
 
-        c(t) = a + (b − a)·δⁱ·γᵗ·w,    i = ⌊t/(U + D)⌋,  s = t − i·(U + D)
-        w = s/U  for s ≤ U,    w = 1 − (s − U)/D  for s ≥ U
+        c(t) = a + (b − a)·δⁱ·γᵗ·w
+        w = s/U              for s ≤ U
+        w = 1 − (s − U)/D    for s ≥ U
+        i = ⌊t/(U + D)⌋,    s = t − i·(U + D)
+        without down_steps: D = U
 
     Exactly a at step 0 and at each multiple of U + D, the maximum U steps later. It is torch's
     CyclicLR: "triangular", "triangular2" (δ = 0.5) and "exp_range" (γ is its gamma).
@@ -76,7 +79,7 @@ def triangular_schedule(
 def cosine_cycle_schedule(init_value: Value, end_value: Value, half_cycle_steps: Steps):
     """Cyclical cosine schedule: from one value to another and back, repeated without end.
 
-        c(t) = b + (a − b)·(1 + cos πt/T)/2
+        c(t) = b + (a − b)·(1 + cos(πt/T))/2
 
     Exactly a at steps 0, 2T, 4T, …, exactly b at T, 3T, … It is torch's CosineAnnealingLR, also
     after T_max.
@@ -114,10 +117,14 @@ def linear_onecycle_schedule(
 ):
     """Linear one-cycle schedule: rise to the peak, fall back, and a final decay far below.
 
-        from c₁/d up to c₁ at step p·T, down to c₁/d at step q·T, down to c₁/(d·f) at step T
+        c(t) = a + (c₁ − a)·t/P                 for t < P
+        c(t) = c₁ + (a − c₁)·(t − P)/(Q − P)    for P ≤ t < Q
+        c(t) = a + (b − a)·(t − Q)/(T − Q)      for Q ≤ t < T
+        c(t) = b                                for t ≥ T
+        a = c₁/d,    b = a/f,    P = p·T,    Q = q·T
 
-    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T or q·T is not a
-    whole step it is not rounded (optax rounds it down). torch's OneCycleLR with three_phase=True
+    Exactly a at step 0, exactly c₁ at step P, b from step T on. Where P or Q is not a whole step it
+    is not rounded (optax rounds it down). torch's OneCycleLR with three_phase=True
     differs: its T is total_steps − 1, and its phases are one step shorter.
 
     >>> import gdjax as gd, jax.numpy as jnp
@@ -165,11 +172,14 @@ def cosine_onecycle_schedule(
 ):
     """Cosine one-cycle schedule: rise to the peak, then a fall far below the initial value.
 
-        from c₁/d up to c₁ at step p·T, down to c₁/(d·f) at step T, each along (1 − cos πx)/2
+        c(t) = a + (c₁ − a)·(1 − cos(πt/P))/2                for t < P
+        c(t) = b + (c₁ − b)·(1 + cos(π(t − P)/(T − P)))/2    for P ≤ t < T
+        c(t) = b                                             for t ≥ T
+        a = c₁/d,    b = a/f,    P = p·T
 
-    Exactly c₁/d at step 0, exactly c₁/(d·f) from step T on. Where p·T is not a whole step it is not
-    rounded (optax rounds it down). torch's OneCycleLR differs: its T is total_steps − 1, and its
-    peak is at step pct_start·total_steps − 1.
+    Exactly a at step 0, exactly c₁ at step P, b from step T on. Where P is not a whole step it is
+    not rounded (optax rounds it down). torch's OneCycleLR differs: its T is total_steps − 1, and
+    its peak is at step pct_start·total_steps − 1.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.cosine_onecycle_schedule(8, 1.0, 0.5, 4.0, 2.0)(jnp.array([0, 2, 4, 6, 8]))

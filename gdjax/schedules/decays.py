@@ -22,11 +22,12 @@ def exponential_decay(
 ):
     """Exponential decay, or step decay: by a factor every `transition_steps` steps.
 
-        c(t) = a·rˣ,    x = (t − B)/T, or ⌊(t − B)/T⌋ as a staircase    for t ≥ B
+        c(t) = a·rˣ,    x = max(t − B, 0)/T
+        with staircase: x = ⌊max(t − B, 0)/T⌋
+        with end_value: c(t) = max(a·rˣ, b) if r < 1, else min(a·rˣ, b)
 
-    Up to step B the value is exactly a; a staircase has its steps at B + T, B + 2T, … `end_value`
-    is a lower bound if r < 1, an upper bound otherwise. It is torch's ExponentialLR (T = 1) and
-    StepLR (a staircase).
+    Up to step B the value is exactly a; a staircase has its steps at B + T, B + 2T, … It is torch's
+    ExponentialLR (T = 1) and StepLR (a staircase).
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> print(gd.exponential_decay(8.0, 2, 0.5, staircase=True, end_value=3.0)(jnp.arange(6)))
@@ -38,7 +39,7 @@ def exponential_decay(
         decay_rate: r > 0, the factor for T steps.
         transition_begin: B ≥ 0, the step at which the decay begins.
         staircase: True to decay in discrete steps, after every T steps.
-        end_value: The value at which the decay stops; none by default.
+        end_value: b, the value at which the decay stops; none by default.
     """
 
     def value(step):
@@ -62,7 +63,8 @@ def exponential_decay(
 def inverse_sqrt_schedule(peak_value: Value, warmup_steps: Steps):
     """Linear warmup from zero, then inverse square root decay (the Transformer's schedule).
 
-        c(t) = c₁·min(t/W, √(W/t))
+        c(t) = c₁·t/W       for t ≤ W
+        c(t) = c₁·√(W/t)    for t ≥ W
 
     0 at step 0, exactly the peak at step W, half of it at step 4W. The paper's own scale is
     c₁ = 1/√(dim · W), and its first step is t = 1.

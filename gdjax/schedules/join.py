@@ -21,7 +21,9 @@ __all__ = ["join_schedules", "warmup"]
 def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count]):
     """Joins schedules one after the other, each from its own step 0.
 
-        c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁,  b₀ = 0
+        c(t) = cᵢ(t − bᵢ)    for bᵢ ≤ t < bᵢ₊₁
+        c(t) = cₙ(t − bₙ)    for t ≥ bₙ
+        b₀ = 0
 
     At a boundary the next schedule begins, with its step 0. A schedule is evaluated only at steps
     of its own interval, so it may be undefined outside. It is torch's SequentialLR.
@@ -32,8 +34,10 @@ def join_schedules(schedules: Sequence[Hyperparam], boundaries: Sequence[Count])
     Array([0.  , 0.5 , 1.  , 0.75, 0.5 , 0.25, 0.  ], dtype=float32)
 
     Args:
-        schedules: Schedules, functions of the step (they get a floating-point array) or numbers.
-        boundaries: The steps at which the next one begins, ascending; one fewer than schedules.
+        schedules: c₀, …, cₙ: schedules, functions of the step (they get a floating-point array) or
+            numbers.
+        boundaries: b₁, …, bₙ: the steps at which the next one begins, ascending; one fewer than
+            schedules.
 
     Raises:
         TypeError: An element of `schedules` is neither a schedule, a function nor a number.

@@ -48,7 +48,9 @@ def piecewise_constant_schedule(
 ):
     """Piecewise constant schedule: multiplied by a factor at each given step (step decay).
 
-        c(t) = a · Π {fᵢ : bᵢ ≤ t}
+        c(t) = vᵢ    for bᵢ ≤ t < bᵢ₊₁
+        c(t) = vₙ    for t ≥ bₙ
+        v₀ = a,    vᵢ₊₁ = vᵢ·fᵢ₊₁,    b₀ = 0
 
     The factor fᵢ applies from step bᵢ on. It is torch's MultiStepLR.
 
@@ -58,8 +60,8 @@ def piecewise_constant_schedule(
 
     Args:
         init_value: a, the value before the first step of the dict.
-        boundaries_and_scales: Step bᵢ ≥ 0 → factor fᵢ ≥ 0; in any order. The factors multiply each
-            other: {2: 0.5, 4: 0.5} ends at a/4.
+        boundaries_and_scales: b₁ → f₁, …, bₙ → fₙ: steps ≥ 0 and factors ≥ 0, in any order. The
+            factors multiply each other: {2: 0.5, 4: 0.5} ends at a/4.
     """
     knots = _knots("piecewise_constant_schedule", init_value, boundaries_and_scales)
 
@@ -80,11 +82,14 @@ def piecewise_interpolate_schedule(
 ):
     """Piecewise linear or cosine interpolation between values at given steps.
 
-        c(0) = a,  c(bᵢ) = a·f₁⋯fᵢ,  between them interpolated by x or (1 − cos πx)/2,
-        x = (t − bᵢ)/(bᵢ₊₁ − bᵢ)
+        c(t) = vᵢ + (vᵢ₊₁ − vᵢ)·y    for bᵢ ≤ t < bᵢ₊₁
+        c(t) = vₙ                    for t ≥ bₙ
+        v₀ = a,    vᵢ₊₁ = vᵢ·fᵢ₊₁,    b₀ = 0,    x = (t − bᵢ)/(bᵢ₊₁ − bᵢ)
+        with linear: y = x
+        with cosine: y = (1 − cos(πx))/2
 
     The values at the steps bᵢ are exact; after the last one the schedule is constant. The products
-    are interpolated, not the factors.
+    vᵢ = a·f₁⋯fᵢ are interpolated, not the factors.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.piecewise_interpolate_schedule("linear", 1.0, {2: 0.5, 4: 0.0})(jnp.arange(6))
@@ -93,8 +98,8 @@ def piecewise_interpolate_schedule(
     Args:
         interpolate_type: "linear" or "cosine".
         init_value: a, the value at step 0.
-        boundaries_and_scales: Step bᵢ ≥ 0 → factor fᵢ ≥ 0; in any order. A factor at step 0
-            applies from the start.
+        boundaries_and_scales: b₁ → f₁, …, bₙ → fₙ: steps ≥ 0 and factors ≥ 0, in any order. A
+            factor at step 0 applies from the start.
 
     Raises:
         ValueError: Unknown `interpolate_type`.

@@ -36,7 +36,8 @@ __all__ = [
 def warmup_constant_schedule(init_value: Value, peak_value: Value, warmup_steps: Count):
     """Linear warmup, then constant.
 
-        c(t) = a + (c₁ − a)·t/W    for t < W,    c₁ from step W on
+        c(t) = a + (c₁ − a)·t/W    for t < W
+        c(t) = c₁                  for t ≥ W
 
     Exactly a at step 0. With W = 0 it is c₁ from the start (in optax it is always a).
 
@@ -68,8 +69,9 @@ def warmup_cosine_decay_schedule(
 ):
     """Linear warmup, then cosine decay.
 
-        c(t) = a + (c₁ − a)·t/W                          for t < W
-        c(t) = b + (c₁ − b)·[(1 + cos πx)/2]ᵖ,  x = (t − W)/(T − W)    for W ≤ t ≤ T
+        c(t) = a + (c₁ − a)·t/W                    for t < W
+        c(t) = b + (c₁ − b)·((1 + cos(πx))/2)ᵖ     for t ≥ W
+        x = min((t − W)/(T − W), 1)
 
     Exactly a at step 0, c₁ at step W, b from step T on. With W = 0 it begins at c₁.
 
@@ -119,7 +121,10 @@ def warmup_exponential_decay_schedule(
     """Linear warmup, then exponential decay (or step decay).
 
         c(t) = a + (c₁ − a)·t/W    for t < W
-        c(t) = c₁·rˣ,  x = (t − W − B)/T, or its floor as a staircase    for t ≥ W + B
+        c(t) = y                   for t ≥ W
+        y = c₁·rˣ,    x = max(t − W − B, 0)/T
+        with staircase: x = ⌊max(t − W − B, 0)/T⌋
+        with end_value: y = max(c₁·rˣ, b) if r < 1, else min(c₁·rˣ, b)
 
     Exactly a at step 0, c₁ from step W to step W + B. With W = 0 it begins at c₁.
 
@@ -136,7 +141,7 @@ def warmup_exponential_decay_schedule(
         decay_rate: r > 0, the factor for T steps.
         transition_begin: B ≥ 0, steps at the peak before the decay begins.
         staircase: True to decay in discrete steps, after every T steps.
-        end_value: The value at which the decay stops: a lower bound if r < 1, else an upper one.
+        end_value: b, the value at which the decay stops; none by default.
     """
     decay = exponential_decay(
         peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value
@@ -172,12 +177,16 @@ def warmup_stable_decay_schedule(
 ):
     """Warmup-stable-decay (WSD): linear warmup, constant, and a short cooldown at the end.
 
-        c(t) = a + (c₁ − a)·t/W      for t < W = w·T
-        c(t) = c₁                    for W ≤ t ≤ S = T − d·T
-        c(t) = b + (c₁ − b)·f(x)     for S ≤ t ≤ T,  x = (t − S)/(T − S)
+        c(t) = a + (c₁ − a)·t/W    for t < W
+        c(t) = c₁                  for W ≤ t < S
+        c(t) = b + (c₁ − b)·y      for t ≥ S
+        W = w·T,    S = T − d·T,    x = min((t − S)/(T − S), 1)
+        with linear: y = 1 − x
+        with sqrt: y = 1 − √x
+        with cosine: y = (1 + cos(πx))/2
 
-    with f(x) = 1 − x, 1 − √x or (1 + cos πx)/2. Exactly a at step 0, b from step T on. Where W or S
-    is not a whole step it is not rounded. With w = 0 it begins at c₁, with d = 0 it ends there.
+    Exactly a at step 0, c₁ from step W to step S, b from step T on. Where W or S is not a whole
+    step it is not rounded. With w = 0 it begins at c₁, with d = 0 it ends there.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> wsd = gd.warmup_stable_decay_schedule(1.0, 10, warmup=0.2, decay=0.4)

@@ -43,7 +43,14 @@ __all__ = [
 
 @named("torch", schedule)
 def LambdaLR(lr: Number, lr_lambda: Callable[[Any], Any]):
-    """Learning rate times a function of the step."""
+    """Learning rate times a function of the step.
+
+        c(t) = a·f(t)
+
+    Args:
+        lr: a, the learning rate.
+        lr_lambda: f, a function of the step.
+    """
     return lambda step: lr * lr_lambda(step)
 
 
@@ -153,7 +160,18 @@ def OneCycleLR(
 
 @named("torch", schedule)
 def one_cycle(values: Sequence[Number], ends: Sequence[Number], rounded: bool):
-    """Interpolation between values at points that may lie between two steps."""
+    """Interpolation between values at points that may lie between two steps.
+
+        c(t) = vᵢ + (vᵢ₊₁ − vᵢ)·y    for eᵢ ≤ t < eᵢ₊₁
+        c(t) = vₙ                    for t ≥ eₙ
+        x = (t − eᵢ)/(eᵢ₊₁ − eᵢ),    y = x
+        with rounded: y = (1 − cos(πx))/2
+
+    Args:
+        values: v₀, …, vₙ.
+        ends: e₀ = 0, …, eₙ, ascending.
+        rounded: True to interpolate along a cosine.
+    """
     ways = list(zip(values, values[1:], ends, ends[1:]))
 
     def value(step):
@@ -168,7 +186,14 @@ def one_cycle(values: Sequence[Number], ends: Sequence[Number], rounded: bool):
 
 @named("torch", schedule)
 def ChainedScheduler(lr: Number, schedulers: Sequence[Hyperparam]):
-    """Product of the factors of several schedules; each must be proportional to the rate."""
+    """Product of the factors of several schedules; each must be proportional to the rate.
+
+        c(t) = pₙ,    p₀ = a,    pᵢ₊₁ = pᵢ·cᵢ₊₁(t)/a
+
+    Args:
+        lr: a, the learning rate.
+        schedulers: c₁, …, cₙ: schedules that begin at a.
+    """
 
     def value(step):
         out = lr

@@ -198,7 +198,14 @@ def Adadelta(
 
 @named("torch", schedule)
 def inverse_time(lr: Hyperparam, decay: NonNegative):
-    """Inverse time decay of the learning rate, 1/(1 + δt)."""
+    """Inverse time decay of the learning rate.
+
+        c(t) = η(t)/(1 + δt)
+
+    Args:
+        lr: η, a number or a schedule.
+        decay: δ ≥ 0.
+    """
     return lambda step: at(lr, step) / (1 + decay * step)
 
 
