@@ -37,6 +37,11 @@ class Digits:
         """Whether the first 40 digits behind the point are 0, with their error."""
         return isinstance(x, flint.arb) and bool(abs(x) < flint.arb(10) ** -DIGITS)
 
+    def rational(self, x: Any) -> Fraction | None:
+        """The integer that x is, None if it is none."""
+        whole = x.is_exact() and x.is_integer()
+        return Fraction(int(x.unique_fmpz())) if whole else None
+
     def sign(self, x: Any) -> int:
         """−1, 0 or 1.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Formula", "free_names"]
 
 import functools
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -142,7 +143,7 @@ class Formula:
     def _value(self, node: Any, env: dict[str, Any]) -> Any:
         kind, *rest = node
         if kind == "number":
-            return array(self.field.number(Fraction(rest[0])))
+            return array(self.field.number(math.inf if rest[0] == "inf" else Fraction(rest[0])))
         if kind == "name":
             return self._name(rest[0], env)
         if kind == "call":

@@ -26,6 +26,7 @@ _NAME = rf"(?:[A-Za-z][A-Za-z0-9_]*|[α-ωΑ-ΡΤ-Ω](?:_[a-z]+|max|min)?){_MARK
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)"
     r"|(?P<fraction>[¼½¾⅓⅔])"
+    r"|(?P<infinity>∞)"
     r"|(?P<power>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹ᵗᵖ][⁰¹²³⁴⁵⁶⁷⁸⁹ᵗᵖ⁺⁻]*)"
     rf"|(?P<name>{_NAME})"
     r"|(?P<sign>‖₁|[−+·/()|‖√∛Σ⟨⟩,^±]))"
@@ -91,7 +92,8 @@ def read(text: str) -> list[Statement | SameAs]:
 
 
 def _label(text: str) -> Any:
-    return text if re.fullmatch(r"with(out)? \w+|step [1t]", text) else comparison(text)
+    flag = re.fullmatch(r'with(out)? (\w+|"[^"]*")|step [1t]', text)
+    return text if flag else comparison(text)
 
 
 def _statements(line: str, label: Any) -> list[Statement]:
@@ -224,8 +226,8 @@ class _Reader:
         self.at += 1
         if kind == "number":
             return ("number", text)
-        if kind == "fraction":
-            return ("number", _FRACTIONS[text])
+        if kind in ("fraction", "infinity"):
+            return ("number", _FRACTIONS.get(text, "inf"))
         if kind == "name":
             if text in FUNCTIONS or _INSIDE.fullmatch(text) and self.peek()[1] == "(":
                 self.must("(")

@@ -38,7 +38,7 @@ def run(
     """The results of a closed jaxpr, for arrays of numbers of the field.
 
     `given` has further primitives, or others in place of those here: functions of the field, the
-    parameters of the equation and its arguments that return a list of arrays.
+    parameters of the equation and its arguments that return a list of arrays, or None.
     """
     interpreter = _Interpreter(field, {**SEVERAL, **given})
     consts = [exact_array(x, field) for x in closed.consts]
@@ -113,8 +113,8 @@ class _Interpreter:
 
     def apply(self, equation: Any, values: list[Any]) -> list[Any]:
         name, params = equation.primitive.name, equation.params
-        if name in self.given:
-            return self.given[name](self.field, params, *values)
+        if name in self.given and (out := self.given[name](self.field, params, *values)) is not None:
+            return out
         if name in MOVES:
             return moved(equation, values)
         if name in _SAME:
@@ -163,7 +163,7 @@ class _Interpreter:
 
 def power(field: Any, x: Any, y: Any) -> Any:
     """xʸ, for a rational y by roots."""
-    if isinstance(y, Number) and (rational := y.rational()) is not None:
+    if not isinstance(y, (int, Fraction)) and (rational := field.rational(y)) is not None:
         y = rational
     if isinstance(y, (int, Fraction)):
         y = Fraction(y)

@@ -24,6 +24,7 @@ from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import program
 from gdjax.proof.digits import DIGITS, Digits
+from gdjax.proof.lengths import NORMS
 from gdjax.proof.stated import StatedRule
 from gdjax.proof.symbols import Choice, Symbols, Unsupported, flint
 
@@ -125,7 +126,7 @@ class _Claim:
         is_data = isinstance(tx, GradientTransformation)
         if formula is None and not is_data:
             errors.fail("contract.prove", "formula must be given for a tx of another library", None)
-        self.tx = tx._with(tx.arguments) if is_data else tx  # with all numbers as leaves
+        self.tx = _opened(tx)
         self.rule = StatedRule(self.tx, formula)
         self.points, self.factors = points, {}
         self.steps, self.many = steps, isinstance(shape, list)
@@ -216,7 +217,7 @@ class _Claim:
         tx, (first, *rest) = self.tx, name.split(".")
         while is_transformation(tx.arguments.get(first)):
             tx, (first, *rest) = tx.arguments[first], rest
-        return tx.factory.ranges[first]
+        return tx.factory.ranges[first.split("[")[0]]
 
     def _symbols(self, zeros: frozenset[str], signs: dict[str, int]) -> tuple[Any, dict[str, Any]]:
         ranges = {name: self._range(name) for name in self.named}
@@ -238,7 +239,7 @@ class _Claim:
             values = {n: self._rational(n, draw) for n in self.named}
             entries = [entry for names in self.entries.values() for entry in names]
             for name in (*entries, *self.losses):
-                values[name] = Fraction(draw.choice((-1, 1)) * draw.randint(1, 999), 250)
+                values[name] = Fraction(draw.choice((-1, 1)) * draw.randint(1, 999), 256)
             zeros = patterns[i // 4 % len(patterns)] if i % 4 == 0 else frozenset()
             values |= dict.fromkeys(zeros, Fraction(0))
             field = Digits(values)
@@ -247,12 +248,12 @@ class _Claim:
         return ""
 
     def _rational(self, name: str, draw: random.Random) -> Fraction:
-        """A number in the range of a hyperparameter."""
+        """A number in the range of a hyperparameter; binary, so that differences can be 0."""
         kind = self._range(name)
         low, high = (self.points or {}).get(name, (kind.low, kind.high))
         low = Fraction(str(low)) if low > -np.inf else Fraction(-1)
         high = Fraction(str(high)) if high < np.inf else low + 3
-        return low + (high - low) * Fraction(draw.randint(1, 99), 100)
+        return low + (high - low) * Fraction(draw.randint(1, 127), 128)
 
     def _arrays(self, name: str, values: Mapping[str, Any]) -> list[np.ndarray]:
         """The parameters or gradients of a name, an array for each leaf."""
@@ -275,7 +276,7 @@ class _Claim:
         gradients = [self._arrays(name, values) for name in self.gradients]
         losses = [program.array(values[name]) for name in self.losses]
         flat = [x for arrays in (*thetas, *gradients) for x in arrays]
-        got = program.run(self.closed, [*numbers.values(), *flat, *losses], field)
+        got = program.run(self.closed, [*numbers.values(), *flat, *losses], field, NORMS)
         leaves = len(self.shapes)
         formulas = [self.rule.formula(numbers, field) for _ in self._parts(gradients[0])]
         for t, (theta, g) in enumerate(zip(thetas, gradients)):
@@ -287,6 +288,13 @@ class _Claim:
                     if not field.is_zero(a - b):
                         return f"in step {t + 1} the program gives {a}, the formula {b}"
         return ""
+
+
+def _opened(tx: Any) -> Any:
+    """The transformation with all its numbers as leaves, and those of the ones inside."""
+    if not isinstance(tx, GradientTransformation):
+        return tx
+    return tx._with({name: _opened(x) for name, x in tx.arguments.items()})
 
 
 def _entries(name: str, shapes: list[tuple[int, ...]]) -> list[str]:

@@ -29,7 +29,7 @@ class StatedRule:
         is_data = isinstance(tx, GradientTransformation)
         self.letters = letters_of(tx.factory) if is_data else {}
         self.arguments = tx.arguments if is_data else {}
-        self.flags = {n for n, x in self.arguments.items() if x is not None and x is not False}
+        self.numbers, self.flags = _split(self.arguments)
         called = notation.calls_in(self.statements)
         inside = {n: x for n, x in self.arguments.items() if n in called and is_transformation(x)}
         self.inside = {name: StatedRule(x) for name, x in inside.items()}
@@ -51,8 +51,8 @@ class StatedRule:
     def formula(self, numbers: Mapping[str, Any], field: Any) -> Formula:
         """The formula for numbers of a field."""
         known = dict(numbers)
-        for name, x in self.arguments.items():
-            if name not in known and isinstance(x, int | float) and not isinstance(x, bool):
+        for name, x in self.numbers.items():
+            if name not in known:
                 known[name] = field.number(program.exact(x))
         known |= {self.letters[n]: x for n, x in known.items() if n in self.letters}
         inside = {}
@@ -61,6 +61,21 @@ class StatedRule:
             own = {n.removeprefix(start): x for n, x in numbers.items() if n.startswith(start)}
             inside[name] = rule.formula(own, field)
         return Formula(self.statements, known, self.flags, field, inside)
+
+
+def _split(arguments: Mapping[str, Any]) -> tuple[dict[str, float], set[str]]:
+    """The numbers among arguments, and as flags the names of those given and texts in quotes.
+
+    A pair as `("distance", 0.1)` is a number with a flag.
+    """
+    numbers, flags = {}, {n for n, x in arguments.items() if x is not None and x is not False}
+    for name, x in arguments.items():
+        parts = x if isinstance(x, tuple) else (x,)
+        flags |= {f'"{part}"' for part in parts if isinstance(part, str)}
+        found = [p for p in parts if isinstance(p, int | float) and not isinstance(p, bool)]
+        if len(found) == 1:
+            numbers[name] = found[0]
+    return numbers, flags
 
 
 def _resolved(found: list[Any], name: str) -> list[notation.Statement]:
@@ -101,5 +116,5 @@ def letters_of(factory: Any) -> dict[str, str]:
     text = unicodedata.normalize("NFD", inspect.getdoc(factory.function) or "")
     found = re.findall(rf"^\s+(\w+): ({_LETTER})(?=[\s,.≥>])", text, re.MULTILINE)
     pairs = re.findall(rf"^\s+(\w+): ({_LETTER}) and ({_LETTER})(?=[\s,.])", text, re.MULTILINE)
-    both = {f"{name}.{i}": letter for name, *two in pairs for i, letter in enumerate(two)}
+    both = {f"{name}[{i}]": letter for name, *two in pairs for i, letter in enumerate(two)}
     return dict(found) | both

@@ -169,8 +169,7 @@ class Symbols:
     def _factored(self, polynomial: Any) -> tuple[int, list[tuple[Any, int]]]:
         key = str(polynomial)
         if key not in self.factors:
-            constant, factors = polynomial.factor()
-            self.factors[key] = int(constant), factors
+            self.factors[key] = _factors(polynomial)
         return self.factors[key]
 
     def _high_power(self, polynomial: Any) -> int | None:
@@ -197,6 +196,10 @@ class Symbols:
         """Whether x is 0 for all values of the symbols."""
         return isinstance(x, Number) and not x.top
 
+    def rational(self, x: Any) -> Fraction | None:
+        """The number without symbols that x is, None if it has some."""
+        return x.rational() if isinstance(x, Number) else None
+
     def sign(self, x: Any) -> int:
         """−1, 0 or 1.
 
@@ -219,6 +222,10 @@ class Symbols:
             return known
         if (ball := self._ball(factor)) is not None:
             return (ball > 0) - (ball < 0)
+        signs = self._signs_of_terms(factor)
+        if not {1, -1} <= {sign for sign, _ in signs}:  # else no sign of a variable decides it
+            for i in sorted(set().union(*(unknown for _, unknown in signs))):
+                raise Choice(str(self.variables[i]))
         for sense in (1, -1):
             if str(sense * factor) in self.signs:
                 return sense * self.signs[str(sense * factor)]
@@ -341,3 +348,12 @@ class Symbols:
                 self.known_signs[self.first_place + len(self.places) - 1] = 1
         at = self.first_place + self.places.index(meaning)
         return Number(self, self.variables[at], self.one)
+
+
+def _factors(polynomial: Any) -> tuple[int, list[tuple[Any, int]]]:
+    """A constant and irreducible factors with their powers."""
+    try:
+        constant, factors = polynomial.factor()
+        return int(constant), factors
+    except OverflowError:  # python-flint cannot sort factors of large coefficients
+        return 1, [(polynomial, 1)]

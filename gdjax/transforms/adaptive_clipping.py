@@ -61,7 +61,7 @@ def adaptive_grad_clip(
 ):
     """Adaptive gradient clipping (AGC): clips each unit's gradient by the norm of its weights.
 
-        u = g · min(1, λ·max(‖θ‖, ε) / ‖g‖) if ‖g‖ > 0, else 0
+        u = g · min(1, λ·max(‖θ‖, ε) / ‖g‖)
 
     Norms are of the weights of each unit.
 

@@ -74,7 +74,7 @@ class ClipByGlobalNormState(NamedTuple):
 def clip_by_global_norm(max_norm: NonNegative, *, axis_name: Any = None):
     """Gradient clipping by global norm: rescales the updates to a norm of at most `max_norm`.
 
-        u = g · min(1, c / ‖g‖) if ‖g‖ > 0, else 0
+        u = g · min(1, c / ‖g‖)
 
     A bound of 0 makes the updates zero. The norm is formed in float32 or wider; norm and factor
     are in the state, for logging.

@@ -61,7 +61,7 @@ def shorten(g: jax.Array, length: jax.Array, bound: Any) -> jax.Array:
 def clip_by_block_rms(threshold: NonNegative, *, axis_name: Any = None):
     """Update clipping by block RMS: rescales each array to an RMS of at most `threshold`.
 
-        u = g · min(1, d / RMS(g)) if RMS(g) > 0, else 0
+        u = g · min(1, d / RMS(g))
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.clip_by_block_rms(1.0).update(jnp.array([1.0, 7.0]), gd.EmptyState())[0].round(6)

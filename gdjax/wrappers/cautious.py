@@ -18,10 +18,10 @@ __all__ = ["cautious"]
 def cautious(inner: Any, xi: NonNegative = 1.0):
     """Cautious optimizer: zeroes updates that disagree with the gradient and rescales the rest.
 
-        φ = 1 where u·g < 0, 0 elsewhere
-        u ← u · φ · d / (Σφ + ξ)    d the entries of the array
+        v = inner(g)                  φ = 1 if v·g < 0, else 0
+        u = φ·v · size(g) / (Σφ + ξ)
 
-    `inner` is a whole optimizer: its updates u are added to the parameters, so descent has the sign
+    `inner` is a whole optimizer: its updates v are added to the parameters, so descent has the sign
     opposite to g. Put weight decay behind it, outside of the comparison:
     `chain(cautious(adam(η)), decay_weights(ηλ))`.
 

@@ -25,7 +25,7 @@ class GraftState(NamedTuple):
 def graft(direction: Any, magnitude: Any, *, matrix_axes: Any = None):
     """Step-size grafting: the direction of one transformation with the norm of another.
 
-        u = d · ‖m‖ / ‖d‖    d of `direction`, m of `magnitude`, both of the same gradients
+        d = direction(g)      m = magnitude(g)      u = d · ‖m‖ / ‖d‖
 
     Norms are of each array. So a learning rate tuned for `magnitude` also serves for `direction`.
     Where d is 0, u is 0.

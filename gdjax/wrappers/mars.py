@@ -28,8 +28,12 @@ class MarsState(NamedTuple):
 def mars(inner: Any, gamma: NonNegative = 0.025, b1: Decay = 0.95, max_norm: Positive | None = 1.0):
     """MARS: variance reduction of the gradients by their change since the last step, and a clip.
 
-        c = g + γ·b1/(1 − b1)·(g − g₋)       g₋ of the step before; in the first, c = g
-        c ← c · min(1, ρ/‖c‖)                each array by itself
+        c = g + γ·b1/(1 − b1)·(g − g₋), in the first step g
+        q = c
+        with max_norm: q = c · min(1, ρ/‖c‖)
+        u = inner(q)
+
+    Norms are of each array.
 
     This is the approximate form of the paper, which the paper uses: g₋ is the gradient of the
     previous batch, so no gradient is computed twice.

@@ -43,7 +43,7 @@ def mechanize(
         h = ⟨Δ, g + λ·Σs·‖g‖·θ/‖θ‖⟩
         m ← max(β·m, |h|)      v ← β²·v + h²      r ← max(β·r − s·h, 0)
         s ← (s₀·m/n + r) / (√v + eps)
-        Δ ← Δ + u of `inner`      θ ← θ₀ + Σs·Δ
+        Δ ← Δ + inner(g)      θ ← θ₀ + Σs·Δ
 
     for n values of β: 0.9, 0.99, 0.999, … Only the shape of the schedule of `inner` matters: its
     learning rate may be scaled by any constant. The first update is zero.

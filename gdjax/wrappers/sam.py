@@ -159,7 +159,7 @@ def _needed(params: Any) -> Any:
 def normalize_adaptively(eta: NonNegative = 0.01):
     """Adaptive normalization of the updates by the size of the parameters: the ascent of ASAM.
 
-        u = T²g / ‖Tg‖,    T = |θ| + η
+        T = |θ| + η        u = T²·g / ‖T·g‖
 
     With η = 0, ‖u‖ relative to the parameters is invariant under rescaling of the parameters. If g
     is 0 everywhere, u is 0.

@@ -50,11 +50,11 @@ def dadapt_adamw(
     """D-Adaptation for AdamW: learning-rate-free, by a bound on the distance to the solution.
 
         γ = η·√(1 − β₂ᵗ) / (1 − β₁ᵗ),       β₃ = √β₂
-        r ← β₃·r + (1 − β₃)·dγ·⟨g, s / (√v + eps)⟩      with s and v of the step before
+        r ← β₃·r + (1 − β₃)·dγ·⟨g, s₋ / (√v₋ + eps)⟩
         m ← β₁·m + (1 − β₁)·dγ·g            v ← β₂·v + (1 − β₂)·|g|²
         s ← β₃·s + (1 − β₃)·dγ·g
         θ ← θ − m / (√v + eps) − dγλθ
-        d ← max(d, r / ((1 − β₃)·‖s‖₁))
+        d ← max(d, r / ((1 − β₃)·‖s‖₁))     d₀ = estim_lr0
 
     The rate needs no tuning: leave η at 1, or use a schedule that begins at 1. While the gradients
     are zero, d does not change.

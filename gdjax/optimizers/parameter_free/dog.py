@@ -70,6 +70,9 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
     """DoG scaling: gradient times the distance from the start over the root of all ‖g‖².
 
         r̄ ← max(r̄, ‖θ − θ₀‖)      G ← G + ‖g‖²      u = r̄ / √(G + eps) · g
+        with "distance": r̄₀ = α
+        with "heuristic": r̄₀ = α·(1 + ‖θ₀‖)
+        with "learning_rate": u = r̄ / √(G + eps) · g, in the first step α·g
 
     Norms are over all leaves. While the gradients are zero, u is zero.
 
@@ -79,8 +82,8 @@ def scale_by_dog(init_step: tuple[str, Any] = ("heuristic", 1e-6), eps: NonNegat
     Array([ 6., -8.], dtype=float32)
 
     Args:
-        init_step: The size of the first step, a pair: `("distance", r̄₀)`, `("heuristic", α)` for
-            r̄₀ = α·(1 + ‖θ₀‖), or `("learning_rate", η₀)` for u = η₀·g in the first step.
+        init_step: α in a pair that sets the first step: `("distance", α)`, `("heuristic", α)` or
+            `("learning_rate", α)`.
         eps: In the units of the squared gradient.
 
     Raises:
@@ -125,7 +128,11 @@ def dog(
 ):
     """DoG: parameter-free SGD, with the distance from the start over gradient norms as step size.
 
+        with weight_decay: g ← g + λθ
         r̄ ← max(r̄, ‖θ − θ₀‖)      G ← G + ‖g‖²      θ ← θ − η · r̄ / √(G + eps) · g
+        with "distance": r̄₀ = α
+        with "heuristic": r̄₀ = α·(1 + ‖θ₀‖)
+        with "learning_rate": θ ← θ − η · r̄ / √(G + eps) · g, in the first step θ − ηα·g
 
     The rate needs no tuning: leave η at 1. The authors evaluate at an average of the iterates.
 
@@ -136,7 +143,7 @@ def dog(
 
     Args:
         learning_rate: η ≥ 0, a factor of the rate that is found.
-        init_step: The size of the first step; see `scale_by_dog`.
+        init_step: α in a pair that sets the first step; see `scale_by_dog`.
         eps: In the units of the squared gradient.
         weight_decay: λ ≥ 0: L2 regularization, added to the gradient; None for none.
         mask: Which parameters decay; see `add_decayed_weights`.
@@ -164,8 +171,9 @@ def scale_by_distance_over_gradients(
     """Layer-wise DoG scaling: each leaf times its distance from the start over the root of ‖g‖².
 
         r̄ ← max(r̄, ‖θ − θ₀‖)      G ← G + ‖g‖²      u = c · r̄ / √(G + eps) · g
+        r̄₀ = α·(1 + ‖θ₀‖)
 
-    with r̄ = α·(1 + ‖θ₀‖) at first, and norms over one leaf.
+    Norms are over one leaf.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.chain(gd.scale_by_distance_over_gradients(0.1), gd.scale(-1.0))
@@ -219,7 +227,9 @@ def scale_by_distance_over_gradients(
 def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative = 1e-4):
     """DoWG scaling: gradient times the squared distance from the start over weighted norms.
 
-        r̄² ← max(r̄², ‖θ − θ₀‖²)      v ← v + r̄²·‖g‖²      u = r̄² / (√v + eps) · g
+        q ← max(q, ‖θ − θ₀‖²)      v ← v + q·‖g‖²      u = q / (√v + eps) · g
+        with init_estim_sq_dist: q₀ = init_estim_sq_dist
+        without init_estim_sq_dist: q₀ = eps
 
     Norms are over all leaves.
 
@@ -229,7 +239,7 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
     Array([ 6., -8.], dtype=float32)
 
     Args:
-        init_estim_sq_dist: r̄² at first, > 0; eps by default.
+        init_estim_sq_dist: The first q, a squared distance, > 0; eps by default.
         eps: In the units of the gradient times those of the parameters.
 
     Raises:
@@ -268,7 +278,10 @@ def dowg(
 ):
     """DoWG: parameter-free SGD by the distance over weighted gradients.
 
-        r̄² ← max(r̄², ‖θ − θ₀‖²)      v ← v + r̄²·‖g‖²      θ ← θ − η · r̄² / (√v + eps) · g
+        with weight_decay: g ← g + λθ
+        q ← max(q, ‖θ − θ₀‖²)      v ← v + q·‖g‖²      θ ← θ − η · q / (√v + eps) · g
+        with init_estim_sq_dist: q₀ = init_estim_sq_dist
+        without init_estim_sq_dist: q₀ = eps
 
     DoG with more weight on recent gradients, taken farther from the start. Leave η at 1.
 
@@ -279,7 +292,7 @@ def dowg(
 
     Args:
         learning_rate: η ≥ 0, a factor of the rate that is found.
-        init_estim_sq_dist: r̄² at first, > 0; eps by default.
+        init_estim_sq_dist: The first q, a squared distance, > 0; eps by default.
         eps: In the units of the gradient times those of the parameters.
         weight_decay: λ ≥ 0: L2 regularization, added to the gradient; None for none.
         mask: Which parameters decay; see `add_decayed_weights`.

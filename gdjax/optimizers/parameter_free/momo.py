@@ -73,13 +73,17 @@ def momo(
 ):
     """MoMo: momentum with a model-based (Polyak-type) adaptive learning rate, at most η.
 
-        d ← β·d + (1 − β)·g      f̄ ← β·f̄ + (1 − β)·f      γ ← β·γ + (1 − β)·⟨g, θ⟩
-        τ = min(η, max((1 + ηλ)·(f̄ − γ − f*) + ⟨d, θ⟩, 0) / ‖d‖²)
+        d ← β·d + (1 − β)·g, in the first step g
+        f̄ ← β·f̄ + (1 − β)·f, in the first step f
+        γ ← β·γ + (1 − β)·⟨g, θ⟩, in the first step ⟨g, θ⟩
+        c = f*
+        with adapt_lower_bound: c = max(h / (2 + 2ηλ), f*) if h ≤ (1 + ηλ)·b, else b
+        h = (1 + ηλ)·(f̄ − γ) + ⟨d, θ⟩      τ = min(η, max(h − (1 + ηλ)·c, 0) / ‖d‖²)
+        b ← max(f̄ − γ + ⟨d, θ⟩ − τ·‖d‖² / 2, f*)      b₀ = f*
         θ ← (θ − τ·d) / (1 + ηλ)
 
-    The means start at the first values. With `adapt_lower_bound` f* is estimated: where the
-    model h = (1 + ηλ)·(f̄ − γ) + ⟨d, θ⟩ is not above (1 + ηλ)·f*, first f* ← h / (2·(1 + ηλ)); after
-    the step f* ← f̄ − γ + ⟨d, θ⟩ − τ‖d‖²/2; never below `lower_bound`.
+    With `adapt_lower_bound`, b is an estimate of the minimum from below, by the model h of the
+    loss; where the model is not above it, it is halved first.
 
     `update` needs the loss as an extra argument: `tx.update(grads, state, params, value=loss)`.
 
@@ -153,10 +157,14 @@ def momo_adam(
 
         d ← β₁·d + (1 − β₁)·g     f̄ ← β₁·f̄ + (1 − β₁)·f     γ ← β₁·γ + (1 − β₁)·⟨g, θ⟩
         v ← β₂·v + (1 − β₂)·|g|²     D = √(v / (1 − β₂ᵗ)) + eps     ρ = 1 − β₁ᵗ
-        τ = min(η / ρ, max((1 + ηλ)·(f̄ − γ − ρf*) + ⟨d, θ⟩, 0) / ⟨d, d / D⟩)
+        c = f*
+        with adapt_lower_bound: c = max(h / (2ρ + 2ρηλ), f*) if h ≤ (1 + ηλ)·ρb, else b
+        h = (1 + ηλ)·(f̄ − γ) + ⟨d, θ⟩
+        τ = min(η / ρ, max(h − (1 + ηλ)·ρc, 0) / ⟨d, d / D⟩)
+        b ← max((f̄ − γ + ⟨d, θ⟩ − τ·⟨d, d / D⟩ / 2) / ρ, f*)      b₀ = f*
         θ ← (θ − τ·d / D) / (1 + ηλ)
 
-    With `adapt_lower_bound` f* is estimated as in `momo`. `update` needs the loss as an extra
+    With `adapt_lower_bound`, b is an estimate of the minimum as in `momo`. `update` needs the loss as an extra
     argument: `tx.update(grads, state, params, value=loss)`.
 
     >>> import gdjax as gd, jax.numpy as jnp

@@ -24,8 +24,8 @@ def scale_by_polyak(
 ):
     """Polyak scaling: gradient times the Polyak step size, at most `max_learning_rate`.
 
-        u = min((f − f_min) / (‖g‖² + eps), η_max) · g
-        with "sps+":  u = min(max(f − f_min, 0) / (‖g‖² + eps), η_max) · g
+        d = f − f_min                 u = min(d / (‖g‖² + eps), η_max) · g
+        with "sps+": d = max(f − f_min, 0)
 
     The norm is over all leaves. Where the gradient is zero, so is u.
 
@@ -70,7 +70,8 @@ def polyak_sgd(
 ):
     """SGD with the Polyak step size: the gap of the loss over the squared gradient norm.
 
-        θ ← θ − c · min((f − f_min) / (‖g‖² + eps), η_max) · g
+        d = f − f_min                 θ ← θ − c · min(d / (‖g‖² + eps), η_max) · g
+        with "sps+": d = max(f − f_min, 0)
 
     `update` needs the loss as an extra argument: `tx.update(grads, state, params, value=loss)`.
 

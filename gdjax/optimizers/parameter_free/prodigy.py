@@ -65,9 +65,11 @@ def prodigy(
 ):
     """Prodigy: learning-rate-free Adam, by an estimate of the distance to the solution.
 
-        γ = η·√(1 − β₂ᵗ) / (1 − β₁ᵗ)
+        γ = η·√(1 − β₂ᵗ) / (1 − β₁ᵗ)        d₀ = estim_lr0
+        without beta3: β₃ = √β₂
         m ← β₁·m + (1 − β₁)·d·g             v ← β₂·v + (1 − β₂)·d²·|g|²
         r ← β₃·r + d²·γ·⟨g, θ₀ − θ⟩         s ← β₃·s + d²·γ·g
+        with safeguard_warmup: s ← β₃·s + d²·g
         θ ← θ − d·γ·(m / (√v + d·eps) + λθ)
         d ← max(d, c · r / ‖s‖₁)
 

@@ -29,7 +29,9 @@ class LookaheadState(NamedTuple):
 def lookahead(inner: Any, every: int, slow_step_size: NonNegative, reset_state: bool = False):
     """Lookahead: every k steps of an optimizer, interpolates between slow and fast weights.
 
-        φ ← φ + α·(θ − φ),    θ ← φ    after every k steps of `inner` on θ
+        n ← n + 1 if n < k, else 1           p = θ + inner(g)        φ₀ = θ₀
+        φ ← φ + α·(p − φ) if n ≥ k, else φ
+        θ ← φ if n ≥ k, else p
 
     The slow weights φ are in the state; the parameters are the fast weights θ. This wrapper must
     be the last to change the updates. `gdjax.state.eval_params` returns φ, the weights at which
