@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import flint
+from gdjax.proof.symbols import flint
 
 from gdjax.proof.program import exact
 from gdjax.proof.symbols import Choice, Number, Root, Symbols, Unsupported

@@ -30,7 +30,7 @@ from gdjax.proof import notation, program
 from gdjax.proof.formula import Formula
 from gdjax.proof.notation import SameAs, Statement, Unreadable, names_in
 from gdjax.proof.program import array
-from gdjax.proof.prove import formula_of, letters_of
+from gdjax.proof.stated import formula_of, letters_of
 from gdjax.proof.symbols import Number
 
 __all__ = ["Entries", "Pieces", "Source", "read", "source"]

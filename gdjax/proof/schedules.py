@@ -25,7 +25,8 @@ from gdjax.proof import program
 from gdjax.proof.angles import Angles, rational
 from gdjax.proof.notation import SameAs
 from gdjax.proof.pieces import Pieces
-from gdjax.proof.prove import Proof, formula_of
+from gdjax.proof.prove import Proof
+from gdjax.proof.stated import formula_of
 from gdjax.proof.symbols import Choice, Unsupported
 
 __all__ = ["prove", "values"]

@@ -127,7 +127,7 @@ class Symbols:
         positive: list[str],
         others: list[str],
         signs: dict[str, int],
-        factors: dict[str, Any],
+        factors: dict[str, Any] | None = None,
     ) -> None:
         places = [f"r{i}" for i in range(_PLACES)]
         odds = [f"odds_{name}" for name in decays]
@@ -135,7 +135,7 @@ class Symbols:
         self.context = flint.fmpz_mpoly_ctx.get(names, "degrevlex")
         variables = dict(zip(names, self.context.gens()))
         self.one, self.zero = self.context.constant(1), self.context.constant(0)
-        self.signs, self.factors = signs, factors
+        self.signs, self.factors = signs, {} if factors is None else factors
         self.places: list[Root | tuple[str, Any]] = []
         self.variables = self.context.gens()
         self.first_place = len(names) - _PLACES
