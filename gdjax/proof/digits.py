@@ -38,17 +38,19 @@ class Digits:
         return isinstance(x, flint.arb) and bool(abs(x) < flint.arb(10) ** -DIGITS)
 
     def rational(self, x: Any) -> Fraction | None:
-        """The integer that x is, None if it is none."""
-        whole = x.is_exact() and x.is_integer()
-        return Fraction(int(x.unique_fmpz())) if whole else None
+        """The binary number of few digits that x is, None if it is none."""
+        if not (x.is_exact() and x.is_finite()):
+            return None
+        digits, power = map(int, x.man_exp())
+        return Fraction(digits) * Fraction(2) ** power if abs(power) < 10 else None
 
     def sign(self, x: Any) -> int:
-        """−1, 0 or 1.
+        """−1, 0 or 1; 0 for what is 0 in the first 40 digits.
 
         Raises:
             ArithmeticError: The digits do not decide.
         """
-        if x == 0 or x > 0 or x < 0:
+        if isinstance(x, float) or x > 0 or x < 0 or self.is_zero(x):
             return int(x > 0) - int(x < 0)
         raise ArithmeticError(f"the sign of {x} is not known")
 
@@ -61,8 +63,8 @@ class Digits:
 
     def root(self, x: Any, degree: int = 2) -> Any:
         """The n-th root of x ≥ 0, or of any x for odd n."""
-        if isinstance(x, float) or x == 0:
-            return x
+        if isinstance(x, float) or self.is_zero(x):
+            return x if isinstance(x, float) else self.number(0)
         return -((-x).root(degree)) if x < 0 and degree % 2 else x.root(degree)
 
     def function(self, name: str, x: Any) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gdjax.proof.arrays import MOVES, SEVERAL, compare, moved
 from gdjax.proof.rounding import remainder, rounded, toward_zero
-from gdjax.proof.symbols import Number, Unsupported
+from gdjax.proof.symbols import Unsupported
 
 _LARGEST_DENOMINATOR = 1_000_000
 _CALLS = frozenset(
@@ -113,7 +113,10 @@ class _Interpreter:
 
     def apply(self, equation: Any, values: list[Any]) -> list[Any]:
         name, params = equation.primitive.name, equation.params
-        if name in self.given and (out := self.given[name](self.field, params, *values)) is not None:
+        if (
+            name in self.given
+            and (out := self.given[name](self.field, params, *values)) is not None
+        ):
             return out
         if name in MOVES:
             return moved(equation, values)
