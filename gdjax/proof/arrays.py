@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["MOVES", "SEVERAL", "compare", "moved", "order"]
+
 import functools
 import math
 import operator

@@ -71,10 +71,7 @@ class Number:
     def __pow__(self, n: int) -> Any:
         if n < 0:
             return 1 / self**-n
-        out = self.field.number(1)
-        for _ in range(n):
-            out = out * self
-        return out
+        return self.field.fraction(self.top**n, self.bottom**n)
 
     def __neg__(self) -> Number:
         return Number(self.field, -self.top, self.bottom)
@@ -173,7 +170,9 @@ class Symbols:
         return self.factors[key]
 
     def _high_power(self, polynomial: Any) -> int | None:
-        degrees = polynomial.degrees()[self.first_place :] if self.places else ()
+        if not self.places or polynomial.is_constant():
+            return None
+        degrees = polynomial.degrees()[self.first_place :]
         for i in reversed(range(len(self.places))):
             place = self.places[i]
             if isinstance(place, Root) and degrees[i] >= place.degree:
@@ -222,6 +221,10 @@ class Symbols:
             return known
         if (ball := self._ball(factor)) is not None:
             return (ball > 0) - (ball < 0)
+        signs = self._signs_of_terms(factor)
+        if not {1, -1} <= {sign for sign, _ in signs}:  # else no sign of a variable decides it
+            for i in sorted(set().union(*(unknown for _, unknown in signs))):
+                raise Choice(str(self.variables[i]))
         for sense in (1, -1):
             if str(sense * factor) in self.signs:
                 return sense * self.signs[str(sense * factor)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -30,7 +31,8 @@ class Exact:
         self.field = Symbols(
             [], positive.split(), others.split(), signs or {}, {} if factors is None else factors
         )
-        self.given: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}  # further primitives
+        self.bases: list[np.ndarray] = []
 
     def __getitem__(self, names: str) -> Any:
         """A symbol, or several."""
@@ -75,13 +77,12 @@ class Exact:
 
     def knows(self, *bases: np.ndarray) -> None:
         """Gives the programs orthogonal matrices for their decompositions."""
-        old = self.given.get("bases", [])
-        self.given["bases"] = [*old, *bases]
+        self.bases += bases
 
     def run(self, function: Any, *args: Any) -> Any:
         """The result of a function of exact arrays; arrays of integers are as they are."""
-        given = Decompositions(self.field, self.given.get("bases", [])).primitives
-        return run(function, args, self.field, given)
+        known = Decompositions(self.field, self.bases).primitives
+        return run(function, args, self.field, {**known, **self.given})
 
     def numbered(self, tx: Any, **numbers: Any) -> Any:
         """A transformation with exact numbers, or symbols, as its hyperparameters."""
@@ -94,12 +95,11 @@ class Exact:
 
     def start(self, tx: Any, params: Any) -> Any:
         """The first state."""
-        return self.run(lambda tx, p: tx.init(p), tx, params)
+        return self.run(_init, tx, params)
 
     def step(self, tx: Any, g: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         """The updates and the state of one step."""
-        update = lambda tx, g, state, params, extra: tx.update(g, state, params, **extra)
-        return self.run(update, tx, g, state, params, extra)
+        return self.run(_update, tx, g, state, params, extra)
 
     def updates(self, tx: Any, gradients: Any, params: Any = None) -> list[Any]:
         """The updates of several steps from the first state, with fixed parameters."""
@@ -111,17 +111,30 @@ class Exact:
         return found
 
 
+def _init(tx: Any, params: Any) -> Any:
+    return tx.init(params)
+
+
+def _update(tx: Any, g: Any, state: Any, params: Any, extra: Any) -> Any:
+    return tx.update(g, state, params, **extra)
+
+
+@functools.cache
+def traced(function: Any, structure: Any, shapes: tuple[tuple[Any, Any], ...]) -> tuple[Any, Any]:
+    """The jaxpr of a function of a tree, and the shapes of its results."""
+    flat = lambda *xs: function(*structure.unflatten(xs))
+    like = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
+    return jax.make_jaxpr(flat, return_shape=True)(*like)
+
+
 def run(function: Any, args: Any, field: Any, given: Any) -> Any:
     """`Exact.run`, for any field and with primitives that are given."""
     leaves, structure = jax.tree.flatten(args)
     leaves = [x if hasattr(x, "dtype") else program.array(x) for x in leaves]
     exact = [x.dtype == object for x in leaves]
-    shapes = [
-        jax.ShapeDtypeStruct(x.shape, np.float64 if e else x.dtype) for x, e in zip(leaves, exact)
-    ]
-    flat = lambda *xs: function(*structure.unflatten(xs))
+    shapes = tuple((x.shape, np.float64 if e else x.dtype) for x, e in zip(leaves, exact))
     with enable_x64(True):
-        closed, shape = jax.make_jaxpr(flat, return_shape=True)(*shapes)
+        closed, shape = traced(function, structure, shapes)
         values = [x if e else program.exact_array(x, field) for x, e in zip(leaves, exact)]
         results = program.run(closed, values, field, given)
     wanted, tree = jax.tree.flatten(shape)

@@ -7,8 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+import gdjax as gd
 from gdjax.core.matrix import inverse_roots, polar, polar_coefficients
 from gdjax.proof.arrays import order
+from tests.proof import minimax
 from tests.proof.identities import collection
 from tests.proof.words import Words
 
@@ -60,11 +62,54 @@ def named_polynomials(x):
             yield x.run(function, x.svd(u, values, v)), want
 
 
-@identity("polar_factor", positive="eps x y z", others="a b c")  # only squares have a sign
+@identity("evolve_stacks", "newton_schulz")
+def stacks_of_matrices(x):
+    """As each matrix alone: in the loop that CPUs run, and in the batch of other chips."""
+    m = x.array([[[1, 2, 3], [4, 5, 7]], [[1, 0, 2], [-1, 1, 1]]])
+    one = x.numbered(gd.orthogonalize("classical", 1))
+    want = np.stack([x.step(one, each, ())[0] for each in m])
+    tx = x.numbered(gd.orthogonalize("classical", 1, matrix_axes="n in out"))
+    yield x.step(tx, m, ())[0], want
+    of_cpu = lambda params: next(
+        i for i, of in enumerate(params["platforms"]) if of and "cpu" in of
+    )
+    x.given["platform_index"] = lambda field, params: [np.array(of_cpu(params), object)]
+    yield x.step(tx, m, ())[0], want
+    yield x.step(one, m[0], ())[0], want[0]
+
+
+@identity("polynomials")
+def constants_of_the_polynomials(x):
+    derivative = lambda p, s: p[0] + 3 * p[1] * s**2 + 5 * p[2] * s**4
+    second = lambda p, s: 6 * p[1] * s + 20 * p[2] * s**3
+    last = lambda name: [Fraction(str(n)) for n in polar_coefficients.polynomials(name, 5)[-1]]
+    classical, polish = last("classical"), last("deepseek")
+    yield (sum(classical), derivative(classical, 1), second(classical, 1)), (1, 0, 0)
+    yield (sum(polish), derivative(polish, 1), derivative(polish, 0)), (1, 0, 2)
+
+
+@identity("polar_express")
+def best_polynomials(x):
+    """Float64 against the recursion to 40 digits; in short intervals it is badly conditioned."""
+    usual = "0.02407327424182761"
+    for steps, lower, cushion, safety, near in (
+        (6, "0.001", usual, "1", 1e-14),
+        (5, "0.001", usual, "1.01", 1e-14),
+        (3, "0.01", "0", "1", 1e-14),
+        (8, "0.001", usual, "1", 1e-10),
+    ):
+        wanted = minimax.recursion(steps, lower, cushion, safety)
+        numbers = map(float, (lower, cushion, safety))
+        made = polar_coefficients.polar_express.__wrapped__(steps, *numbers)
+        for pair in zip(made, wanted):
+            yield [bool(abs(a / b - 1) < near) for a, b in zip(*pair)], [True] * 3
+
+
+@identity("polar_factor", positive="eps x y", others="a b c")  # only squares have a sign
 def both_aspects(x):
     factor = lambda m, triple, eps: polar.polar_factor(m, [triple], eps)
     run = lambda m: x.run(factor, m, x.array("a b c"), x["eps"])
-    m = x.array([["x", "y", 1], ["z", 2, "x"]])
+    m = x.array([["x", "y", 1], [3, 2, "x"]])
     yield run(m.T.copy()), run(m).T
     yield run(m * 0), m * 0
     (a, b, c), size = x["a b c"], x.field.root(sum(e * e for e in m.ravel()))

@@ -77,6 +77,22 @@ def shampoo_of_blocks(x):
     yield got, np.hstack([u @ v.T, w @ v.T])
 
 
+@identity("scale_by_shampoo", others="a b")
+def shampoo_of_other_roots(x):
+    u, v = x.rotation(Fraction(1, 3)), x.rotation(5)
+    g = x.svd(u, [3, 2], v)
+    (got,) = x.updates(x.numbered(gd.scale_by_shampoo(0.0, 0.0, root=2)), [g])
+    yield got, x.svd(u, [Fraction(1, 3), HALF], v)  # L^(−1/2)·G·R^(−1/2)
+    (got,) = x.updates(
+        x.numbered(gd.scale_by_shampoo(0.0, 0.0, max_precond_dim=2)), [np.vstack([g, g])]
+    )
+    yield got, np.vstack([u, u]) @ v.T / x.field.root(x.field.number(2))  # R^(−1/2) alone
+    late = x.numbered(gd.scale_by_shampoo(0.0, 0.0, start_step=1))
+    h = x.array([["a", 1], [2, "b"]])
+    for got, want in zip(x.updates(late, [h, g]), (h, u @ v.T)):
+        yield got, want
+
+
 @identity("scale_by_shampoo", "scale_by_rms", positive="a b c d")
 def shampoo_of_a_diagonal_is_rmsprop(x):
     about = {"every": 1, "max_precond_dim": 1, "long_sides": "diagonal"}
@@ -161,6 +177,10 @@ def kl_shampoo_of_any_state(x):
     roots = [np.array([x.field.root(e) for e in side]) for side in after.eigenvalues]
     mean = (M + g) / 2 / Fraction(3, 4)
     yield got, P @ (P.T @ mean @ Q / roots[0][:, None] / roots[1]) @ Q.T
+    A, B = x.rotation(3), x.space_rotation(2, HALF, -1)  # and it turns with the gradients
+    S, bases = (A @ S[0] @ A.T, B.T @ S[1] @ B), (A @ P, B.T @ Q)
+    state = state._replace(mu=A @ M @ B, covariance=S, basis=bases)
+    yield x.step(x.numbered(gd.scale_by_kl_shampoo(0.5, 0.5)), A @ g @ B, state)[0], A @ got @ B
 
 
 @identity("scale_by_kl_shampoo", positive="s")

@@ -77,8 +77,6 @@ def scale_by_muon(
 
     The default backend is a Newton–Schulz iteration.
 
-    The default backend is a Newton–Schulz iteration.
-
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/
     """
