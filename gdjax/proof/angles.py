@@ -6,16 +6,14 @@ cos πq is rational at 0, 1/3, 1/2, 2/3 and 1 only; everywhere else it is a vari
 
 from __future__ import annotations
 
+__all__ = ["Angles"]
+
 import math
 from fractions import Fraction
 from typing import Any
 
-from gdjax.proof.symbols import flint
-
 from gdjax.proof.program import exact
-from gdjax.proof.symbols import Choice, Number, Root, Symbols, Unsupported
-
-__all__ = ["Angles", "rational"]
+from gdjax.proof.symbols import Choice, Number, Root, Symbols, Unsupported, flint
 
 _BITS = 512
 _PI = ("π", None)
@@ -47,7 +45,7 @@ class Angles(Symbols):
 
     def fraction(self, top: Any, bottom: Any) -> Number:
         """Top / bottom in lowest terms."""
-        known = rational(Number(self, top, bottom))
+        known = Number(self, top, bottom).rational()
         return super().fraction(top, bottom) if known is None else self.number(known)
 
     @property
@@ -59,21 +57,20 @@ class Angles(Symbols):
 
     def function(self, name: str, x: Any) -> Any:
         """exp, log, tanh, cos or sin of x."""
-        if name == "log" and (known := rational(x)) is not None:
+        if name == "log" and (known := self.rational(x)) is not None:
             return self._log(known, x)
         if isinstance(x, float) or name not in ("cos", "sin"):
             return super().function(name, x)
         x = self.pi / 2 - x if name == "sin" else x
-        turn = rational(x / self.pi)
+        turn = self.rational(x / self.pi)
         return super().function("cos", x) if turn is None else self.cosine(turn)
 
     def _log(self, known: Fraction, x: Number) -> Any:
-        """Log x of a constant, as a multiple of an earlier one where x is a power of its y."""
-        flint.ctx.prec = _BITS
+        """The log of a constant, as a multiple of an earlier one where x is a power of its y."""
         logs = [place for place in self.places if not isinstance(place, Root) and place[0] == "log"]
         for place in logs if known > 0 and known != 1 else ():
-            if (y := rational(place[1])) is not None:
-                ratio = float(_ball(known).log() / _ball(y).log())
+            if (y := self.rational(place[1])) is not None:
+                ratio = float(_exact_ball(known).log() / _exact_ball(y).log())
                 power = Fraction(ratio).limit_denominator(64)
                 if power and known**power.denominator == y**power.numerator:
                     return self._variable(place) * power
@@ -100,71 +97,31 @@ class Angles(Symbols):
         """The sign of an irreducible polynomial, which is asked for as a whole."""
         if (known := self._known_sign(factor)) is not None:
             return known
+        if (ball := self._ball(factor)) is not None:
+            return (ball > 0) - (ball < 0)
         for sense in (1, -1):
             if str(sense * factor) in self.signs:
                 return sense * self.signs[str(sense * factor)]
         raise Choice(str(factor))
 
-    def _known_sign(self, polynomial: Any) -> int | None:
-        known = super()._known_sign(polynomial)
-        if known is None and (ball := self._ball(polynomial)) is not None:
-            return 1 if ball > 0 else -1 if ball < 0 else None
-        return known
-
-    def sign(self, x: Any) -> int:
-        """−1, 0 or 1."""
-        known = rational(x)
-        return super().sign(x) if known is None else (known > 0) - (known < 0)
-
-    def floor(self, x: Number) -> int:
+    def floor(self, x: Any) -> int:
         """⌊x⌋ of a constant."""
-        if (known := rational(x)) is not None:
-            return math.floor(known)
+        if self.rational(x) is not None or isinstance(x, float):
+            return super().floor(x)
         top, bottom = self._ball(x.top), self._ball(x.bottom)
-        whole = None if top is None or bottom is None else (top / bottom).floor().unique_fmpz()
+        with flint.ctx.workprec(_BITS):
+            whole = None if top is None or bottom is None else (top / bottom).floor().unique_fmpz()
         if whole is None:
             raise Unsupported(f"the floor of {x}")
         return int(whole)
 
-    def _ball(self, polynomial: Any) -> Any:
-        """The value of a polynomial in constants with its error, or None."""
-        flint.ctx.prec = _BITS
-        total = flint.arb(0)
-        for powers, coefficient in polynomial.to_dict().items():
-            term = flint.arb(coefficient)
-            for at, power in enumerate(powers):
-                if power:
-                    variable = self._constant(at - self.first_place)
-                    if variable is None:
-                        return None
-                    term *= variable**power
-            total += term
-        return total
-
-    def _constant(self, i: int) -> Any:
-        """The value of a variable, or None where it is a symbol or a function of one."""
-        if i < 0:
-            return None
-        place = self.places[i]
-        if place == _PI:
+    def _place_ball(self, i: int) -> Any:
+        if self.places[i] == _PI:
             return flint.arb.pi()
         if i in self.turns:
-            return (_ball(self.turns[i]) * flint.arb.pi()).cos()
-        of, name = place if isinstance(place, Root) else (place[1], place[0])
-        top, bottom = self._ball(of.top), self._ball(of.bottom)
-        if top is None or bottom is None:
-            return None
-        x = top / bottom
-        return x.root(name) if isinstance(place, Root) else getattr(x, str(name))()
+            return (_exact_ball(self.turns[i]) * flint.arb.pi()).cos()
+        return super()._place_ball(i)
 
 
-def _ball(x: Fraction) -> Any:
+def _exact_ball(x: Fraction) -> Any:
     return flint.arb(flint.fmpq(x.numerator, x.denominator))
-
-
-def rational(x: Any) -> Fraction | None:
-    """A number without symbols as a fraction, or None."""
-    if not isinstance(x, Number) or not (x.top.is_constant() and x.bottom.is_constant()):
-        return None
-    top = x.top.leading_coefficient() if x.top else 0
-    return Fraction(int(top), int(x.bottom.leading_coefficient()))

@@ -22,7 +22,7 @@ from gdjax.core.data.schedule import Schedule
 from gdjax.core.rule import errors
 from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import program
-from gdjax.proof.angles import Angles, rational
+from gdjax.proof.angles import Angles
 from gdjax.proof.notation import SameAs
 from gdjax.proof.pieces import Pieces
 from gdjax.proof.prove import Proof
@@ -74,8 +74,9 @@ def values(schedule: Schedule, steps: Sequence[Any]) -> list[Any]:
     whole = _complete(schedule)
     whole_numbers = [type(x) is int for x in jax.tree.leaves(whole)]
     traced = _Traced(whole, [""] * len(whole_numbers), whole_numbers)
-    found = [traced.value(step, _field(()), {}) for step in steps]
-    return [x if rational(x) is None else rational(x) for x in found]
+    field = _field(())
+    found = [traced.value(step, field, {}) for step in steps]
+    return [x if field.rational(x) is None else field.rational(x) for x in found]
 
 
 class _Leaf(NamedTuple):
@@ -148,6 +149,7 @@ class _Claim:
         self.symbols = [leaf for leaf in self.leaves if leaf.symbol]
         bounded = [leaf for leaf in self.symbols if leaf.kind.low == 0]
         self.edges = {leaf.name: int(leaf.kind.open_low) for leaf in bounded}
+        self.factors: dict[str, Any] = {}
 
     def proof(self) -> Proof:
         cases, difference, one_step = 0, "", ""
@@ -164,14 +166,15 @@ class _Claim:
         """Lengths, steps, whether they are real numbers, and the symbols with a special value.
 
         At the boundaries of the call there is a second pass for rates and powers of 1, and factors
-        of 0.
+        of 0; of other lengths the boundaries and the steps before them are enough.
         """
         names = [leaf.name for leaf in self.leaves]
         constant = [leaf.kind.whole for leaf in self.leaves]
         for i, schedule in enumerate(self._of_other_lengths()):
             traced = _Traced(schedule, names, constant)
             places = self._boundaries(traced)
-            steps = {int(x) + more for x in places for more in (-1, 0, 1)}
+            near = (-1, 0, 1) if i == 0 else (-1, 0)
+            steps = {int(x) + more for x in places for more in near}
             for step in sorted(steps | {2 * int(places[-1]) + 3}):
                 if step >= 0:
                     yield traced, step, False, {}
@@ -195,8 +198,9 @@ class _Claim:
 
     def _boundaries(self, traced: _Traced) -> list[Fraction]:
         """Where a piece may begin: sums of lengths, and what the conditions compare t with."""
-        bounds = traced.pieces(_field(()), {}, self.text).bounds()
-        found = {Fraction(0), *(x for x in map(rational, bounds) if x is not None)}
+        field = _field(())
+        bounds = map(field.rational, traced.pieces(field, {}, self.text).bounds())
+        found = {Fraction(0), *(x for x in bounds if x is not None)}
         given = [(leaf, Fraction(program.exact(x))) for leaf, x in zip(self.leaves, traced.numbers)]
         lengths = [x for leaf, x in given if leaf.kind.whole]
         lengths = lengths or [x for leaf, x in given if not leaf.symbol]
@@ -211,11 +215,11 @@ class _Claim:
         cases, pending = 0, [{}]
         while pending:
             signs = pending.pop()
-            field = _field(self.symbols, signs)
+            field = _field(self.symbols, signs, self.factors)
             known = field.symbol | {name: field.number(x) for name, x in special.items()}
             try:
-                got = traced.value(step, field, known, real)
                 want = traced.pieces(field, known, self.text).at(field.number(step))[()]
+                got = traced.value(step, field, known, real)
                 same = field.is_zero(got - want)
             except Choice as choice:
                 pending += [{**signs, choice.args[0]: sign} for sign in (1, -1)]
@@ -229,11 +233,13 @@ class _Claim:
         return cases, ""
 
 
-def _field(symbols: Sequence[_Leaf], signs: Mapping[str, int] = {}) -> Angles:
+def _field(
+    symbols: Sequence[_Leaf], signs: Mapping[str, int] = {}, factors: dict[str, Any] | None = None
+) -> Angles:
     decays = [x.name for x in symbols if (x.kind.low, x.kind.high) == (0, 1)]
     above = [x.name for x in symbols if x.name not in decays and x.kind.low == 0]
     others = [x.name for x in symbols if x.name not in (*decays, *above)]
-    return Angles(decays, above, others, dict(signs))
+    return Angles(decays, above, others, dict(signs), {} if factors is None else factors)
 
 
 def _complete(x: Any) -> Any:

@@ -14,9 +14,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 try:
-    import flint
+    import flint as _flint
 except ImportError:  # `prove` says so
-    flint = None
+    _flint = None
+flint: Any = _flint
 
 _PLACES = 24  # roots and values of functions that one proof may need
 _BITS = 512  # of numbers whose signs are asked for

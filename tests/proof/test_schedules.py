@@ -15,7 +15,7 @@ from gdjax.compat.torch import lr_scheduler
 from gdjax.compat.torch.optimizers import inverse_time
 from gdjax.core.data.recipe import factories
 from gdjax.proof import schedules
-from gdjax.proof.angles import Angles, rational
+from gdjax.proof.angles import Angles
 from gdjax.proof.notation import Unreadable
 from tests.helpers import first
 from tests.schedules.rows import ROWS, TORCHES
@@ -32,6 +32,26 @@ TORCH = {
     "LinearLR": lambda: lr_scheduler.LinearLR(0.3),
     "MultiStepLR": lambda: lr_scheduler.MultiStepLR(0.3, [3, 3, 8]),
     "inverse_time": lambda: inverse_time(gd.linear_schedule(0.3, 0.1, 4), 0.5),
+}
+
+
+# What rows do not have: phases of no length, equal boundaries, lengths of real runs.
+EDGES = {
+    "restarts that hardly grow": lambda: gd.cosine_restarts_schedule(0.3, 4, 1.1),
+    "peak and end at once": lambda: gd.linear_onecycle_schedule(20, 0.3, 0.0, 0.0),
+    "no last phase": lambda: gd.linear_onecycle_schedule(20, 0.3, 0.5, 1.0),
+    "peak at the end": lambda: gd.cosine_onecycle_schedule(20, 0.3, 1.0),
+    "no stable phase": lambda: gd.warmup_stable_decay_schedule(0.5, 7, 0.4, 0.6, "cosine"),
+    "equal boundaries": lambda: gd.join_schedules([0.1, 0.2, gd.linear_to_zero(1.0, 4)], [3, 3]),
+    "boundaries between steps": lambda: gd.piecewise_interpolate_schedule(
+        "cosine", 0.3, {2.5: 0.5, 4: 0.0}
+    ),
+    "no transition after a wait": lambda: gd.polynomial_schedule(1.0, 0.0, 2.0, 0, 5),
+    "a fall of one step": lambda: gd.warmup_cosine_decay_schedule(0.1, 0.2, 4, 5),
+    "100,000 steps": lambda: gd.warmup_cosine_decay_schedule(0.0, 1.0, 1000, 100_000),
+    "more than 2²⁴ steps": lambda: gd.linear_to_zero(1.0, 2**24 + 1),
+    "a function inside": lambda: gd.warmup(lambda t: 1 / (1 + t), 3),
+    "nested": lambda: gd.scaled_schedule(gd.warmup(gd.cosine_cycle_schedule(1.0, 0.0, 3), 2), -0.5),
 }
 
 
@@ -66,6 +86,11 @@ def test_every_schedule_of_the_catalogue_is_proven_and_every_number_is_a_symbol_
 @pytest.mark.parametrize("name", first(6, reversed(TORCH)))
 def test_schedules_of_torch_are_proven(name):
     assert schedules.prove(TORCH[name]())
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_proven_at_the_edges(name):
+    assert schedules.prove(EDGES[name]())
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -216,12 +241,12 @@ def test_what_is_no_schedule(wrong):
 
 def test_cosines_of_fractions_of_pi():
     """Rational where they are, and with the identity of the half angle elsewhere."""
-    field = Angles([], ["x"], [], {})
+    field = Angles([], ["x"], [], {}, {})
     cos = lambda n, d: field.function("cos", field.pi * Fraction(n, d))
     sin = lambda n, d: field.function("sin", field.pi * Fraction(n, d))
     exact = {(0, 1): 1, (1, 3): Fraction(1, 2), (1, 2): 0, (2, 3): -Fraction(1, 2), (1, 1): -1}
     for (n, d), value in exact.items():
-        assert {rational(cos(k, d)) for k in (n, -n, n + 2 * d, n - 2 * d)} == {value}
+        assert {field.rational(cos(k, d)) for k in (n, -n, n + 2 * d, n - 2 * d)} == {value}
     for n, d in [(1, 5), (2, 7), (3, 8), (1, 4), (5, 11)]:
         assert field.is_zero(sin(n, 2 * d) ** 2 - (1 - cos(n, d)) / 2)
         assert field.is_zero(sin(n, d) ** 2 + cos(n, d) ** 2 - 1)
@@ -233,8 +258,8 @@ def test_cosines_of_fractions_of_pi():
 
 
 def test_floors_of_logarithms_are_exact():
-    field = Angles([], [], [], {})
+    field = Angles([], [], [], {}, {})
     log = lambda n: field.function("log", field.number(n))
-    assert rational(log(8) / log(2)) == 3 and field.floor(log(8) / log(2)) == 3
+    assert field.rational(log(8) / log(2)) == 3 and field.floor(log(8) / log(2)) == 3
     assert field.floor(log(7) / log(2)) == 2 and field.floor(log(9) / log(2)) == 3
-    assert rational(log(Fraction(9, 4)) / log(Fraction(3, 2))) == 2
+    assert field.rational(log(Fraction(9, 4)) / log(Fraction(3, 2))) == 2
