@@ -12,8 +12,9 @@ import math
 from fractions import Fraction
 from typing import Any
 
+from gdjax.proof.number import Choice, Number, Root, Unsupported
 from gdjax.proof.program import exact
-from gdjax.proof.symbols import Choice, Number, Root, Symbols, Unsupported, flint
+from gdjax.proof.symbols import Symbols, flint
 
 _BITS = 512
 _PI = ("π", None)

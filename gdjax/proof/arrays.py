@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["MOVES", "SEVERAL", "compare", "moved", "order"]
+__all__ = ["MOVES", "SEVERAL", "moved", "order"]
 
 import functools
-import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -13,21 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax.proof.symbols import Unsupported
+from gdjax.proof.entrywise import compare
+from gdjax.proof.number import Unsupported
 
 # Primitives whose results are entries of their arguments, at places that integers determine.
 MOVES = frozenset("gather scatter dynamic_slice dynamic_update_slice pad rev".split())
-
-
-def compare(field: Any, sense: Callable[[int, int], bool], x: Any, y: Any) -> bool:
-    """A comparison of two numbers, integers or booleans; infinities are beyond all numbers."""
-    if isinstance(x, int) and isinstance(y, int):
-        return sense(int(x), int(y))
-    if any(isinstance(z, float) and math.isnan(z) for z in (x, y)):
-        return sense is operator.ne
-    if isinstance(x, float) or isinstance(y, float):
-        return sense(*(z if isinstance(z, float) else 0 for z in (x, y)))
-    return sense(field.sign(x - y), 0)
 
 
 def moved(equation: Any, values: list[np.ndarray]) -> list[np.ndarray]:

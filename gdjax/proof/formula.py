@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from gdjax.proof.entrywise import absolute, compare, power
 from gdjax.proof.notation import FUNCTIONS, Statement, Unreadable, names_in
-from gdjax.proof.program import absolute, array, compare, power
+from gdjax.proof.program import array
 
 _NEXT = "ₜ₊₁"
 _SENSES = {

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from gdjax.proof import program
-from gdjax.proof.symbols import Choice, Symbols
+from gdjax.proof.number import Choice
+from gdjax.proof.symbols import Symbols
 
 _MOST_ENTRIES = 16
 _PROVEN: dict[str, tuple[int, ...] | None] = {}  # the axes of a norm, by the text of its program

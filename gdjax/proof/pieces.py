@@ -29,9 +29,9 @@ from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import notation, program
 from gdjax.proof.formula import Formula
 from gdjax.proof.notation import SameAs, Statement, Unreadable, names_in
+from gdjax.proof.number import Number
 from gdjax.proof.program import array
 from gdjax.proof.stated import formula_of, letters_of
-from gdjax.proof.symbols import Number
 
 __all__ = ["Entries", "Pieces", "Source", "read", "source"]
 

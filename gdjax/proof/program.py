@@ -6,20 +6,20 @@ those of Python. A literal is what is written: 0.1 is 1/10, and not the nearest 
 
 from __future__ import annotations
 
-__all__ = ["absolute", "array", "compare", "exact", "exact_array", "power", "run"]
+__all__ = ["array", "exact", "exact_array", "run"]
 
 import functools
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from gdjax.proof.arrays import MOVES, SEVERAL, compare, moved
-from gdjax.proof.rounding import remainder, rounded, toward_zero
-from gdjax.proof.symbols import Unsupported
+from gdjax.proof.arrays import MOVES, SEVERAL, moved
+from gdjax.proof.entrywise import ENTRYWISE, extreme, sign_of
+from gdjax.proof.number import Unsupported
+from gdjax.proof.rounding import rounded, toward_zero
 
 _LARGEST_DENOMINATOR = 1_000_000
 _CALLS = frozenset(
@@ -89,7 +89,7 @@ class _Interpreter:
         self.field, self.given = field, given
         self.entrywise = {
             name: np.frompyfunc(functools.partial(f, field), n, 1)
-            for name, (n, f) in _ENTRYWISE.items()
+            for name, (n, f) in ENTRYWISE.items()
         }
 
     def run(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
@@ -164,93 +164,6 @@ class _Interpreter:
         return carry
 
 
-def power(field: Any, x: Any, y: Any) -> Any:
-    """xʸ, for a rational y by roots."""
-    if not isinstance(y, (int, Fraction)) and (rational := field.rational(y)) is not None:
-        y = rational
-    if isinstance(y, (int, Fraction)):
-        y = Fraction(y)
-        return field.root(x, y.denominator) ** y.numerator if y.denominator > 1 else x**y.numerator
-    if field.is_zero(x) and field.sign(y) > 0:
-        return x
-    return field.function("exp", y * field.function("log", x))
-
-
-def absolute(field: Any, x: Any) -> Any:
-    """|x|."""
-    return -x if _sign(field, x) < 0 else x
-
-
-def _sign(field: Any, x: Any) -> int:
-    return (x > 0) - (x < 0) if isinstance(x, int) else field.sign(x)
-
-
-def _divide(field: Any, x: Any, y: Any) -> Any:
-    if isinstance(x, int):
-        return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
-    return x / y
-
-
-def _extreme(field: Any, way: int, x: Any, y: Any) -> Any:
-    return x if compare(field, operator.gt, x, y) == (way > 0) else y
-
-
-def _clamp(field: Any, low: Any, x: Any, high: Any) -> Any:
-    return _extreme(field, -1, _extreme(field, 1, x, low), high)
-
-
-def _logic(sense: Callable[[int, int], int]) -> Callable[..., Any]:
-    return lambda field, x, y: sense(x, y)
-
-
-def _comparison(sense: Callable[[int, int], bool]) -> Callable[..., bool]:
-    return lambda field, x, y: compare(field, sense, x, y)
-
-
-def _is_finite(field: Any, x: Any) -> bool:
-    return not isinstance(x, float)
-
-
-_ENTRYWISE: dict[str, tuple[int, Callable[..., Any]]] = {
-    "add": (2, lambda field, x, y: x + y),
-    "add_any": (2, lambda field, x, y: x + y),
-    "sub": (2, lambda field, x, y: x - y),
-    "mul": (2, lambda field, x, y: x * y),
-    "div": (2, _divide),
-    "neg": (1, lambda field, x: -x),
-    "abs": (1, absolute),
-    "sign": (1, lambda f, x: _sign(f, x) if isinstance(x, int) else f.number(f.sign(x))),
-    "square": (1, lambda field, x: x * x),
-    "sqrt": (1, lambda field, x: field.root(x)),
-    "rsqrt": (1, lambda field, x: 1 / field.root(x)),
-    "cbrt": (1, lambda field, x: field.root(x, 3)),
-    "pow": (2, power),
-    "exp": (1, lambda field, x: field.function("exp", x)),
-    "expm1": (1, lambda field, x: field.function("exp", x) - 1),
-    "log": (1, lambda field, x: field.function("log", x)),
-    "log1p": (1, lambda field, x: field.function("log", 1 + x)),
-    "tanh": (1, lambda field, x: field.function("tanh", x)),
-    "cos": (1, lambda field, x: field.function("cos", x)),
-    "sin": (1, lambda field, x: field.function("sin", x)),
-    "max": (2, lambda field, x, y: _extreme(field, 1, x, y)),
-    "min": (2, lambda field, x, y: _extreme(field, -1, x, y)),
-    "clamp": (3, _clamp),
-    "eq": (2, _comparison(operator.eq)),
-    "ne": (2, _comparison(operator.ne)),
-    "lt": (2, _comparison(operator.lt)),
-    "le": (2, _comparison(operator.le)),
-    "gt": (2, _comparison(operator.gt)),
-    "ge": (2, _comparison(operator.ge)),
-    "and": (2, _logic(operator.and_)),
-    "or": (2, _logic(operator.or_)),
-    "xor": (2, _logic(operator.xor)),
-    "not": (1, lambda field, x: not x if isinstance(x, bool) else ~x),
-    "is_finite": (1, _is_finite),
-    "floor": (1, lambda field, x: field.number(field.floor(x))),
-    "rem": (2, remainder),
-}
-
-
 def _of_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda field, params, *values: f(params, *values)
 
@@ -265,9 +178,10 @@ def _broadcast(params: Any, x: Any, *_: Any) -> Any:
 def _convert(field: Any, params: Any, x: Any) -> Any:
     dtype = np.dtype(params["new_dtype"])
     if np.issubdtype(dtype, np.bool_):
-        return np.frompyfunc(lambda e: bool(_sign(field, e)), 1, 1)(x)
+        return np.frompyfunc(lambda e: bool(sign_of(field, e)), 1, 1)(x)
     if np.issubdtype(dtype, np.integer):
-        return np.frompyfunc(lambda e: int(e) if isinstance(e, int) else toward_zero(field, e), 1, 1)(x)
+        whole = lambda e: int(e) if isinstance(e, int) else toward_zero(field, e)
+        return np.frompyfunc(whole, 1, 1)(x)
     return np.frompyfunc(lambda e: field.number(int(e)) if isinstance(e, int) else e, 1, 1)(x)
 
 
@@ -325,8 +239,8 @@ _OF_ARRAYS: dict[str, Callable[..., Any]] = {
     "select_n": _select,
     "round": rounded,
     "reduce_sum": _reduce(lambda field, x, y: x + y, lambda field: field.number(0)),
-    "reduce_max": _reduce(lambda field, x, y: _extreme(field, 1, x, y), lambda field: -math.inf),
-    "reduce_min": _reduce(lambda field, x, y: _extreme(field, -1, x, y), lambda field: math.inf),
+    "reduce_max": _reduce(lambda field, x, y: extreme(field, 1, x, y), lambda field: -math.inf),
+    "reduce_min": _reduce(lambda field, x, y: extreme(field, -1, x, y), lambda field: math.inf),
     "reduce_and": _reduce(lambda field, x, y: x and y, lambda field: True),
     "reduce_or": _reduce(lambda field, x, y: x or y, lambda field: False),
 }

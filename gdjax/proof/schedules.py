@@ -24,10 +24,10 @@ from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import program
 from gdjax.proof.angles import Angles
 from gdjax.proof.notation import SameAs
+from gdjax.proof.number import Choice, Unsupported
 from gdjax.proof.pieces import Pieces
-from gdjax.proof.prove import Proof
 from gdjax.proof.stated import formula_of
-from gdjax.proof.symbols import Choice, Unsupported
+from gdjax.proof.verdict import Proof
 
 __all__ = ["prove", "values"]
 

@@ -12,7 +12,8 @@ import numpy as np
 from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import program
 from gdjax.proof.arrays import order
-from gdjax.proof.symbols import Symbols, Unsupported
+from gdjax.proof.number import Unsupported
+from gdjax.proof.symbols import Symbols
 
 
 class Exact:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gdjax.proof.symbols import Choice
+from gdjax.proof.number import Choice
 from tests.proof.exact import Exact, equal
 
 _MOST_CASES = 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.scipy.linalg import solve_triangular
 
-from gdjax.proof.symbols import Unsupported
+from gdjax.proof.number import Unsupported
 from tests.proof.exact import Exact
 
 X = np.array([[3, -1, 2], [0, 5, 2], [7, 1, -4]])

@@ -77,7 +77,7 @@ OTHERS = {
 NOT_PROVEN = {
     "add_noise": "random numbers are no function of symbols",
     "differentially_private_aggregate": "random numbers, and gradients with an axis of examples",
-    "hutchinson_estimator_diag_hessian": "random signs, and the derivative of a function it is given",
+    "hutchinson_estimator_diag_hessian": "random signs, and the derivative of a function",
     "orthogonalize": "a formula of matrices; its identities are in test_orthogonalized",
     "reduce_on_plateau": "`cooldown` is cut to an integer, and a formula has no floor",
     "sam": "the transformations inside take steps in turn, and in a formula each takes every step",

@@ -6,8 +6,9 @@ from fractions import Fraction
 import pytest
 
 from gdjax.proof.digits import Digits
+from gdjax.proof.number import Choice, Unsupported
 from gdjax.proof.program import exact
-from gdjax.proof.symbols import Choice, Symbols, Unsupported
+from gdjax.proof.symbols import Symbols
 
 
 def field(**signs):
