@@ -72,14 +72,16 @@ def three_factors_of_shape(x):
 
 @identity("scale_by_neurons", positive="eps r")
 def normalized_neurons(x):
-    gradients = x.array([[1, 7], [7, -17]]), x.array([[7, -17], [1, 7]]) / 2
+    gradients = [
+        x.array(np.tile(g, 4)) / n for g, n in (([[1, 7], [7, -17]], 1), ([[7, -17], [1, 7]], 2))
+    ]
     tx = x.numbered(gd.scale_by_neurons(0.75, rms=0.2), eps="eps", rms="r")
     kept = x.numbered(gd.scale_by_neurons(0.75, rms=None), eps="eps")
     size = lambda m: x.field.root((m * m).sum())
     for g, got, same in zip(gradients, x.updates(tx, gradients), x.updates(kept, gradients)):
-        n = g / (x.array([5, 13]) / 2 + x["eps"])  # v stays at (1 − 3/4)·25 and ·169
-        yield got * size(n), n * x["r"] * 2
-        yield (got * got).sum(), x["r"] ** 2 * 4
+        n = g / (x.array([5, 13] * 4) / 2 + x["eps"])  # v stays at (1 − 3/4)·25 and ·169
+        yield got * size(n), n * x["r"] * 4  # √(2·8)
+        yield (got * got).sum(), x["r"] ** 2 * 16
         yield same * size(n), n * size(g)
 
 
