@@ -9,6 +9,7 @@ import gdjax as gd
 from tests.proof.identities import collection
 
 IDENTITIES, identity = collection()
+HALF = Fraction(1, 2)
 
 
 class Factors:
@@ -56,6 +57,9 @@ def factored_second_moments(x):
     updates = x.updates(x.numbered(tx, eps="eps"), gradients)
     for g, got, decay in zip(gradients, updates, (0, Fraction(1, 2))):  # 1 − t^−1
         yield got, g / factors.root(x, g * g + x["eps"], decay)
+    late = gd.scale_by_factored_rms(decay_rate=1.0, step_offset=1.0, min_dim_size_to_factor=2)
+    for g, got in zip(gradients, x.updates(x.numbered(late, eps="eps"), gradients)):
+        yield got, g / Factors().root(x, g * g + x["eps"], 0)  # t is 1 in both steps
     whole = gd.scale_by_factored_rms(False, 1.0)
     v = 0
     for g, got, decay in zip(
@@ -94,16 +98,21 @@ def came(x):
 
 @identity("scale_by_sm3", positive="eps")
 def sm3(x):
-    gradients = x.array([[4, 2], [1, 3]]), x.array([[2, 1], [5, -4]])
-    tx = x.numbered(gd.scale_by_sm3(0.5, 1.0), eps="eps")
-    least = lambda y, z: y if x.field.sign(y - z) < 0 else z
-    most = lambda y, z: y if x.field.sign(y - z) > 0 else z
-    rows, columns, m = x.array([0, 0]), x.array([0, 0]), 0
-    for g, got in zip(gradients, x.updates(tx, gradients)):
-        v = x.array([[least(r, c) for c in columns] for r in rows]) + g * g
-        rows, columns = (np.array([most(*line) for line in lines]) for lines in (v, v.T))
-        m = (m + g / np.frompyfunc(x.field.root, 1, 1)(v + x["eps"])) / 2
-        yield got, m
+    gradients = x.array([[4, 2, 1], [1, 3, 5]]), x.array([[2, 1, 6], [5, -4, 1]])
+    for b2, share in ((1, 1), (HALF, HALF)):  # sums, and means
+        rows, columns, m = x.array([0, 0]), x.array([0, 0, 0]), 0
+        tx = x.numbered(gd.scale_by_sm3(0.5, float(b2)), eps="eps")
+        for g, got in zip(gradients, x.updates(tx, gradients)):
+            least = [[min(r, c, key=as_fraction) for c in columns] for r in rows]
+            v = x.array(least) * b2 + g * g * share
+            rows, columns = ([max(line, key=as_fraction) for line in lines] for lines in (v, v.T))
+            m = (m + g / np.frompyfunc(x.field.root, 1, 1)(v + x["eps"])) / 2
+            yield got, m
+
+
+def as_fraction(number):
+    """A number without symbols."""
+    return number.rational()
 
 
 @pytest.mark.parametrize("each", IDENTITIES, ids=lambda each: each.name)

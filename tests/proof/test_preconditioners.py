@@ -193,6 +193,20 @@ def kl_shampoo_from_the_start(x):
     yield got * x["s"], x.svd(u, [x["s"], x["s"]], v) * x.field.root(x.field.number(2))
 
 
+@identity("scale_by_kl_shampoo", positive="a b")
+def diagonal_kl_shampoo(x):
+    """Vectors, and matrices whose sides are too long for rotations."""
+    root = np.frompyfunc(x.field.root, 1, 1)
+    g, h = x.array(["a", "b", 1, 2]), x.array([[3, 1], [1, 2]])
+    tx = x.numbered(gd.scale_by_kl_shampoo(0.5, 0.5, 0.0, init_factor=0.25))
+    yield x.updates(tx, [g])[0] * root((g * g + Fraction(1, 4)) / 2), g
+    fitted = x.numbered(gd.scale_by_kl_shampoo(0.5, 0.5, 0.0))
+    yield x.updates(fitted, [g])[0] * root((g * g + (g * g).sum() / 4) / 2), g
+    tx = x.numbered(gd.scale_by_kl_shampoo(0.5, 0.5, 0.0, max_precond_dim=1, init_factor=0.25))
+    rows, columns = (((h * h).sum(i) * 2 + Fraction(1, 4)) / 2 for i in (1, 0))
+    yield x.updates(tx, [h])[0] * root(np.outer(rows, columns)), h
+
+
 @identity("scale_by_kl_shampoo")
 def bases_of_kl_shampoo(x):
     P, Q = x.rotation(Fraction(1, 3)), x.rotation(5)
