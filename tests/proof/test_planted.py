@@ -39,7 +39,7 @@ FAULTS = (  # the identity; the module; the text that goes; the text that comes
     ("shampoo_of_any_state", "shampoo", "x @ y if side else y @ x", "y @ x if side else x @ y"),
     ("soap_is_adam_in_a_basis", "soap", "ema(left, g @ g.mT.conj()", "ema(left, g.mT.conj() @ g"),
     ("three_factors_of_shape", "matrix/muon", "columns / max(rows, 1)", "rows / max(columns, 1)"),
-    ("normalized_neurons", "normuon", "jnp.sum(abs_sq(g), -2)", "jnp.sum(abs_sq(g), -1)"),
+    ("normalized_neurons", "normuon", "/ max(g.shape[-2], 1)", "/ max(g.shape[-1], 1)"),
     ("oracles_of_norms", "scion", "length(x, -2)) / side(x, -2)", "length(x, -2)) / side(x, -1)"),
     (
         "factored_second_moments",
