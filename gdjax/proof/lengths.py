@@ -7,6 +7,8 @@ each shape, and not in every place where a rule has a norm.
 
 from __future__ import annotations
 
+__all__ = ["NORMS", "axes_of", "length"]
+
 import functools
 import itertools
 import operator

@@ -29,8 +29,9 @@ def hyperball(learning_rate: LearningRate, *, matrix_axes: Any = None):
 
         R = ‖θ₀‖        p = θ − η·R·g/‖g‖        θ ← R·p/‖p‖
 
-    θ is one matrix, and x/‖x‖ is 0 where x is. The last stage of a chain, instead of `scale_by_learning_rate`. It replaces weight decay. η is
-    about the angle of a step in radians. Weights that are zero at the start stay zero.
+    θ is one matrix, and x/‖x‖ is 0 where x is. The last stage of a chain, instead of
+    `scale_by_learning_rate`. It replaces weight decay. η is about the angle of a step in radians.
+    Weights that are zero at the start stay zero.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = jnp.array([[3.0, 0.0], [0.0, 4.0]])
@@ -127,9 +128,9 @@ def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
 
         u = g · max(1, r·‖θ‖ / ‖g‖)
 
-    θ is one matrix. Put it before the learning rate, after a stage whose updates have a known norm, such as the
-    orthogonalized updates of Muon: the relative size of a step is then at least r times the
-    learning rate.
+    θ is one matrix. Put it before the learning rate, after a stage whose updates have a known norm,
+    such as the orthogonalized updates of Muon: the relative size of a step is then at least r times
+    the learning rate.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.update_floor(0.5)

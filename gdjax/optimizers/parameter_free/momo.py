@@ -164,8 +164,8 @@ def momo_adam(
         b ← max((f̄ − γ + ⟨d, θ⟩ − τ·⟨d, d / D⟩ / 2) / ρ, f*)      b₀ = f*
         θ ← (θ − τ·d / D) / (1 + ηλ)
 
-    With `adapt_lower_bound`, b is an estimate of the minimum as in `momo`. `update` needs the loss as an extra
-    argument: `tx.update(grads, state, params, value=loss)`.
+    With `adapt_lower_bound`, b is an estimate of the minimum as in `momo`. `update` needs the loss
+    as an extra argument: `tx.update(grads, state, params, value=loss)`.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> loss = lambda x: jnp.sum(x**2)
