@@ -35,6 +35,8 @@ IDENTICAL = {
     **dict.fromkeys(("trace", "trace-nesterov", "ema", "ema-biased"), ((), 2)),
     **dict.fromkeys(("cautious", "mars", "momo", "prodigy"), (LEAF, 1)),
     **dict.fromkeys(("apply_every", "lookahead", "lookahead-reset"), ((), 3)),
+    **dict.fromkeys(("adam_mini", "scale_by_adam_mini"), (LEAF, 2)),
+    **dict.fromkeys(("stable_adamw", "scale_by_stable_adam-decay"), (LEAF, 1)),
     "clip_by_block_rms": (FOUR, 1),  # √4 is a number
 }
 # What would take minutes is compared to 40 digits, over three steps on two leaves.
@@ -84,6 +86,8 @@ NOT_PROVEN = {
 }
 FOLDERS = (
     "transforms",
+    "optimizers.adam.adam_mini",
+    "optimizers.adam.stable_adamw",
     "optimizers.layerwise",
     "optimizers.parameter_free",
     "wrappers.averaging.lookahead",

@@ -48,8 +48,10 @@ def scale_by_adam_mini(
     """Adam-mini scaling: first moment over the root of its block's mean squared gradient.
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
-        v ← b2·v + (1 − b2)·mean(|g|²)      v̂ = v / (1 − b2ᵗ),    the mean over a block
+        v ← b2·v + (1 − b2)·mean(|g|²)      v̂ = v / (1 − b2ᵗ)
         u = m̂ / (√v̂ + eps)
+
+    The mean is over a block.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx, g = gd.scale_by_adam_mini(), jnp.array([[1.0, 2.0], [1.0, -2.0]])
@@ -124,7 +126,7 @@ def adam_mini(
 ):
     """Adam-mini: AdamW with one second moment for each block of parameters, in half the memory.
 
-        θ ← θ − η·(m̂ / (√v̂ + eps) + λθ),    one v for the g² of a block
+        θ ← θ − η·(m̂ / (√v̂ + eps) + λθ),    m̂ and v̂ of `scale_by_adam_mini`
 
     A block is the weights of one output of a layer: kernels in JAX have outputs last, so each index
     of the last axis is a block. The paper has one block for each token of an embedding

@@ -40,10 +40,11 @@ def scale_by_stable_adam(
 
         m ← b1·m + (1 − b1)·g               m̂ = m / (1 − b1ᵗ)
         v ← b2·v + (1 − b2)·|g|²            v̂ = v / (1 − b2ᵗ)
-        r = √mean(|g|² / max(v̂, eps²))      over one array
-        u = (m̂ / (√v̂ + eps) + λθ) / max(1, r)
+        r = √mean(|g|² / max(v̂, eps²))      u = m̂ / (√v̂ + eps) / max(1, r)
+        with weight_decay:                  u = (m̂ / (√v̂ + eps) + λθ) / max(1, r)
 
-    Weight decay is part of the rule, since it is divided by max(1, r) as well.
+    The mean is over one array. Weight decay is part of the rule, since it is divided by max(1, r)
+    as well.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.scale_by_stable_adam()
@@ -105,7 +106,7 @@ def stable_adamw(
 ):
     """StableAdamW: AdamW with update clipping, in place of gradient clipping.
 
-        θ ← θ − η/max(1, r)·(m̂ / (√v̂ + eps) + λθ),    r = √mean(g² / max(v̂, eps²))
+        θ ← θ − η/max(1, r)·(m̂ / (√v̂ + eps) + λθ),    r, m̂ and v̂ of `scale_by_stable_adam`
 
     After many small gradients √v̂ is small, and the first large one makes Adam take a very large
     step; here the rate of that array is divided by r.
