@@ -139,10 +139,6 @@ class Symbols:
             return known
         if (ball := self._ball(factor)) is not None:
             return (ball > 0) - (ball < 0)
-        signs = self._signs_of_terms(factor)
-        if not {1, -1} <= {sign for sign, _ in signs}:  # else no sign of a variable decides it
-            for i in sorted(set().union(*(unknown for _, unknown in signs))):
-                raise Choice(str(self.variables[i]))
         for sense in (1, -1):
             if str(sense * factor) in self.signs:
                 return sense * self.signs[str(sense * factor)]
