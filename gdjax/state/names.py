@@ -4,11 +4,12 @@ An array is named by the transformation that owns it and by its path there,
 `scale_by_adam/mu/dense/kernel`. Chains without names, wrappers and optimizers that are aliases of a
 chain add nothing to a name, so adding a stateless stage or a wrapper changes no name. The stages of
 a named chain and the labels of a partition are prefixes: `opt/scale_by_adam/mu/w`.
+Transformations of one name are numbered: stages in their order, a wrapper after what is inside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from gdjax.core.rule.boxes import unboxed
 from gdjax.core.rule.roles import Role, roles_of
 from gdjax.core.rule.tree import differentiable, joined, words
 
-__all__ = ["Name", "named_leaves", "parameter_of"]
+__all__ = ["Name", "named_leaves", "outside_in", "parameter_of"]
 
 
 class Name(NamedTuple):
@@ -53,18 +54,20 @@ class _Place:
         self.index = index
 
 
-def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
+def named_leaves(tx: Any, state: Any, order: Any = None) -> list[tuple[Name, Any]]:
     """The arrays of a state with their names, in the order in which JAX flattens it.
 
     Args:
         tx: The transformation that made the state.
         state: Its state; the arrays may be abstract, and in boxes, which have no part in names.
+        order: In which order transformations of one name are numbered; by default inside out, so
+            that a wrapper that is added changes no name.
     """
     leaves, treedef = jax.tree.flatten(unboxed(state), is_leaf=is_quantized)
     places = treedef.unflatten(map(_Place, range(len(leaves))))
     names: dict[int, Name] = {}
     numbers: dict[tuple, int] = {}
-    for prefix, owner, own in _owned(tx, places):
+    for prefix, owner, own in (order or _inside_out)(_owned(tx, places)):
         number = numbers.get((prefix, owner), 0)
         for path, index, moves, role in own:
             names[index] = Name(prefix, owner, number, path, moves, role)
@@ -75,8 +78,23 @@ def named_leaves(tx: Any, state: Any) -> list[tuple[Name, Any]]:
     return [(name._replace(text=text), x) for name, text, x in zip(ordered, texts, leaves)]
 
 
+def _inside_out(owned: Iterable[tuple]) -> Iterator[tuple]:
+    """A transformation after what is inside it; stages of a chain in their order."""
+    around: list[tuple] = []
+    for one in owned:
+        while around and around[-1][3] >= one[3]:
+            yield around.pop()[:3]
+        around.append(one)
+    yield from (one[:3] for one in reversed(around))
+
+
+def outside_in(owned: Iterable[tuple]) -> Iterator[tuple]:
+    """A transformation before what is inside it: the order of version 1."""
+    return (one[:3] for one in owned)
+
+
 def _owned(tx: Any, state: Any) -> Iterator[tuple]:
-    """Each transformation with state: prefix, name, and its arrays with their paths."""
+    """Each transformation with state: prefix, name, its arrays with their paths, its depth."""
     for visit in walk(tx, state):
         own: list[tuple[tuple[str, ...], int, bool, Role | None]] = []
         if visit.moving is not None:  # beside what it keeps when nothing moves
@@ -89,7 +107,7 @@ def _owned(tx: Any, state: Any) -> Iterator[tuple]:
             for path, i in _places(visit.state):
                 if i not in theirs:
                     own.append((path, i, False, roles.get(path[0]) if path else None))
-        yield visit.prefix, name_of(visit.tx), own
+        yield visit.prefix, name_of(visit.tx), own, len(visit.children)
 
 
 def _places(state: Any) -> list[tuple[tuple[str, ...], int]]:

@@ -15,12 +15,12 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.lowbit.quantized import Quantized, is_quantized, parts_of
 from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
-from gdjax.state.names import Name, named_leaves
+from gdjax.state.names import Name, named_leaves, outside_in
 
 __all__ = ["Report", "from_dict", "to_dict"]
 
 ABOUT = "gdjax"  # the entry with the version and the formats of low-precision arrays
-VERSION = 1
+VERSION = 2  # 1 numbered a wrapper before one of its name inside it; without such it is written
 _SHOWN = 3  # names in the line that a report prints as
 
 
@@ -59,15 +59,17 @@ def to_dict(tx: Any, state: Any) -> dict[str, Any]:
         state: Its state.
     """
     check_transformation("to_dict", "tx", tx, "Write to_dict(tx, state).")
-    saved, forms = {}, {}
-    for name, leaf in named_leaves(tx, state):
+    saved, forms, entries = {}, {}, named_leaves(tx, state)
+    before = [name for name, _ in named_leaves(tx, state, outside_in)]
+    version = 1 if before == [name for name, _ in entries] else VERSION
+    for name, leaf in entries:
         if is_quantized(leaf):
             forms[str(name)] = leaf.form
             parts = zip(parts_of(leaf.kind.format), jax.tree.leaves(leaf))
             saved.update({f"{name}/{part}": x for part, x in parts})
         else:
             saved[str(name)] = _data(leaf)
-    about = json.dumps({"version": VERSION, "stored": forms}, sort_keys=True)
+    about = json.dumps({"version": version, "stored": forms}, sort_keys=True)
     return {ABOUT: np.frombuffer(about.encode(), np.uint8), **saved}
 
 
@@ -105,9 +107,10 @@ def from_dict(
             and nothing is restored.
     """
     check_transformation("from_dict", "tx", tx, "Write from_dict(tx, params, saved).")
-    source = _Source(saved, _judge(saved), strict)
+    version, forms = _judge(saved)
+    source = _Source(saved, forms, strict)
     fresh = tx.init(params)
-    entries = named_leaves(tx, fresh)
+    entries = named_leaves(tx, fresh, outside_in if version < 2 else None)
     leaves = [source.restore(name, leaf) for name, leaf in entries]
     used = set(source.kept.values())
     dropped = tuple(name for name in source.names if name not in used)
@@ -127,8 +130,8 @@ def from_dict(
 LOOSE = "For another optimizer write from_dict(..., strict=False)."
 
 
-def _judge(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks that `saved` comes from `to_dict`; returns the forms of its quantized arrays."""
+def _judge(saved: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Checks that `saved` comes from `to_dict`; its version, and forms of its quantized arrays."""
     if not hasattr(saved, "keys") or ABOUT not in saved:
         must = f"saved must be a result of to_dict, with the entry {ABOUT!r}"
         got = ", ".join(list(saved)[:3]) if hasattr(saved, "keys") else saved
@@ -141,7 +144,7 @@ def _judge(saved: Mapping[str, Any]) -> dict[str, Any]:
     if version > VERSION:
         must = f"saved must be of version {VERSION} or before"
         errors.fail("from_dict", must, version, instead="Install a newer gdjax.")
-    return forms
+    return version, forms
 
 
 class _Source:

@@ -79,6 +79,26 @@ class TestNames:
         params = jnp.ones(2)
         assert names(tx, params) == ["a/trace/trace", "b/trace/trace", "b/trace_1/trace"]
 
+    def test_a_wrapper_around_one_of_its_name_changes_no_name(self):
+        """The saved average goes to the wrapper that had it; files of version 1 have other names."""
+        inner = gd.with_ema(gd.sgd(0.1), 0.9)
+        outer = gd.with_ema(inner, 0.5)
+        assert names(outer)[:1] == ["with_ema_1/count"] and set(names(inner)) < set(names(outer))
+        saved, state = moved(inner)
+        restored, report = gd.state.from_dict(outer, PARAMS, saved, strict=False)
+        jax.tree.map(np.testing.assert_array_equal, restored.inner_state, state)
+        assert all(name.startswith("with_ema_1/") for name in report.new)
+
+        saved, state = moved(outer)
+        other = {"with_ema_1": "with_ema", "with_ema": "with_ema_1"}
+        rename = lambda name: "/".join(
+            [other.get(first := name.split("/")[0], first), *name.split("/")[1:]]
+        )
+        old = {rename(name): x for name, x in saved.items()}
+        old["gdjax"] = np.frombuffer(b'{"version": 1, "stored": {}}', np.uint8)
+        restored, _ = gd.state.from_dict(outer, PARAMS, old)
+        jax.tree.map(np.testing.assert_array_equal, restored, state)
+
     def test_works_under_jit(self):
         tx = gd.adamw(RATE)
         _, state = moved(tx)
@@ -300,7 +320,7 @@ class TestErrors:
             ),
             (
                 lambda s: s.update(gdjax=np.frombuffer(b'{"version": 99, "stored": {}}', np.uint8)),
-                "of version 1 or before, got 99. Install",
+                "of version 2 or before, got 99. Install",
             ),
         ],
     )

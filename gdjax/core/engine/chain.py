@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -62,7 +63,7 @@ def chain(*transformations: Any, **named: Any):
                 raise
         return dict(zip(named, states)) if named else tuple(states)
 
-    def through(which: str, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+    def through(which: str, updates: Any, state: Any, params: Any, /, **extra: Any) -> Any:
         """Updates by all stages but the last, which updates or steps (`which`)."""
         alike = isinstance(state, dict if named else tuple) and len(state) == len(parts)
         if not alike or (named and set(state) != set(named)):
@@ -79,11 +80,9 @@ def chain(*transformations: Any, **named: Any):
         return updates, dict(zip(named, after)) if named else tuple(after)
 
     def update(updates, state, params=None, **extra):
-        return through("update", updates, state, params, extra)
+        return through("update", updates, state, params, **extra)
 
-    def step(updates, state, params, **extra):
-        return through("step", updates, state, params, extra)
-
+    step = functools.partial(through, "step")
     moves = lambda params: trained(parts[-1], params) if parts else params
     return Rule(init, update, step if parts else None, children=tuple(children), moves=moves)
 

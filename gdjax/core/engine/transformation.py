@@ -26,7 +26,7 @@ from gdjax.core.engine.facts import Facts, find_facts
 from gdjax.core.engine.numbers import InjectHyperparamsState, StandIn
 from gdjax.core.engine.pair import InitUpdate, Params, State
 from gdjax.core.engine.rule import Rule, merged
-from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule import errors, leaf, numerics, tree
 
 P = ParamSpec("P")
 
@@ -203,6 +203,7 @@ def _checked(which: str, tx: Any, updates: Any, state: Any, params: Any, extra: 
     """Checks the arguments, once, and runs."""
     if params is not None and not tx.facts.per_example:
         tree.check_like(updates, params, tx.name)
+        leaf.check_kinds(updates, params, tx.name)
     if extra:
         check_spelling(tx.name, tx.facts.extra_args, extra)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -12,6 +13,9 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gdjax.core.rule import errors, numerics
+
+
+_IS_NONE = functools.partial(operator.is_, None)
 
 
 def differentiable(x: Any) -> bool:
@@ -26,6 +30,27 @@ def differentiable(x: Any) -> bool:
 @functools.cache
 def _inexact(dtype: Any) -> bool:
     return jax.dtypes.issubdtype(dtype, np.inexact)
+
+
+def check_kinds(updates: Any, params: Any, where: str) -> None:
+    """Checks, while tracing, that gradients are of the kind of their parameters, or none.
+
+    Integers are passed over, and would leave a parameter untrained in silence.
+
+    Raises:
+        TypeError: They are not; the message names the first path.
+    """
+    gs, treedef = jax.tree_util.tree_flatten_with_path(updates, is_leaf=_IS_NONE)
+    for (path, g), p in zip(gs, treedef.flatten_up_to(params)):
+        if g is None or not differentiable(p) or getattr(g, "dtype", None) == jax.dtypes.float0:
+            continue
+        if not differentiable(g) or (jnp.iscomplexobj(g) and not jnp.iscomplexobj(p)):
+            kinds = [str(getattr(x, "dtype", type(x).__name__)) for x in (p, g)]
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            at = f", at {name!r} {kinds[0]}" if name else f" of {kinds[0]}"
+            must = f"gradients must be real or complex numbers as params are{at}"
+            hint = "Write None for a parameter without a gradient."
+            errors.fail(where, must, kinds[1], instead=hint, kind=TypeError)
 
 
 def of_one_precision(row: tuple[Any, ...]) -> Any:
