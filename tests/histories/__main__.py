@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tests.conftest  # noqa: F401, eight devices and strict promotion
-
 import argparse  # noqa: E402
 import collections  # noqa: E402
+import logging  # noqa: E402
 import time  # noqa: E402
+import warnings  # noqa: E402
 
 import jax  # noqa: E402
 
+import tests.conftest  # noqa: F401, eight devices and strict promotion
 from tests.histories.histories import BLOCK, history, kind_of, play, shrink  # noqa: E402
 
 
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds for each kind of fault")
     given = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", None)  # would grow by every program
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax, of what a fault broke off
+    warnings.simplefilter("ignore", RuntimeWarning)  # NumPy, of NaNs that are meant
     counts, kinds = collections.Counter(), collections.Counter()
     start, number = time.monotonic(), given.seed
     for number in range(given.seed, given.seed + given.count):

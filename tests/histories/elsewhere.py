@@ -6,13 +6,12 @@ import pathlib
 import pickle
 import sys
 
-import tests.conftest  # noqa: F401, the same devices and promotion
-
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 import gdjax as gd  # noqa: E402
+import tests.conftest  # noqa: F401, the same devices and promotion
 from tests.histories import compare  # noqa: E402
 from tests.histories.trees import build_tree, gradients  # noqa: E402
 

@@ -13,7 +13,7 @@ from tests.histories.machine import Refused, Run
 from tests.histories.optimizers import BOOKKEEPING, random_optimizer
 from tests.histories.trees import random_tree
 
-BLOCK = 8  # neighbours that share an optimizer and a tree, and so the programs compiled for them
+BLOCK = 12  # neighbours that share an optimizer and a tree, and so the programs compiled for them
 
 
 class History(NamedTuple):

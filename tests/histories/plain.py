@@ -1,7 +1,7 @@
 """The plain run: what wrappers promise, in Python around the optimizer inside of them.
 
-A wrapper that guards, accumulates, averages or selects is played here on the host, by its definition
-and without its program; the optimizer inside gets the gradients that it should, by a program of its
+A wrapper that guards, accumulates, averages or selects is played on the host, by its definition and
+without its program; the optimizer inside gets the gradients that it should, by a program of its
 own. Of wrappers that theory makes no such statement of (8-bit states, rounding at random, those
 that change the updates), `plain` returns the wrapper itself as the optimizer, or None.
 """
@@ -39,7 +39,7 @@ class Base:
         self.tx, self.state = tx, tx.init(params)
 
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
-        """The parameters, and whether this was a step: of some, whether another point is evaluated."""
+        """The parameters, and whether this was a step: if some calls are none, whether it moved."""
         before = self.evaluate(params) if self.tx.facts.skips else None
         params, self.state = program(self.tx)(grads, self.state, params)
         return params, before is None or differ(before, self.evaluate(params))
@@ -51,12 +51,16 @@ class Base:
         """The optimizers inside, with the labels of the partitions around them."""
         return [((), self)]
 
+    def counts(self) -> list[tuple[tuple[str, ...], str, dict[str, float]]]:
+        """What the wrappers have counted, the innermost first: labels, name, and fields."""
+        return []
+
 
 class Same(Base):
     """A wrapper that changes nothing."""
 
-    def __init__(self, inner: Any, tx: Any = None, params: Any = None) -> None:
-        self.inner, self.given = inner, tx.arguments if tx is not None else {}
+    def __init__(self, inner: Any, tx: Any, params: Any) -> None:
+        self.inner, self.name, self.given = inner, tx.name, tx.arguments
 
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
         return self.inner.step(grads, params)
@@ -67,25 +71,46 @@ class Same(Base):
     def bases(self) -> Any:
         return self.inner.bases()
 
+    def fields(self) -> dict[str, float]:
+        """What its state has counted."""
+        return {}
+
+    def counts(self) -> Any:
+        return [*self.inner.counts(), ((), self.name, self.fields())]
+
 
 class Guarded(Same):
     """Gradients with a NaN or an infinity are no step."""
 
+    skipped = 0
+
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
-        return super().step(grads, params) if finite(grads) else (params, False)
+        if finite(grads):
+            return super().step(grads, params)
+        self.skipped += 1
+        return params, False
+
+    def fields(self) -> dict[str, float]:
+        return {"total_notfinite" if self.name == "apply_if_finite" else "skipped": self.skipped}
 
 
 class Scaled(Same):
     """The same, and gradients are divided by a scale that grows and falls."""
 
+    skipped = 0
+
     def __init__(self, inner: Any, tx: Any, params: Any) -> None:
-        super().__init__(inner, tx)
+        super().__init__(inner, tx, params)
         self.scale, self.good = self.given["init_scale"], 0
+
+    def fields(self) -> dict[str, float]:
+        return {"scale": self.scale, "growth_tracker": self.good, "skipped": self.skipped}
 
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
         scale, fine = self.scale, finite(grads)
         self.good = self.good + 1 if fine else 0
         if not fine:
+            self.skipped += 1
             self.scale = max(scale * self.given["backoff_factor"], self.given["min_scale"])
             return params, False
         if self.good >= self.given["growth_interval"]:
@@ -98,6 +123,9 @@ class Sometimes(Same):
 
     calls = 0
 
+    def fields(self) -> dict[str, float]:
+        return {"step": self.calls}
+
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
         self.calls += 1
         return super().step(grads, params) if odd(self.calls - 1) else (params, False)
@@ -106,12 +134,19 @@ class Sometimes(Same):
 class Accumulated(Same):
     """The mean of k finite gradients is a step."""
 
+    skipped = 0
+
     def __init__(self, inner: Any, tx: Any, params: Any) -> None:
-        super().__init__(inner, tx)
+        super().__init__(inner, tx, params)
         self.every, self.parts, self.steps = self.given["every"], [], 0
+
+    def fields(self) -> dict[str, float]:
+        counts = {"mini_step": len(self.parts), "gradient_step": self.steps}
+        return {**counts, "skip_state/skipped": self.skipped}
 
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
         if not finite(grads):
+            self.skipped += 1
             return params, False
         self.parts = [*self.parts, grads]
         every = self.every
@@ -128,11 +163,14 @@ class Averaged(Same):
     """An average of the parameters of all steps, in float64."""
 
     def __init__(self, inner: Any, tx: Any, params: Any) -> None:
-        super().__init__(inner, tx)
-        self.name, self.count = tx.name, 0
+        super().__init__(inner, tx, params)
+        self.count = 0
         start = self.given.get("debias") is False or self.given.get("start") == 0
         self.weight = 1.0 if start else 0.0
         self.average = self.numbers(params)
+
+    def fields(self) -> dict[str, float]:
+        return {"count": self.count, "weight": self.weight}
 
     def numbers(self, params: Any) -> list[Any]:
         leaves = jax.tree.leaves(params)
@@ -181,7 +219,7 @@ AROUND = {
 class Parts(Base):
     """Each part of the parameters by an optimizer of its own; None does not move them."""
 
-    def __init__(self, parts: list[tuple[Any, Any, str]]) -> None:
+    def __init__(self, parts: list[tuple[Any, Any, tuple[str, ...]]]) -> None:
         self.parts = parts
 
     def step(self, grads: Any, params: Any) -> tuple[Any, bool]:
@@ -200,7 +238,11 @@ class Parts(Base):
 
     def bases(self) -> Any:
         found = [(name, inner.bases()) for _, inner, name in self.parts if inner is not None]
-        return [((*([name] if name else []), *path), b) for name, bs in found for path, b in bs]
+        return [((*name, *path), base) for name, bases in found for path, base in bases]
+
+    def counts(self) -> Any:
+        found = [(name, inner.counts()) for _, inner, name in self.parts if inner is not None]
+        return [((*name, *path), *rest) for name, counts in found for path, *rest in counts]
 
 
 def plain(tx: Any, params: Any, inside: Any = None) -> Any:
@@ -213,7 +255,7 @@ def plain(tx: Any, params: Any, inside: Any = None) -> Any:
     if tx.name == "store" and tx.arguments["min_size"] <= 100:
         return Base(tx, params)
     if tx.name in SAME:
-        return None if narrow and tx.name in ROUNDING else within(inner(), Same)
+        return None if narrow and tx.name in ROUNDING else within(inner(), Same, tx, params)
     if tx.name in AROUND:
         return within(inner(), AROUND[tx.name], tx, params)
     if tx.name in ("masked", "selective_transform"):
@@ -223,7 +265,7 @@ def plain(tx: Any, params: Any, inside: Any = None) -> Any:
         if flags is False:
             return None
         inner = plain(tx.arguments["inner"], rules.only(flags, params))
-        return within([(flags, inner, "")] if inner else None, Parts)
+        return within([(flags, inner, ())] if inner else None, Parts)
     if tx.name == "partition":
         return _parts(tx, params)
     return Base(tx, params)
@@ -243,7 +285,7 @@ def _parts(tx: Any, params: Any) -> Any:
         inner = None if one == gd.frozen else plain(one, rules.only(flags, params))
         if inner is None and one != gd.frozen:
             return None
-        parts.append((flags, inner, name))
+        parts.append((flags, inner, (name,)))
     return Parts(parts)
 
 

@@ -80,7 +80,7 @@ class TestNames:
         assert names(tx, params) == ["a/trace/trace", "b/trace/trace", "b/trace_1/trace"]
 
     def test_a_wrapper_around_one_of_its_name_changes_no_name(self):
-        """The saved average goes to the wrapper that had it; files of version 1 have other names."""
+        """The saved average goes where it was; files of version 1 had other names."""
         inner = gd.with_ema(gd.sgd(0.1), 0.9)
         outer = gd.with_ema(inner, 0.5)
         assert names(outer)[:1] == ["with_ema_1/count"] and set(names(inner)) < set(names(outer))

@@ -14,7 +14,6 @@ from jax.extend.core import jaxpr_as_fun
 
 from gdjax.core.rule import errors, numerics
 
-
 _IS_NONE = functools.partial(operator.is_, None)
 
 

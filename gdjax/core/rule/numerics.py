@@ -30,11 +30,10 @@ def wide(x: jax.Array) -> jax.Array:
     return x.astype(wide_dtype(x.dtype))
 
 
-def like(x: Any, reference: jax.Array) -> jax.Array:
-    """Casts `x` to the dtype of `reference`."""
-    x = jnp.asarray(x)
-    same = x.dtype == reference.dtype and not x.weak_type
-    return x if same else x.astype(reference.dtype)
+def like(x: Any, reference: Any) -> jax.Array:
+    """Casts `x` to the dtype of `reference`, an array or a Python number."""
+    x, dtype = jnp.asarray(x), jnp.result_type(reference)
+    return x if x.dtype == dtype and not x.weak_type else x.astype(dtype)
 
 
 def weak(x: Any) -> Any:
