@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -110,7 +111,11 @@ def from_dict(
     version, forms = _judge(saved)
     source = _Source(saved, forms, strict)
     fresh = tx.init(params)
-    entries = named_leaves(tx, fresh, outside_in if version < 2 else None)
+    entries = named_leaves(tx, fresh)
+    if version < 2:
+        older = named_leaves(tx, fresh, outside_in)
+        if all(str(old) in source.names for (old, _), new in zip(older, entries) if old != new[0]):
+            entries = older
     leaves = [source.restore(name, leaf) for name, leaf in entries]
     used = set(source.kept.values())
     dropped = tuple(name for name in source.names if name not in used)
@@ -188,8 +193,11 @@ class _Source:
         known = next((one for one in _spellings(name) if one in self.names), None)
         if known is not None or self.strict:
             return known
-        end = "/" + "/".join((name.owner, *name.path))
-        found = [other for other in self.names if f"/{other}".endswith(end)]
+        # Of several transformations of one name only those of the same number; the first of one
+        # group, of all numbers: it may be any of them, and is none where they differ.
+        number = f"_{name.number}" if name.number else r"(_\d+)?"
+        end = f"(.*/)?{re.escape(name.owner)}{number}/{re.escape('/'.join(name.path))}"
+        found = [other for other in self.names if re.fullmatch(end, other)]
         if name.moves and name.path[-1] == "count" and not found:  # of what was a number
             found = [other for other in self.names if other.split("/")[-1] == "count"]
         same = found and all(np.array_equal(self.read(found[0]), self.read(x)) for x in found[1:])

@@ -99,6 +99,18 @@ class TestNames:
         restored, _ = gd.state.from_dict(outer, PARAMS, old)
         jax.tree.map(np.testing.assert_array_equal, restored, state)
 
+    def test_arrays_of_another_number_are_not_those_of_one(self):
+        """A second stage or wrapper of a name does not take what the first one had."""
+        one, two = gd.trace(0.9), gd.chain(gd.trace(0.9), gd.trace(0.5))
+        both = gd.chain(a=gd.trace(0.9), b=gd.trace(0.5))
+        _, report = gd.state.from_dict(two, PARAMS, moved(one)[0], strict=False)
+        assert all(name.startswith("trace_1/") for name in report.new) and len(report.new) == 3
+        with pytest.raises(ValueError, match="a name in common"):  # either could be the first
+            gd.state.from_dict(both, PARAMS, moved(two)[0], strict=False)
+        inner = gd.with_swa(gd.sgd(0.1), 3)
+        state, _ = gd.state.from_dict(gd.with_swa(inner, 2), PARAMS, moved(inner)[0], strict=False)
+        assert state.count == 0 and state.inner_state.count == 3
+
     def test_works_under_jit(self):
         tx = gd.adamw(RATE)
         _, state = moved(tx)
