@@ -18,6 +18,11 @@ def moved(tx, params, others):
     return tx.update(others, tx.init(params), others)
 
 
+def step_with(gradient):
+    """A step with a gradient of another kind than its parameter."""
+    return ADAM.step({**PARAMS, "w": gradient}, ADAM.init(PARAMS), PARAMS)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -40,6 +45,17 @@ def moved(tx, params, others):
         (
             lambda: gd.state.reset(ADAM, ADAM.init(PARAMS), OTHER),
             "reset: state must be one of these params, got '0/mu/b' in the state but not",
+        ),
+        (
+            lambda: step_with(jnp.ones((4, 4), jnp.int32)),
+            "adam: gradients must be real .* as params are, at 'w' float32, got int32. Write None",
+        ),
+        (lambda: step_with(jnp.ones((4, 4), bool)), "adam: .* at 'w' float32, got bool"),
+        (lambda: step_with(jnp.ones((4, 4), complex)), "adam: .* at 'w' float32, got complex64"),
+        (lambda: step_with("g"), "adam: .* at 'w' float32, got str"),
+        (
+            lambda: ADAM.update(1, ADAM.init(1.0), 1.0),
+            "adam: .* params are of float32, got int32",
         ),
         (lambda: gd.monitor(gd.global_norm), "monitor: measures must be a dict, got .*global_norm"),
         (

@@ -13,11 +13,11 @@ from gdjax.core.data.hyperparams import Decay, NonNegative
 from gdjax.core.engine.facts import facts_of
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import call_evaluate, call_step, call_update, transformation
-from gdjax.core.engine.walk import trained
+from gdjax.core.engine.walk import trained, walk
 from gdjax.core.lowbit.rounding import is_narrow, nearest
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, weak, zero_count
-from gdjax.core.rule.roles import Count, PerParam, Scalar
+from gdjax.core.rule.roles import Count, PerParam, Scalar, roles_of
 
 __all__ = ["AverageState", "with_ema", "with_polynomial_averaging", "with_swa"]
 
@@ -44,8 +44,8 @@ def with_ema(inner: Any, decay: Decay, debias: bool = True):
 
     `gdjax.state.eval_params` returns the average θ̄, in the dtypes of the parameters. The average
     is debiased and is taken over the points at which `inner` would be evaluated: around `sam`,
-    over the parameters before the ascent. A call that leaves the parameters unchanged does not
-    count as a step: in `with_ema(accumulate(tx, 4), β)` every fourth call is a step.
+    over the parameters before the ascent. A call that a wrapper inside leaves out does not count
+    as a step: in `with_ema(accumulate(tx, 4), β)` every fourth call is a step.
     `accumulate(with_ema(tx, β), 4)` gives the same average and saves the comparison of the
     parameters. This wrapper must be the last to change the updates. Averaging over the whole run
     is Polyak averaging: `with_polynomial_averaging(tx, eta=0)`.
@@ -179,7 +179,10 @@ def _averaging(
     def advance(state: Any, params: Any, inner_state: Any, after: Any) -> Any:
         now, count, flags = call_evaluate(inner, inner_state, after), increment(state.count), []
         if facts_of(inner).skips:
-            flags = [_differ(call_evaluate(inner, state.inner_state, params), now)]
+            moved = _differ(call_evaluate(inner, state.inner_state, params), now)
+            flags = [
+                moved | _differ(_counts(inner, state.inner_state), _counts(inner, inner_state))
+            ]
             count = jnp.where(flags[0], count, state.count)
         due, weight, part = share(count, state.weight)
         flags += [] if due is None else [due]
@@ -217,10 +220,28 @@ def _averaging(
 
 
 def _differ(a: Any, b: Any) -> jax.Array:
-    """Whether any number of two trees of parameters differs, [] bool."""
+    """Whether any number of two trees of parameters, or any count, differs, [] bool."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b))
-    flags = [jnp.any(x != y) for x, y in pairs if tree.differentiable(x)]
+    flags = [jnp.any(x != y) for x, y in pairs if tree.differentiable(x) or _is_count(x)]
     return jnp.any(jnp.stack(flags)) if flags else jnp.zeros([], bool)
+
+
+def _is_count(x: Any) -> bool:
+    return getattr(x, "dtype", None) == jnp.int32 and not jnp.ndim(x)
+
+
+def _counts(tx: Any, state: Any) -> list[jax.Array]:
+    """The counts inside of guards, which move in every step, also where a step moves nothing."""
+    found = []
+    for guard in walk(tx, state):
+        for child in guard.rule.children if guard.rule is not None and guard.rule.skips else ():
+            if not facts_of(child.tx).skips:  # else a guard further inside may leave the call out
+                for visit in walk(child.tx, child.state_in(guard.state)):
+                    found += [] if visit.moving is None else [visit.moving.count]
+                    roles = {} if visit.stands_for_next else roles_of(type(visit.state))
+                    kept = [name for name, role in roles.items() if role and role.name == "count"]
+                    found += [getattr(visit.state, name) for name in kept]
+    return found
 
 
 def _rounded(x: Any) -> Any:

@@ -121,6 +121,25 @@ def test_calls_that_are_left_out_are_no_steps():
         np.testing.assert_allclose(gd.state.eval_params(tx, state, params), mean, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "base", [gd.sgd(lambda t: 0.1 * t.astype(float)), gd.adam(0.0), gd.adam(gd.live(0.0))], ids=repr
+)
+def test_a_step_at_a_rate_of_0_is_a_step(base):
+    """It moves no parameter, and is counted: the average is that of an accumulation around it."""
+    for make in (lambda tx: gd.with_ema(tx, 0.5), lambda tx: gd.with_swa(tx, 2)):
+        outside, inside = make(gd.accumulate(base, 3)), gd.accumulate(make(base), 3)
+        close(way(outside, 9), way(inside, 9))
+        params, state = jnp.ones(2), outside.init(jnp.ones(2))
+        for _ in range(3):
+            params, state = outside.step(jnp.ones(2), state, params)
+        assert state.count == 1
+    # A guard inside of a guard, beside a stage that counts: what the inner one leaves out is none.
+    stages = gd.chain(gd.scale(lambda t: 1.0), gd.apply_if_finite(base))
+    tx = gd.with_ema(gd.accumulate(stages, 1, should_skip_update_fn=None), 0.5)
+    _, state = tx.step(jnp.full(2, jnp.nan), tx.init(jnp.ones(2)), jnp.ones(2))
+    assert state.count == 0
+
+
 def test_the_climbs_of_sam_are_not_averaged():
     outside = way(gd.with_ema(gd.sam(SGD, gd.sgd(0.5)), 0.5), 8)
     inside = way(gd.sam(EMA, gd.sgd(0.5)), 8)

@@ -51,6 +51,14 @@ def test_evaluation_parameters_of_a_part():
         assert jnp.all(seen["w"] == 2) and jnp.all(seen["b"] == 1)
 
 
+@pytest.mark.parametrize("name", KEEPERS)
+def test_parameters_that_are_python_numbers(name):
+    """Before the first step: after it they are arrays."""
+    tx, params = KEEPERS[name], {"w": jnp.ones((2, 2)), "gain": 0.5}
+    seen = gd.state.eval_params(tx, tx.init(params), params)
+    assert seen["gain"] == 0.5 and jnp.all(seen["w"] == 1)
+
+
 KEEP_NOTHING = [
     gd.adamw(0.1),
     gd.accumulate(SGD, 2),
