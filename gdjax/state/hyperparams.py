@@ -93,18 +93,21 @@ def set_hyperparams(tx: Any, state: Any, values: Mapping[str, Any] | None = None
         if isinstance(visit.tx.arguments[name], Live)
     ]
     live = dict(zip(joined([(*visit.path, name) for visit, name in found]), found))
+    fixed = set(hyperparams(tx, state)) - set(live)
     changed: dict[int, InjectHyperparamsState] = {}
     for given, value in wanted.items():
-        visit, name = live[_whole(given, live)]
+        visit, name = live[_whole(given, live, fixed)]
         moving = changed.get(id(visit.moving), visit.moving)
         new = {name: _set(visit.tx, name, moving.hyperparams[name], value)}
         changed[id(visit.moving)] = moving._replace(hyperparams={**moving.hyperparams, **new})
     return boxed_as(state, _rebuild(plain, changed))
 
 
-def _whole(name: str, live: Mapping[str, Any]) -> str:
+def _whole(name: str, live: Mapping[str, Any], fixed: set[str]) -> str:
     """The full name of a live hyperparameter, from the name or a unique ending of it."""
     ends = [name] if name in live else [one for one in live if one.endswith(f"/{name}")]
+    if name in fixed:  # the name of another, of which this is an ending by chance
+        ends = []
     if len(ends) == 1:
         return ends[0]
     hint = f"Write one of {', '.join(ends)}." if ends else errors.nearest(name, live)

@@ -116,6 +116,7 @@ def from_dict(
         older = named_leaves(tx, fresh, outside_in)
         if all(str(old) in source.names for (old, _), new in zip(older, entries) if old != new[0]):
             entries = older
+    source.look_at([name for name, _ in entries])
     leaves = [source.restore(name, leaf) for name, leaf in entries]
     used = set(source.kept.values())
     dropped = tuple(name for name in source.names if name not in used)
@@ -159,10 +160,31 @@ class _Source:
         self.saved, self.forms, self.strict = saved, forms, strict
         inside = tuple(f"{name}/" for name in forms)
         plain = [name for name in saved if name != ABOUT and not name.startswith(inside or ("\0",))]
-        self.names = [*plain, *forms]
+        self.names = dict.fromkeys([*plain, *forms])  # in this order
         self.kept: dict[str, str] = {}
         self.changed: dict[str, str] = {}
         self.new: list[str] = []
+
+    def look_at(self, names: list[Name]) -> None:
+        """Learns the names of the new state, and which transformations take arrays of others.
+
+        Those that are in it by their own names are taken again only beside one that is not: the
+        count of a group beside the moments that moved to another, but no average for a new wrapper.
+        """
+        self.own = set(map(str, names))
+        lacking = [] if self.strict else [name for name in names if str(name) not in self.names]
+        moved = [name for name in lacking if not self.own.issuperset(self.others(name))]
+        self.moved = {name[:3] for name in moved}
+
+    def others(self, name: Name) -> list[str]:
+        """The saved names that end as this one, from its owner on."""
+        # Of several transformations of one name only those of the same number; the first of one
+        # group, of all numbers: it may be any of them, and is none where they differ.
+        number = f"_{name.number}" if name.number else r"(_\d+)?"
+        path = "/" + "/".join(name.path)
+        owner = re.compile(f"(.*/)?{re.escape(name.owner)}{number}")
+        ends = [other for other in self.names if other.endswith(path)]
+        return [other for other in ends if owner.fullmatch(other.removesuffix(path))]
 
     def restore(self, name: Name, leaf: Any) -> Any:
         """The saved array of this name, in the form of the array that `init` made."""
@@ -193,11 +215,9 @@ class _Source:
         known = next((one for one in _spellings(name) if one in self.names), None)
         if known is not None or self.strict:
             return known
-        # Of several transformations of one name only those of the same number; the first of one
-        # group, of all numbers: it may be any of them, and is none where they differ.
-        number = f"_{name.number}" if name.number else r"(_\d+)?"
-        end = f"(.*/)?{re.escape(name.owner)}{number}/{re.escape('/'.join(name.path))}"
-        found = [other for other in self.names if re.fullmatch(end, other)]
+        found = self.others(name)
+        if name[:3] not in self.moved:
+            found = [other for other in found if other not in self.own]
         if name.moves and name.path[-1] == "count" and not found:  # of what was a number
             found = [other for other in self.names if other.split("/")[-1] == "count"]
         same = found and all(np.array_equal(self.read(found[0]), self.read(x)) for x in found[1:])

@@ -13,6 +13,13 @@ import jax  # noqa: E402
 import tests.conftest  # noqa: F401, eight devices and strict promotion
 from tests.histories.histories import BLOCK, history, kind_of, play, shrink  # noqa: E402
 
+EVERY = 10 * BLOCK  # histories, after which the programs are forgotten
+
+
+def summary(counts: collections.Counter, kinds: collections.Counter) -> str:
+    faults = sum(kinds.values())
+    return f"{counts['histories']} histories, {counts['steps']} steps, {faults} faults"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.histories", description=__doc__)
@@ -27,14 +34,12 @@ def main() -> int:
     counts, kinds = collections.Counter(), collections.Counter()
     start, number = time.monotonic(), given.seed
     for number in range(given.seed, given.seed + given.count):
-        if number % (25 * BLOCK) == 0:
-            jax.clear_caches()
-            print(
-                f"# at {number}: {counts['histories']} histories, {counts['steps']} steps, "
-                f"{sum(kinds.values())} faults, {time.monotonic() - start:.0f} s",
-                flush=True,
-            )
+        if number % EVERY == 0:
+            jax.clear_caches()  # each program maps memory
+            seconds = time.monotonic() - start
+            print(f"# at {number}: {summary(counts, kinds)}, {seconds:.0f} s", flush=True)
         if time.monotonic() - start > 60 * given.minutes:
+            number -= 1
             break
         fault = play(history(number), counts)
         if fault is None:
@@ -44,7 +49,7 @@ def main() -> int:
             fault = shrink(fault, given.shrink)
         if kinds[kind] <= 3:
             print(f"\n# fault {number}\n{fault}\n", flush=True)
-    print(f"# next: --seed {number + 1}")
+    print(f"# {summary(counts, kinds)}; resume with --seed {number + 1}")
     for name, n in counts.most_common():
         print(f"{name:20} {n:9,}")
     for kind, n in kinds.most_common():

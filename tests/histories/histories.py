@@ -43,6 +43,7 @@ ACTIONS: dict[str, tuple[float, Any]] = {
     "edit": (0.5, lambda rng: (rng.choice([0.01, 0.02]),)),
     "wrap": (0.3, lambda rng: (rng.randrange(len(BOOKKEEPING)),)),
     "unwrap": (0.5, lambda rng: ()),
+    "change": (0.4, lambda rng: (rng.choice(["stage", "part", "schedule"]),)),
     "cast": (0.2, lambda rng: (rng.choice(["float32", "bfloat16", "float16"]),)),
 }
 HOW = ["eager", "donated", "update"]
@@ -61,7 +62,7 @@ def history(number: int, whole_catalogue: bool = True) -> History:
     chosen = rng.choices(kinds, weights, k=rng.randint(4, 16))
     actions = []
     for kind in chosen:
-        source = block if kind in ("mesh", "edit") else rng
+        source = block if kind in ("mesh", "edit", "change") else rng
         actions.append((kind, *ACTIONS[kind][1](source)))
     return History(optimizer, parameters, tuple(actions))
 

@@ -24,7 +24,7 @@ from gdjax.core.rule import tree
 from gdjax.state import saving
 from tests.histories import compare
 from tests.histories.optimizers import BOOKKEEPING, build_optimizer
-from tests.histories.plain import Base, clone, plain
+from tests.histories.plain import Base, Parts, clone, plain
 from tests.histories.savers import SAVERS
 from tests.histories.trees import build_tree, gradients
 
@@ -307,6 +307,20 @@ class Run:
         self._restore(tx, tx.init(self.params))
         if self.plain is not None:
             self.plain = self.plain.inner
+
+    def change(self, how: str) -> None:
+        """Restores into the optimizer with a stage more, as one part, or with a schedule."""
+        if how == "stage":
+            tx = gd.chain(gd.scale(1.0), self.tx)
+        elif how == "part":
+            tx = gd.partition(gd.by_label(all=True), all=self.tx)
+        else:
+            self.edit(0.02)
+            tx = self.tx.replace(learning_rate=gd.constant_schedule(0.02))
+        self._restore(tx, tx.init(self.params))
+        if how == "part" and self.plain is not None:
+            everything = jax.tree.map(lambda p: True, self.params)
+            self.plain = Parts([(everything, self.plain, ("all",))])
 
     def _restore(self, tx: Any, fresh: Any) -> None:
         """Into another optimizer: every array of the same name, bit for bit, and a full report."""

@@ -257,7 +257,9 @@ def plain(tx: Any, params: Any, inside: Any = None) -> Any:
     if tx.name in SAME:
         return None if narrow and tx.name in ROUNDING else within(inner(), Same, tx, params)
     if tx.name in AROUND:
-        return within(inner(), AROUND[tx.name], tx, params)
+        one = within(inner(), AROUND[tx.name], tx, params)
+        # A mean of points that stay for some steps: where they are the same by chance, who can say.
+        return None if isinstance(one, Averaged) and averages(one.inner) else one
     if tx.name in ("masked", "selective_transform"):
         turned = tx.name == "selective_transform"
         flags = rules.select(params, tx.arguments["freeze_mask" if turned else "mask"])
@@ -269,6 +271,15 @@ def plain(tx: Any, params: Any, inside: Any = None) -> Any:
     if tx.name == "partition":
         return _parts(tx, params)
     return Base(tx, params)
+
+
+def averages(run: Any) -> bool:
+    """Whether there is an average inside."""
+    if isinstance(run, Parts):
+        return any(inner is not None and averages(inner) for _, inner, _ in run.parts)
+    if not isinstance(run, Same):
+        return run.tx.facts.skips
+    return isinstance(run, Averaged) or averages(run.inner)
 
 
 def within(inner: Any, kind: Any, *more: Any) -> Any:

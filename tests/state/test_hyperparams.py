@@ -230,3 +230,14 @@ class TestSet:
         tx = gd.sgd(0.1)
         state = tx.init(PARAMS)
         assert jax.tree.structure(gd.state.set_hyperparams(tx, state)) == jax.tree.structure(state)
+
+
+def test_the_name_of_a_number_is_not_the_ending_of_a_live_one():
+    """Of two stages of one name the first is a number, and the second is live."""
+    tx = gd.chain(gd.scale(1.0), gd.chain(gd.scale(gd.live(2.0))))
+    state = tx.init(PARAMS)
+    with pytest.raises(KeyError, match="must be that of a live .* got 'scale/step_size'. Did you"):
+        gd.state.set_hyperparams(tx, state, {"scale/step_size": 5.0})
+    for name in ("chain/scale/step_size", "step_size"):
+        after = gd.state.set_hyperparams(tx, state, {name: 5.0})
+        assert gd.state.hyperparams(tx, after)["chain/scale/step_size"] == 5.0

@@ -107,6 +107,14 @@ class TestNames:
         assert all(name.startswith("trace_1/") for name in report.new) and len(report.new) == 3
         with pytest.raises(ValueError, match="a name in common"):  # either could be the first
             gd.state.from_dict(both, PARAMS, moved(two)[0], strict=False)
+        parts = gd.partition(gd.by_label(all=True), all=gd.with_swa(gd.sgd(0.1), 3))
+        saved = moved(parts)[0]
+        state, _ = gd.state.from_dict(gd.with_swa(parts, 2), PARAMS, saved, strict=False)
+        assert state.count == 0 and state.inner_state.inner_states["all"].count == 3
+        moves = gd.partition(gd.by_label(b=BIAS, all=True), all=gd.adam(0.1), b=gd.adam(0.2))
+        saved = moved(gd.partition(gd.by_label(all=True), all=gd.adam(0.1)))[0]
+        state, _ = gd.state.from_dict(moves, PARAMS, saved, strict=False)
+        assert gd.state.find(state.inner_states["b"], "count") == 3  # as its moments, which moved
         inner = gd.with_swa(gd.sgd(0.1), 3)
         state, _ = gd.state.from_dict(gd.with_swa(inner, 2), PARAMS, moved(inner)[0], strict=False)
         assert state.count == 0 and state.inner_state.count == 3
