@@ -226,8 +226,10 @@ class Parts(Base):
         done = False
         for flags, inner, _ in self.parts:
             if inner is not None:
-                mine, one = inner.step(rules.only(flags, grads), rules.only(flags, params))
-                params, done = merged(mine, params), done | one
+                given = rules.only(flags, grads)
+                mine, one = inner.step(given, rules.only(flags, params))
+                sizes = [np.size(g) for g in jax.tree.leaves(given) if tree.differentiable(g)]
+                params, done = merged(mine, params), done | (one and any(sizes))
         return params, done
 
     def evaluate(self, params: Any) -> Any:
