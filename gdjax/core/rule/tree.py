@@ -243,7 +243,7 @@ def scalar_like(params: Any, fill: float = 0.0) -> jax.Array:
 
 
 def _real(dtype: Any) -> np.dtype:
-    return jnp.finfo(dtype).dtype
+    return numerics.wide_dtype(jnp.finfo(dtype).dtype)
 
 
 def norm(tree: Any, *, axis_name: Any = None) -> jax.Array:

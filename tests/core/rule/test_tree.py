@@ -19,6 +19,12 @@ def test_vdot_passes_over_what_one_of_the_two_lacks():
     assert tree.vdot(a, b) == tree.vdot(b, a) == 2
 
 
+def test_the_scalar_of_bfloat16_and_float16_is_float32():
+    """NumPy has no dtype for both."""
+    mixed = {"a": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(2, jnp.float16)}
+    assert tree.scalar_like(mixed).dtype == tree.norm(mixed).dtype == jnp.float32
+
+
 def test_a_rule_is_traced_once_for_each_shape_and_dtype():
     """However many leaves there are; each has its own numbers."""
     traced = []
