@@ -3,9 +3,10 @@
 Written by `python -m tests.update` from the `__all__` of the files. Do not edit.
 """
 
+from gdjax.core.data.build import build as build
 from gdjax.core.data.hyperparams import Decay as Decay, Hyperparam as Hyperparam, LearningRate as LearningRate, Mask as Mask, NonNegative as NonNegative, Number as Number, Positive as Positive, WeightDecay as WeightDecay
 from gdjax.core.data.schedule import Live as Live, Schedule as Schedule, live as live, schedule as schedule
-from gdjax.core.data.spec import build as build, spec as spec
+from gdjax.core.data.spec import spec as spec
 from gdjax.core.engine.chain import chain as chain
 from gdjax.core.engine.rule import Child as Child, EmptyState as EmptyState, Rule as Rule
 from gdjax.core.engine.transformation import GradientTransformation as GradientTransformation, apply_updates as apply_updates, transformation as transformation

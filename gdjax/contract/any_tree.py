@@ -21,7 +21,7 @@ from gdjax.contract.subject import (
     promise,
     run,
 )
-from gdjax.core.data.spec import build
+from gdjax.core.data.build import build
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.transformation import apply_updates
 from gdjax.core.rule import numerics

@@ -14,8 +14,10 @@ import numpy as np
 
 from gdjax import state as states
 from gdjax.contract.subject import Subject, example_params, moving_numbers, promise, run
+from gdjax.core.data.build import build
 from gdjax.core.data.hyperparams import is_number
-from gdjax.core.data.spec import build, spec
+from gdjax.core.data.recipe import Recipe
+from gdjax.core.data.spec import spec
 
 __all__ = ["follows_schedules", "is_a_pytree", "is_data", "numbers_are_leaves", "tells_its_numbers"]
 
@@ -32,12 +34,22 @@ def is_data(subject: Subject) -> None:
     assert copy.copy(tx) == tx
     if subject.serializable:
         assert pickle.loads(pickle.dumps(tx)) == tx and copy.deepcopy(tx) == tx
-        assert build(json.loads(json.dumps(spec(tx)))) == tx
+        assert build(json.loads(json.dumps(spec(tx))), functions_in(tx)) == tx
     for name in tx.numbers:
         if isinstance(value := tx.arguments[name], float):
             other = value * 0.5 + 0.3125
             edited = tx.replace(**{name: other})
             assert edited.arguments[name] == other and edited != tx, name
+
+
+def functions_in(value: Any) -> list[Any]:
+    """The functions among the arguments of a transformation, which `build` must be given."""
+    if isinstance(value, Recipe):
+        value = value.given
+    if isinstance(value, (dict, list, tuple)):
+        parts = value.values() if isinstance(value, dict) else value
+        return [function for part in parts for function in functions_in(part)]
+    return [value] if callable(value) else []
 
 
 @promise

@@ -120,7 +120,7 @@ def _resumed(tx: Any, params: Any, placed: Any, path: Path) -> tuple[int, Any, A
     """Step, parameters and state of the last checkpoint, or of the start."""
     if not path.exists():
         return 0, params, jax.jit(tx.init, out_shardings=placed)(params)
-    saved = dict(np.load(path))
+    saved = gd.state.load(path)
     first = int(saved.pop("step"))
     leaves, treedef = jax.tree.flatten(params)
     weights = [saved.pop(f"params/{i}") for i in range(len(leaves))]
@@ -132,9 +132,7 @@ def _resumed(tx: Any, params: Any, placed: Any, path: Path) -> tuple[int, Any, A
 def _write(path: Path, step: int, arrays: dict[str, Any]) -> None:
     """Writes a checkpoint by process 0, atomically."""
     if jax.process_index() == 0:
-        new = path.with_suffix(".new.npz")
-        np.savez(new, step=step, **jax.device_get(arrays))
-        os.replace(new, path)
+        gd.state.save(path, {**jax.device_get(arrays), "step": step})
 
 
 def _work(arguments: argparse.Namespace) -> None:
@@ -211,7 +209,7 @@ def launch(
         with group("again", folder) as second:
             second.wait()
             resumed_from = int(second.log(0).split("from ", 1)[1].split()[0])
-    ended, wanted = (np.load(place / ENDED) for place in (folder, folder / "alone"))
+    ended, wanted = (gd.state.load(place / ENDED) for place in (folder, folder / "alone"))
     names = [name for name in wanted if name.startswith("params/")]
     difference = max(float(np.abs(ended[name] - wanted[name]).max()) for name in names)
     return Report(killed, resumed_from, difference, time.monotonic() - begin, folder)

@@ -8,11 +8,11 @@ import contextlib
 import json
 import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gdjax.core.data.files import replacing
 from gdjax.core.rule import errors
 
 
@@ -43,16 +43,12 @@ def folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write(place: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Writes all files or none; whoever reads one sees the old or the whole new one."""
-    parts = {place / name: place / f".{name}.{uuid.uuid4().hex}" for name in files}
-    try:
-        for part, data in zip(parts.values(), files.values()):
-            part.write_bytes(data)
-        for final, part in parts.items():
-            os.replace(part, final)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-    return list(parts)
+    with contextlib.ExitStack() as stack:
+        for name, data in files.items():
+            file = stack.enter_context(replacing(place / name))
+            file.write(data)
+            file.flush()  # a full disk is found before any file is replaced
+    return [place / name for name in files]
 
 
 def keep_others(
@@ -77,7 +73,7 @@ def keep_others(
         if ours(found):
             return
         got = f"the results of {found['command']!r}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         got = ", ".join(there)
     must = f"{os.fspath(path)!r} must be a folder without results of another kind"
     hint = "Write --out DIR for another folder, or --replace."

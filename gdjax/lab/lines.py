@@ -6,45 +6,59 @@ __all__ = ["append", "as_read", "load"]
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gdjax.core.rule import errors
 
 
-def load(path: str | os.PathLike[str], where: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The objects in a file; none if it is not there. A last line that was cut off is passed over.
+def load(
+    path: str | os.PathLike[str], where: str, read: Callable[[dict[str, Any]], Any]
+) -> list[Any]:
+    """What the lines of a file hold; nothing if it is not there.
+
+    A last line without its end, as a kill or a full disk leaves it, is passed over.
 
     Args:
         path: The file.
         where: Who reads it, for the message.
-        keys: What each object must have.
+        read: Makes of the object in a line what is returned; raises where it is none.
 
     Raises:
-        ValueError: Some other line is none of these.
+        ValueError: Some other line is none of these; the message has the path and the line.
     """
     path, found = Path(path), []
-    texts = path.read_text("utf-8").splitlines() if path.exists() else []
-    for i, text in enumerate(texts):
+    for i, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else ()):
         try:
-            found.append(json.loads(text))
-            [found[-1][key] for key in keys]
-        except (ValueError, KeyError, TypeError):
-            if i + 1 < len(texts):
-                must = f"{os.fspath(path)!r} must have a run in each line"
-                errors.fail(where, must, f"in line {i + 1} {text[:40]!r}")
-            del found[i:]
+            found.append(read(json.loads(line)))
+        except _NONE:
+            must = f"{os.fspath(path)!r} must have a run in each line"
+            got = f"in line {i + 1} {line[:40].decode(errors='replace')!r}"
+            errors.fail(where, must, got)
     return found
 
 
+# What may be raised by data of any form; deep nesting ends in a RecursionError.
+_NONE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
 def append(path: Path, value: dict[str, Any]) -> None:
-    """Adds a line; replaces a last one that was cut off."""
-    whole = path.read_text("utf-8") if path.exists() else ""
-    with path.open("r+" if whole else "w", encoding="utf-8") as file:
-        file.seek(len(whole[: whole.rfind("\n") + 1].encode()))
-        file.truncate()
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """Adds a line; replaces a last one that was cut off.
+
+    A line is written at once and to the end of the file, so that those of two processes do not
+    mix.
+    """
+    line = json.dumps(value).encode() + b"\n"
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if size and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def as_read(value: Any) -> Any:

@@ -88,7 +88,7 @@ def read_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
         name, equals, values = text.partition("=")
         try:
             read = ast.literal_eval(f"({values},)") if equals else ()
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
             read = ()
         if not read or not name.strip().replace("/", "_").isidentifier():
             must = "--sweep must be NAME=VALUE,VALUE,..., as b2=0.9,0.99"

@@ -259,4 +259,16 @@ def load(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         ValueError: Some other line is none of a run.
     """
-    return lines.load(path, "trials", _KEYS)
+    return lines.load(path, "trials", _read)
+
+
+def _read(run: dict[str, Any]) -> dict[str, Any]:
+    """The run in a line; raises where it is none."""
+    _name(run)
+    whole = all(isinstance(n, int) for n in (run["steps"], run["seed"], *run["at"]))
+    numbers = [x for x in run["losses"] if x is not None] + [run["milliseconds"]]
+    if not isinstance(run["name"], str) or not whole or not np.all(np.isfinite(numbers)):
+        raise ValueError("other kinds of values")
+    if not run["at"] or len(run["at"]) != len(run["losses"]):
+        raise ValueError("losses that were not measured at these steps")
+    return run

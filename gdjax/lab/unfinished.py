@@ -15,6 +15,8 @@ import gdjax
 from gdjax.lab import lines
 from gdjax.lab.standing import Run
 
+_ARRAYS = ("rates", "losses", "steps_to_target")
+
 
 class Unfinished:
     """The runs that an interrupted race left in a file; without a file there are none.
@@ -28,7 +30,7 @@ class Unfinished:
     def __init__(self, path: str | os.PathLike[str] | None, about: dict[str, Any]) -> None:
         self._path = None if path is None else Path(path)
         self._about = about | {"gdjax": gdjax.__version__}
-        found = [] if self._path is None else lines.load(self._path, "race", ("about", "name"))
+        found = [] if self._path is None else lines.load(self._path, "race", _read)
         self._runs = {one["name"]: one for one in found if one["about"] == self._about}
 
     def get(self, name: str, make: Callable[[Any], Any]) -> Run | None:
@@ -36,19 +38,15 @@ class Unfinished:
         one = self._runs.get(name)
         if one is None or one["optimizer"] is None or one["optimizer"] != _spec(make):
             return None
-        arrays = (_array(one[key]) for key in ("rates", "losses", "steps_to_target"))
-        accuracy = one["test_accuracy"]
-        accuracy = None if accuracy is None else _array(accuracy)
-        times = (float(one["seconds"]), float(one["compile_seconds"]))
-        rates, losses, reached = arrays
-        return Run(name, make, rates, losses, reached, accuracy, *times, tuple(one["idle"]))
+        parts = (one[key] for key in (*_ARRAYS, "test_accuracy", "seconds", "compile_seconds"))
+        return Run(name, make, *parts, tuple(one["idle"]))
 
     def add(self, run: Run) -> None:
         """Adds the run of an optimizer that ended."""
         if self._path is None:
             return
         one = {"about": self._about, "name": run.name, "optimizer": _spec(run.make)}
-        for key in ("rates", "losses", "steps_to_target", "test_accuracy"):
+        for key in (*_ARRAYS, "test_accuracy"):
             value = getattr(run, key)
             one[key] = None if value is None else _plain(value)
         one |= {"seconds": run.seconds, "compile_seconds": run.compile_seconds}
@@ -75,6 +73,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(x) for x in value]
     return value if np.isfinite(value) else str(value)
+
+
+def _read(one: dict[str, Any]) -> dict[str, Any]:
+    """The run in a line, with its arrays; raises where it is none."""
+    read = {key: _array(one[key]) for key in _ARRAYS}
+    given = one["test_accuracy"]
+    read["test_accuracy"] = None if given is None else _array(given)
+    rates, losses, reached = (read[key].shape for key in _ARRAYS)
+    same = rates == reached[:1] and reached == losses[:2]
+    if (len(rates), len(reached), len(losses)) != (1, 2, 3) or not same:
+        raise ValueError("arrays of other shapes")
+    if not isinstance(one["name"], str) or not isinstance(one["idle"], list):
+        raise ValueError("another name")
+    times = {key: float(one[key]) for key in ("seconds", "compile_seconds")}
+    return {key: one[key] for key in ("about", "name", "optimizer", "idle")} | read | times
 
 
 def _array(values: Any) -> np.ndarray:

@@ -12,7 +12,6 @@ __all__ = ["losses", "paths", "save", "schedules", "sensitivity", "style"]
 
 import numbers
 import os
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.core.data.files import replacing
 from gdjax.plots import canvas, inputs, labels
 from gdjax.plots.canvas import style
 
@@ -289,11 +289,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "pdf", "svg"):
         raise ValueError(f"save: path must end in .png, .pdf or .svg, got {str(path)!r}.")
-    # In the same folder, since replacing is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(canvas.picture(figure, form))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    picture = canvas.picture(figure, form)
+    with replacing(path) as file:
+        file.write(picture)
     return path

@@ -8,6 +8,7 @@ from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.transformation import call_evaluate
 from gdjax.core.rule.boxes import boxed_as, unboxed
 from gdjax.state.export import register_export
+from gdjax.state.files import load, save
 from gdjax.state.find import find, find_all, nbytes, replace
 from gdjax.state.hyperparams import hyperparams, set_hyperparams
 from gdjax.state.metrics import metrics
@@ -21,11 +22,13 @@ __all__ = [
     "find_all",
     "from_dict",
     "hyperparams",
+    "load",
     "metrics",
     "nbytes",
     "register_export",
     "replace",
     "reset",
+    "save",
     "set_hyperparams",
     "to_dict",
 ]

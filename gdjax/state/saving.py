@@ -13,7 +13,7 @@ import numpy as np
 
 from gdjax.core.data.renamed import former
 from gdjax.core.engine.checks import check_transformation
-from gdjax.core.lowbit.quantized import Quantized, is_quantized, parts_of
+from gdjax.core.lowbit.quantized import Format, Quantized, is_quantized, parts_of
 from gdjax.core.mesh import memory
 from gdjax.core.rule import errors
 from gdjax.state.names import Name, named_leaves, outside_in
@@ -140,17 +140,46 @@ def _judge(saved: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     """Checks that `saved` comes from `to_dict`; its version, and forms of its quantized arrays."""
     if not hasattr(saved, "keys") or ABOUT not in saved:
         must = f"saved must be a result of to_dict, with the entry {ABOUT!r}"
-        got = ", ".join(list(saved)[:3]) if hasattr(saved, "keys") else saved
+        got = ", ".join(map(str, [*saved][:3])) if hasattr(saved, "keys") else saved
         errors.fail("from_dict", must, got or "nothing")
+    if odd := [name for name in saved if not isinstance(name, str)]:
+        errors.fail("from_dict", "the names in saved must be text", odd[0])
     try:
-        about = json.loads(np.asarray(saved[ABOUT]).astype(np.uint8).tobytes())
+        about = json.loads(np.asarray(_read(saved, ABOUT)).astype(np.uint8).tobytes())
         version, forms = about["version"], about["stored"]
-    except (ValueError, KeyError, TypeError) as error:
+        whole = type(version) is int and type(forms) is dict
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         errors.fail("from_dict", f"the entry {ABOUT!r} must be JSON with a version", str(error))
+    if not whole:
+        must = f"the entry {ABOUT!r} must have a whole number as version, and a dict of formats"
+        errors.fail("from_dict", must, about)
     if version > VERSION:
         must = f"saved must be of version {VERSION} or before"
         errors.fail("from_dict", must, version, instead="Install a newer gdjax.")
+    for name, form in forms.items():
+        if not _is_form(form):
+            errors.fail("from_dict", f"{name!r} must have the format of a quantized array", form)
     return version, forms
+
+
+def _is_form(form: Any) -> bool:
+    """Whether data are the form of a quantized array."""
+    if type(form) is not dict or form.keys() != {*Format._fields, "shape"}:
+        return False
+    shape, block = form["shape"], form["block"]
+    lists = type(shape) is type(block) is list and len(block) <= len(shape)
+    texts = all(isinstance(form[key], str) for key in ("format", "dtype"))
+    least = lambda low, sides: all(type(n) is int and n >= low for n in sides)
+    return lists and texts and least(0, shape) and least(1, block)
+
+
+def _read(saved: Mapping[str, Any], name: str) -> Any:
+    """The array of a name; an open file may be damaged there."""
+    try:
+        return saved[name]
+    except Exception as error:
+        got = f"{type(error).__name__} {error}".strip()
+        errors.fail("from_dict", f"{name!r} must be readable", got)
 
 
 class _Source:
@@ -227,7 +256,7 @@ class _Source:
         """The array saved under a name, which may be quantized."""
         form = self.forms.get(name)
         parts = [f"{name}/{part}" for part in parts_of(form.get("format", ""))] if form else [name]
-        values = [self.saved[part] if part in self.saved else None for part in parts]  # read once
+        values = [_read(self.saved, part) if part in self.saved else None for part in parts]  # once
         for part, value in zip(parts, values):
             if not hasattr(value, "dtype") or not hasattr(value, "shape"):
                 errors.fail("from_dict", f"{part!r} must be an array", type(value).__name__)
@@ -236,7 +265,7 @@ class _Source:
         try:
             arrays = [_known(value, jnp.zeros([], jnp.bfloat16)) for value in values]
             return Quantized.build(self.forms[name], [jnp.asarray(x) for x in arrays])
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             errors.fail("from_dict", f"{name!r} must be quantized as its format says", str(error))
 
 

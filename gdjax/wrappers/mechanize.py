@@ -59,16 +59,17 @@ def mechanize(
         weight_decay: λ ≥ 0, a decay of the scale and not of the parameters.
         eps: In the units of h, the gradient times the updates of `inner`.
         s_init: s₀ ≥ 0, the initial scale.
-        num_betas: n ≥ 1.
+        num_betas: n, from 1 to 1000.
 
     Raises:
-        ValueError: `update` was called without params, or `num_betas` is less than 1.
+        ValueError: `update` was called without params, or `num_betas` is no number from 1 to
+            1000.
 
     Reference: Cutkosky, Defazio and Mehta, Mechanic: a learning rate tuner, 2023,
         https://arxiv.org/abs/2306.00144
     """
-    if num_betas < 1:
-        errors.fail("mechanize", "num_betas must be 1 or more", num_betas)
+    if not 1 <= num_betas <= 1000:
+        errors.fail("mechanize", "num_betas must lie between 1 and 1000", num_betas)
     decays = 1 - 0.1 ** np.arange(1, num_betas + 1)
 
     def init(params):

@@ -180,7 +180,7 @@ def test_what_fails_leaves_old_files_alone(tmp_path, capsys, monkeypatch):
         raise OSError(28, "No space left on device")
 
     files = {"a.png": b"1", "results.csv": b"2"}
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         folder.write(tmp_path, files)
     assert list(tmp_path.iterdir()) == [old] and old.read_text() == "mine"

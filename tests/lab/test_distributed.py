@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+import gdjax as gd
 from gdjax.lab import distributed
 from gdjax.lab.distributed import launch, train
 
@@ -36,15 +37,16 @@ def test_a_save_is_whole_or_not_there(tmp_path, monkeypatch):
     path = tmp_path / "saved.npz"
     distributed._write(path, 1, {"a": np.ones(3)})
 
-    def torn(file, **arrays):
-        file.write_bytes(b"half")
+    def torn(file, array, **how):
+        file.write(b"half")
         raise OSError("killed")
 
-    monkeypatch.setattr(np, "savez", torn)
+    monkeypatch.setattr(np.lib.format, "write_array", torn)
     with pytest.raises(OSError):
         distributed._write(path, 2, {"a": np.zeros(3)})
-    saved = np.load(path)
+    saved = gd.state.load(path)
     assert saved["step"] == 1 and np.array_equal(saved["a"], np.ones(3))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def group(tmp_path, monkeypatch, code, timeout=60.0):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.core.data.spec import build
+from gdjax.core.data.build import build
 from tests.cases import Row
 from tests.references import Agree, descent, rule
 from tests.transcription import at, trajectory

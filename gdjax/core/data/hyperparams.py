@@ -116,8 +116,10 @@ def is_array(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number or an array of numbers; not of bools."""
+    """Whether a value is a number or an array of numbers; not of bools, nor beyond float64."""
     if isinstance(value, bool) or (is_array(value) and value.dtype == bool):
+        return False
+    if isinstance(value, int) and value.bit_length() >= 1024:
         return False
     return isinstance(value, (int, float, complex)) or is_array(value)
 

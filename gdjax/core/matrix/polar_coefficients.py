@@ -57,6 +57,9 @@ def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...
     errors.fail("polynomials", f"name must be one of {', '.join(POLYNOMIALS)}", name)
 
 
+LONGEST = 100  # steps; each is a part of the compiled program
+
+
 def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None) -> Any:
     """The argument `how` of `polar_factor`: the name of an exact method, or triples.
 
@@ -74,6 +77,8 @@ def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None
     if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
         must = "dtype must be a floating-point dtype"
         errors.fail(where, must, dtype, kind=TypeError)
+    if not 1 <= steps <= LONGEST:  # before a list of that length is made
+        errors.fail(where, f"the iteration must have 1 to {LONGEST} steps", steps)
     given = given.tolist() if hasattr(given, "tolist") else given
     if isinstance(given, str):
         if given in EXACT:
@@ -87,8 +92,8 @@ def polar_steps(where: str, name: str, given: Any, steps: int, dtype: Any = None
             errors.fail(where, must, given)
         narrow = dtype is not None and jnp.finfo(dtype).bits < 32
         given = polynomials(given, steps, 1.01 if narrow else 1.0)
-    if not given or steps < 1:
-        errors.fail(where, "the iteration must have a step", f"{steps} steps of {given}")
+    if not given:
+        errors.fail(where, f"{name} must have a triple (a, b, c)", given)
     triples = list(given) if isinstance(given[0], Sequence) else [given] * steps
     if not all(len(triple) == 3 for triple in triples):
         errors.fail(where, f"{name} must be triples (a, b, c)", given)

@@ -50,11 +50,18 @@ def rename(error: Exception, name: str, *, alias: bool) -> None:
 
 def shorten(value: Any, width: int = 80) -> str:
     """A value as text of at most `width` characters, without addresses and names of tracers."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else _printed(value)
     if "Trace" in text and not isinstance(value, str):
         text = repr(jax.tree.map(_Traced.of, value))
     text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split()))  # the address of a function
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _printed(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # integers of more than 4300 digits, what is nested too deeply
+        return kind_of(value)
 
 
 class _Traced(str):

@@ -108,7 +108,7 @@ class TestRecipe:
     def test_goes_through_json_pickle_copy(self, tx):
         text = json.dumps(gd.spec(tx))
         for again in (
-            gd.build(json.loads(text)),
+            gd.build(json.loads(text), [only_weights, falling]),
             pickle.loads(pickle.dumps(tx)),
             copy.copy(tx),
             copy.deepcopy(tx),
@@ -187,8 +187,12 @@ class TestRecipe:
         ({"adam": {"learning_rate": "fast"}}, TypeError, "learning_rate must be a number"),
         ({"chain": [0.1]}, TypeError, "stage 0 must be a transformation"),
         ({"chain": ["adam"]}, TypeError, "stage 0 must be a transformation"),
-        ({"sgd": [{"function": "no_such_module:f"}]}, ValueError, "a module that is imported"),
-        ({"sgd": [{"function": "json:no_such"}]}, ValueError, "must be written as module:name"),
+        (
+            {"sgd": [{"function": "no_such_module:f"}]},
+            ValueError,
+            "be one of gdjax.* functions=.f.",
+        ),
+        ({"sgd": [{"function": "json:no_such"}]}, ValueError, "among `functions`"),
     ]
 
     @pytest.mark.parametrize("data, kind, message", BUILDS, ids=[str(row[0]) for row in BUILDS])
