@@ -16,6 +16,7 @@ from gdjax.lab import lines
 from gdjax.lab.standing import Run
 
 _ARRAYS = ("rates", "losses", "steps_to_target")
+_REST = ("test_accuracy", "seconds", "compile_seconds")
 
 
 class Unfinished:
@@ -38,8 +39,8 @@ class Unfinished:
         one = self._runs.get(name)
         if one is None or one["optimizer"] is None or one["optimizer"] != _spec(make):
             return None
-        parts = (one[key] for key in (*_ARRAYS, "test_accuracy", "seconds", "compile_seconds"))
-        return Run(name, make, *parts, tuple(one["idle"]))
+        parts = {key: one[key] for key in (*_ARRAYS, *_REST)}
+        return Run(name, make, idle=tuple(one["idle"]), **parts)
 
     def add(self, run: Run) -> None:
         """Adds the run of an optimizer that ended."""
@@ -77,7 +78,7 @@ def _plain(value: Any) -> Any:
 
 def _read(one: dict[str, Any]) -> dict[str, Any]:
     """The run in a line, with its arrays; raises where it is none."""
-    read = {key: _array(one[key]) for key in _ARRAYS}
+    read: dict[str, Any] = {key: _array(one[key]) for key in _ARRAYS}
     given = one["test_accuracy"]
     read["test_accuracy"] = None if given is None else _array(given)
     rates, losses, reached = (read[key].shape for key in _ARRAYS)

@@ -153,7 +153,7 @@ def _judge(saved: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     if not whole:
         must = f"the entry {ABOUT!r} must have a whole number as version, and a dict of formats"
         errors.fail("from_dict", must, about)
-    if version > VERSION:
+    if not 1 <= version <= VERSION:
         must = f"saved must be of version {VERSION} or before"
         errors.fail("from_dict", must, version, instead="Install a newer gdjax.")
     for name, form in forms.items():

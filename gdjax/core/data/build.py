@@ -71,7 +71,7 @@ class _Reader:
         finally:
             self.depth -= 1
 
-    def call(self, data: Mapping[Any, Any]) -> Any:
+    def call(self, data: Any) -> Any:
         """The result of a call, or a value that JSON cannot represent."""
         keys = list(map(str, data))
         if len(keys) != 1 and "array" not in keys:
@@ -130,7 +130,7 @@ class _Reader:
 
     # Values that JSON cannot represent, by their key; none of these is the name of a factory.
 
-    def array(self, data: Mapping[str, Any]) -> Any:
+    def array(self, data: Any) -> Any:
         """An array, as lists of numbers; infinities and NaN are text."""
         dtype = _dtype(data["dtype"])
         if len(data) != 2:
@@ -161,7 +161,7 @@ class _Reader:
             errors.fail("build", must, path, instead=hint)
         return found
 
-    tags: dict[str, Callable[[_Reader, Any], Any]] = {
+    tags: dict[str, Any] = {
         "array": array,
         "complex": lambda self, given: complex(*map(float, _list(given))),
         "dict": pairs,
