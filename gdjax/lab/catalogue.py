@@ -185,8 +185,11 @@ def read(text: str, names: Mapping[str, Any] | None = None, /, **also: Any) -> R
 
 
 def _call(node: ast.Call, text: str, also: dict[str, Any], names: Mapping[str, Any]) -> Any:
-    if not isinstance(node.func, ast.Name) or any(k.arg is None for k in node.keywords):
+    given = [k.arg for k in node.keywords]
+    if not isinstance(node.func, ast.Name) or None in given:
         _refuse(text)
+    if len(set(given)) < len(given):
+        errors.fail("call", "an argument must stand once", text)
     made = lookup(node.func.id)
     args = [_value(arg, text, names) for arg in node.args]
     named = {str(k.arg): _value(k.value, text, names) for k in node.keywords}

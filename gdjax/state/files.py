@@ -51,8 +51,9 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, x in named.items():
             member = zipfile.ZipInfo(f"{name}.npy")
-            if x.dtype.kind == "V":  # of ml_dtypes, which NumPy reads as bytes
+            if x.dtype.isbuiltin == 2:  # registered by ml_dtypes; NumPy reads it as bytes
                 member.comment = x.dtype.name.encode()
+                x = x.view(f"V{x.dtype.itemsize}")
             with archive.open(member, "w", force_zip64=True) as into:
                 np.lib.format.write_array(into, x, allow_pickle=False)
         archive.comment = _MARK + _digest(archive.infolist())

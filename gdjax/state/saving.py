@@ -258,7 +258,12 @@ class _Source:
         parts = [f"{name}/{part}" for part in parts_of(form.get("format", ""))] if form else [name]
         values = [_read(self.saved, part) if part in self.saved else None for part in parts]  # once
         for part, value in zip(parts, values):
-            if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+            dtype = getattr(value, "dtype", None)
+            if (
+                not isinstance(dtype, np.dtype)
+                and not _is_key(value)
+                or not hasattr(value, "shape")
+            ):
                 errors.fail("from_dict", f"{part!r} must be an array", type(value).__name__)
         if name not in self.forms:
             return values[0]
@@ -318,15 +323,19 @@ def _fitted(old: Any, leaf: Any, same: bool) -> Any:
     dtype = np.dtype(leaf.dtype)
     if value.dtype != dtype and not (_is_float(value) and _is_float(leaf)):
         return None
+    if jnp.iscomplexobj(value) and not jnp.iscomplexobj(leaf):  # half of it would be lost
+        return None
     return _placed(value if value.dtype == dtype else jnp.asarray(value).astype(dtype), leaf)
 
 
 def _known(value: Any, leaf: Any) -> Any:
     """Arrays from NumPy's files, which do not have bfloat16 and other dtypes of ml_dtypes."""
-    if is_quantized(value) or is_quantized(leaf) or value.dtype.kind != "V" or _is_key(value):
+    if is_quantized(value) or is_quantized(leaf) or _is_key(value) or _is_key(leaf):
         return value
-    same = value.dtype.itemsize == leaf.dtype.itemsize
-    return np.asarray(value).view(np.dtype(leaf.dtype)) if same else value
+    theirs, ours = value.dtype, np.dtype(leaf.dtype)
+    raw = (theirs.kind, theirs.fields, theirs.type) == ("V", None, np.void)
+    same = theirs.itemsize == ours.itemsize and ours.isbuiltin == 2  # registered by ml_dtypes
+    return np.asarray(value).view(ours) if raw and same else value
 
 
 def _is_float(x: Any) -> bool:

@@ -13,6 +13,7 @@ TX = gd.chain(
     gd.add_noise(0.1, 0.5, key=3),
     gd.store(gd.adam(gd.linear_to_zero(0.1, 20), mu_dtype=jnp.bfloat16), "8bit", min_size=16),
 )
+NARROW = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")  # NumPy has none of these
 SAVED = {**gd.state.to_dict(TX, TX.init(PARAMS)), "step": 10}
 
 
@@ -57,7 +58,7 @@ def test_nothing_is_lost(written):
     odd = {
         "file": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "empty": np.zeros((0, 3), np.int8),
-        "int4": jnp.ones(3, jnp.int4),
+        **{str(dtype): jnp.ones((3, 2), dtype) for dtype in NARROW},
         "allow_pickle": np.bool_(True),
         "é/ü": np.complex64(1j),
         ".npy": np.arange(3, dtype=">i2"),

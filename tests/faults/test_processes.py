@@ -66,7 +66,7 @@ def files_are_whole(path, acked):
     return acked
 
 
-KILLED = [  # the writer, its file, what must hold after each kill, kills in the quick and full suite
+KILLED = [  # the writer, its file, what must hold after a kill, kills: quick and slow
     ("states", "state.npz", state_is_whole, 12, 200),
     ("runs", "runs.jsonl", lines_are_whole, 6, 100),
     ("results", "", files_are_whole, 6, 100),

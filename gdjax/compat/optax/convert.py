@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.compat.optax.stages_of import Stage, joined, keys, rebuild, split
+from gdjax.core.data.hyperparams import is_array, is_known, is_number
 from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.walk import Visit, walk
@@ -135,7 +136,8 @@ class _Filling:
             more = wanted[len(found) :] or found[len(wanted) :]
             must = f"both states must have the same stages; {more[0].path!r} has no counterpart"
             errors.fail(self.where, must, more[0].kind)
-        times = [s.state.count for s in (*theirs, *found) if "count" in s.state._fields]
+        counted = [s for s in (*theirs, *found) if "count" in s.state._fields]
+        times = [self.number(s.state.count, joined(s.path, "count")) for s in counted]
         values: dict[str, dict[str, Any]] = {}
         for i, clock in enumerate(clocks):
             partner = theirs[i] if len(theirs) == len(clocks) else None
@@ -209,6 +211,13 @@ class _Filling:
             return jax.tree.map(part, self.params, theirs.x0)
         return getattr(self.params, "slow", old)  # of `lookahead`
 
+    def number(self, value: Any, where: str) -> Any:
+        """A value of the other state, which must be a number, an array or a random key."""
+        texts = is_array(value) and is_known(value) and value.dtype.kind in "OSUMm"
+        if texts or not (isinstance(value, bool) or is_array(value) or is_number(value)):
+            errors.fail(self.where, f"{where!r} must be a number or an array", value)
+        return value
+
     def like(self, old: Any, new: Any, path: str) -> Any:
         """The leaves of `new` in the structure and the dtypes of `old`, None or not."""
         wanted, found = tree.paths(old), dict(zip(tree.paths(new), jax.tree.leaves(new)))
@@ -220,7 +229,7 @@ class _Filling:
                 continue
             if at not in found:
                 errors.fail(self.where, f"{where!r} must be in both states", "it in one")
-            value = _as_key_or_data(found.pop(at), leaf)
+            value = _as_key_or_data(self.number(found.pop(at), where), leaf)
             if np.size(value) == np.size(leaf) == 1:
                 value = jnp.reshape(value, np.shape(leaf))
             if np.shape(value) != np.shape(leaf):

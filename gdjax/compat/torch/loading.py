@@ -67,9 +67,7 @@ def load_state_dict(
     Raises:
         ValueError: An array is missing or has another shape; the message has the path.
     """
-    if not {"state", "param_groups"} <= set(state_dict):
-        must = "state_dict must be the result of torch's optimizer.state_dict()"
-        errors.fail(_WHERE, must, f"the keys {', '.join(map(str, state_dict)) or 'none'}")
+    _check(state_dict)
     transpose = transpose or {}
     paths = tree.paths(params)
     order = _order(paths, state_dict, names)
@@ -79,7 +77,7 @@ def load_state_dict(
             errors.fail(_WHERE, "transpose must name leaves", path, instead=hint)
     kept = state_dict["state"]
     rows = {path: kept.get(order[path], kept.get(str(order[path]), {})) for path in paths}
-    steps = [int(_array(row["step"])) for row in rows.values() if row.get("step") is not None]
+    steps = [_step(row["step"], path) for path, row in rows.items() if row.get("step") is not None]
     count = max(steps, default=step) if step is None else step
 
     def field(name: str, old: Any, at: str) -> Any:
@@ -92,10 +90,36 @@ def load_state_dict(
         if keys is None:
             errors.fail(_WHERE, f"{at!r} must have a counterpart in torch", name)
         if name == "mu_product":
-            return jnp.asarray(_array(_entry(rows[paths[0]], keys, at)), old.dtype)
+            return jnp.asarray(_array(_entry(rows[paths[0]], keys, at), at), old.dtype)
         return _leaves(rows, paths, keys, old, at, transpose)
 
     return _fill(tx.init(params), field, "")
+
+
+def _check(state_dict: Any) -> None:
+    """Checks the form of a `state_dict`."""
+    must = "state_dict must be the result of torch's optimizer.state_dict()"
+    if not isinstance(state_dict, Mapping):
+        errors.fail(_WHERE, must, state_dict)
+    if not {"state", "param_groups"} <= set(state_dict):
+        errors.fail(_WHERE, must, f"the keys {', '.join(map(str, state_dict)) or 'none'}")
+    rows, groups = state_dict["state"], state_dict["param_groups"]
+    if not isinstance(rows, Mapping) or not all(isinstance(x, Mapping) for x in rows.values()):
+        errors.fail(_WHERE, f"{must}, with a dict of dicts as state", rows)
+    lists = isinstance(groups, (list, tuple)) and all(isinstance(x, Mapping) for x in groups)
+    named = [x.get("params") for x in groups] if lists else [None]
+    if not all(isinstance(x, (list, tuple)) for x in named) or not all(
+        isinstance(i, (int, str)) for x in named for i in x
+    ):
+        errors.fail(_WHERE, f"{must}, with a list of dicts with params as param_groups", groups)
+
+
+def _step(value: Any, path: str) -> int:
+    """The number of steps of a parameter, which torch keeps as a tensor of floats."""
+    step = _array(value, f"the step of {path!r}")
+    if step.size != 1 or not 0 <= step.item() < 2**31:
+        errors.fail(_WHERE, f"the step of {path!r} must be a number below 2**31", str(step))
+    return int(step.item())
 
 
 def _fill(state: Any, field: Any, at: str) -> Any:
@@ -162,7 +186,7 @@ def _leaves(
     new = []
     for path, leaf in inner.items():
         where = f"{at}/{path}".rstrip("/")
-        value = _array(_entry(rows[path], keys, where))
+        value = _array(_entry(rows[path], keys, where), where)
         if path in turn:
             value = np.transpose(value, turn[path])
         if value.shape != leaf.shape:
@@ -173,9 +197,15 @@ def _leaves(
     return jax.tree.unflatten(jax.tree.structure(old), new)
 
 
-def _array(value: Any) -> np.ndarray:
-    """A tensor (also one of bfloat16, or on another device), or anything like an array."""
+def _array(value: Any, where: str) -> np.ndarray:
+    """A tensor (also one of bfloat16, or on another device), or numbers in anything like one."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = value.float() if "bfloat16" in str(value.dtype) else value
-    return np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of several lengths, or too deep
+        array = np.empty([], object)
+    if not (array.dtype.kind == "b" or jnp.issubdtype(array.dtype, jnp.number)):
+        errors.fail(_WHERE, f"{where} must be numbers", value)
+    return array

@@ -89,6 +89,8 @@ class Quantized:
         check_format(form["format"], "Quantized")
         block = tuple(int(n) for n in form["block"])
         kind = Format(form["format"], bool(form["square"]), jnp.dtype(form["dtype"]), block)
+        if not jnp.issubdtype(kind.dtype, jnp.floating):
+            errors.fail("Quantized", "the array must be real and floating-point", kind.dtype)
         like = jax.eval_shape(
             lambda: _encode(jnp.zeros(tuple(form["shape"]), kind.dtype), kind, None)
         )
