@@ -39,16 +39,17 @@ def schedules(
     Args:
         schedules: A dict of functions of the step by label, a sequence of them, labelled by how
             they print, or a single one.
-        steps: The last step; each schedule is called on the integers from 0 to `steps`.
+        steps: The last step, at most ten million; each schedule is called on the integers from 0 to
+            `steps`.
         ax: Axes to draw on; a new figure by default.
 
     Raises:
-        ValueError: If `steps` is not positive, if there is nothing to draw, or if a schedule does
+        ValueError: If `steps` is not in range, if there is nothing to draw, or if a schedule does
             not return one number a step.
         TypeError: If a schedule is no function.
     """
-    if not isinstance(steps, numbers.Real) or steps < 1:
-        raise ValueError(f"schedules: steps must be 1 or more, got {steps}.")
+    if not isinstance(steps, numbers.Real) or not 1 <= steps <= 10**7:
+        raise ValueError(f"schedules: steps must lie between 1 and 10,000,000, got {steps}.")
     if isinstance(schedules, Mapping):
         pairs = list(schedules.items())
     else:

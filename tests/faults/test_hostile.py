@@ -1,7 +1,7 @@
 """Hostile specs, texts, files and checkpoints: a clear error, nothing run, little time and memory.
 
-The tables are in hostile.py and hostile_files.py. Each case must raise one of the documented types, with a message that
-says what must hold and what was got.
+The tables are in hostile.py and hostile_files.py. Each case must raise one of the documented types,
+with a message that says what must hold and what was got.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ ADAM = gd.adam(0.1)
 STEPPED = ADAM.update(PARAMS, ADAM.init(PARAMS))[1]
 SAVED = {name: np.asarray(x) for name, x in gd.state.to_dict(ADAM, STEPPED).items()}
 SECONDS, BYTES = 5.0, 400 << 20  # of one case, on a machine with other work; of all of a table
+OF_A_SIGNATURE = ("missing a required", "too many", "multiple values")  # Python's words
 DOCUMENTED = (ValueError, TypeError, OSError)
 
 
@@ -39,7 +40,8 @@ def nothing_happens():
     known, modules, peak = dict(CATALOGUE), set(sys.modules), resource.getrusage(0).ru_maxrss
     yield
     assert not hostile.CALLED
-    assert dict(CATALOGUE) == known
+    made = {key for key in CATALOGUE if not key.startswith("optax.")}  # these come on demand
+    assert made <= known.keys() and all(CATALOGUE[key] is known[key] for key in made)
     new = {name.split(".")[0] for name in set(sys.modules) - modules}
     assert not new & {"antigravity", "subprocess", "os", "tests"}, new
     assert (resource.getrusage(0).ru_maxrss - peak) * 1024 < BYTES
@@ -54,7 +56,7 @@ def refused(call, *args, says=("must", "got")):
     assert time.monotonic() - begin < SECONDS
     assert type(raised.value) in (*DOCUMENTED, FileNotFoundError, IsADirectoryError), raised.value
     text = str(raised.value)
-    fits = any(part in text for part in ("missing a required", "too many", "multiple values"))
+    fits = any(part in text for part in OF_A_SIGNATURE)
     assert fits or all(word in text.replace("needs", "must") for word in says), text
     assert len(text) < 1500, text[:2000]
     return text
@@ -76,7 +78,7 @@ def test_specs():
 
 @pytest.mark.slow
 def test_every_argument_of_every_factory():
-    """About 35,000 specs: a value of each kind for each argument; some are right."""
+    """About 90,000 specs: a value of each kind for each argument; some are right."""
     kinds = {**hostile.VALUES, "text": "x", "a large number": 10**15, "nan": float("nan")}
     built = counted = 0
     for key, made in sorted(factories().items()):
@@ -93,7 +95,8 @@ def test_every_argument_of_every_factory():
                             gd.build({key: {**needed, p.name: value}})
                         built += 1
                     except (ValueError, TypeError) as error:
-                        assert "got" in str(error) or "missing" in str(error), (key, p.name, error)
+                        says = any(part in str(error) for part in ("got", *OF_A_SIGNATURE))
+                        assert says, (key, p.name, error)
                     assert time.monotonic() - begin < SECONDS, (key, p.name, value)
     assert counted > 30_000 and built < counted / 4
 

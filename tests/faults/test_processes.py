@@ -26,18 +26,18 @@ from tests.helpers import first
 posix = pytest.mark.skipif(os.name == "nt", reason="forks and signals of POSIX")
 
 
-@contextlib.contextmanager
-def server(path, ack):
+@pytest.fixture(scope="module")
+def process():
     """A process that forks writers; see writers.py."""
-    command = [sys.executable, "-m", "tests.faults.writers", str(path), str(ack)]
+    command = [sys.executable, "-m", "tests.faults.writers"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env={**os.environ, "JAX_PLATFORMS": "cpu"}, **pipes) as process:
         yield process
         process.stdin.close()
 
 
-def ask(process, words):
-    print(words, file=process.stdin, flush=True)
+def ask(process, *words):
+    print(*words, file=process.stdin, flush=True)
     return [int(pid) for pid in process.stdout.readline().split()]
 
 
@@ -82,20 +82,19 @@ KILLED = [  # the writer, its file, what must hold after a kill, kills: quick an
     ],
     ids=lambda x: x if isinstance(x, (str, int)) else "",
 )
-def test_a_killed_run_leaves_the_last_save(tmp_path, writer, name, check, kills):
+def test_a_killed_run_leaves_the_last_save(process, tmp_path, writer, name, check, kills):
     """SIGKILL at random moments of a run that does nothing but save; each run goes on."""
     path, ack = tmp_path / name, tmp_path / "ack"
     moments = np.random.default_rng(0).uniform(0.0, 0.03, kills)
     last = -1
-    with server(path, ack) as process:
-        for moment in [0.3, *moments]:
-            (pid,) = ask(process, writer)
-            time.sleep(moment)
-            os.kill(pid, signal.SIGKILL)
-            assert answer(process) == [signal.SIGKILL]
-            now = check(path, int.from_bytes(ack.read_bytes(), "little"))
-            assert now >= last
-            last = now
+    for moment in [0.3, *moments]:
+        (pid,) = ask(process, path, ack, writer)
+        time.sleep(moment)
+        os.kill(pid, signal.SIGKILL)
+        assert answer(process) == [signal.SIGKILL]
+        now = check(path, int.from_bytes(ack.read_bytes(), "little"))
+        assert now >= last
+        last = now
     assert last >= 3
     left = [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
     assert len(left) <= 2 * (kills + 1)  # of the moment of a kill
@@ -193,20 +192,19 @@ def test_a_small_file_system_runs_full(tmp_path, name):
 
 
 @posix
-def test_two_processes_save_to_one_place(tmp_path):
+def test_two_processes_save_to_one_place(process, tmp_path):
     """Each file read is the whole one of either; no line is lost."""
     place, seen = tmp_path / "state.npz", set()
-    with server(tmp_path, tmp_path.parent / "ack") as process:
-        ask(process, "first second")
-        while not place.exists():
-            time.sleep(0.001)
-        end = time.monotonic() + 60
-        while len(lines.load(tmp_path / "runs.jsonl", "test", dict)) < 100:
+    ask(process, tmp_path, tmp_path.parent / "ack", "first", "second")
+    end = time.monotonic() + 60
+    while len(lines.load(tmp_path / "runs.jsonl", "test", dict)) < 100:
+        assert time.monotonic() < end
+        if place.exists():
             saved = load(place)
             kinds = [writer for writer in (0, 1) if writers.is_whole(saved, writer)]
-            assert len(kinds) == 1 and time.monotonic() < end
+            assert len(kinds) == 1
             seen.update(kinds)
-        assert answer(process) == [0, 0]
+    assert answer(process) == [0, 0] and seen
     found = [(one["writer"], one["step"]) for one in lines.load(tmp_path / "runs.jsonl", "t", dict)]
     assert sorted(found) == [(writer, step) for writer in (0, 1) for step in range(50)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs.jsonl", "state.npz"]

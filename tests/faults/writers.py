@@ -1,4 +1,4 @@
-"""Writers of files as processes of their own: each line of standard input forks one, by its name.
+"""Writers of files as processes of their own: lines of standard input name paths and writers.
 
 One process imports the library; a fork of it begins within a millisecond, so that hundreds of runs
 can be killed. A writer goes on from what it finds, and notes in `ack` the last step that was saved.
@@ -79,14 +79,12 @@ WRITERS = {
 
 
 def main():
-    path = Path(sys.argv[1])
-    ack = os.open(sys.argv[2], os.O_RDWR | os.O_CREAT)
     for line in sys.stdin:
-        words = line.split()
+        path, ack, *words = line.split()
         running = []
         for word in words:
             if (pid := os.fork()) == 0:
-                WRITERS[word](path, ack)
+                WRITERS[word](Path(path), os.open(ack, os.O_RDWR | os.O_CREAT))
                 os._exit(0)
             running.append(pid)
         print(*running, flush=True)

@@ -134,7 +134,7 @@ def test_a_race_on_digits(tmp_path, capsys):
         (["plot", "cosine_decay_schedul(1, 2)"], "Did you mean cosine_decay_schedule"),
         (["plot", "adam(0.1)"], "a call that makes a schedule"),
         (["plot", "constant_schedule"], "value"),
-        (["plot", "constant_schedule(1)", "--steps", "0"], "steps must be 1 or more"),
+        (["plot", "constant_schedule(1)", "--steps", "0"], "steps must lie between 1 and"),
         (["plot", "constant_schedule(1)", "--out", "new/picture.gif"], "must end in .png"),
         (["show", "adamm"], "Did you mean adam"),
         (["list", "adamm"], "Did you mean adam"),
