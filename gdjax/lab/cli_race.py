@@ -31,7 +31,10 @@ def options(command: argparse.ArgumentParser) -> None:
         f"'chain(clip(1.0), adam(RATE))'; by default {', '.join(SEMINAR)}"
     )
     add("optimizers", nargs="*", metavar="OPTIMIZER", help=words)
-    words = f"{', '.join(PROBLEMS)}, or your own as module:name; default: digits"
+    words = (
+        f"{', '.join(PROBLEMS)}, or your own as module:name, which imports the module and so runs "
+        "its code; default: digits"
+    )
     add("--problem", default="digits", help=words)
     words = (
         "LOW:HIGH:COUNT in equal ratios, a list as 0.1,0.3,1, or `tuned`: who needs fewer steps "
@@ -143,7 +146,8 @@ def _say_written(out: Any, written: list[Path], folder: str, old: bool) -> None:
 def load_problem(text: str) -> Problem:
     """The problem `name` of a Python module, `module:name`: a Problem, or a function that makes it.
 
-    The folder from which the command is called is looked into as well.
+    The folder from which the command is called is looked into as well. The module is imported, so
+    its code runs: name only what you would run yourself.
 
     Raises:
         ValueError: There is no such module or name.
