@@ -4,11 +4,12 @@ from __future__ import annotations
 
 __all__ = ["append", "as_read", "load"]
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gdjax.core.rule import errors
 
@@ -51,6 +52,7 @@ def append(path: Path, value: dict[str, Any]) -> None:
     """
     line = json.dumps(value).encode() + b"\n"
     with path.open("ab+") as file:
+        _lock(file)  # a line that another process is writing is not one that was cut off
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))
         if size and file.read(1) != b"\n":
@@ -59,6 +61,14 @@ def append(path: Path, value: dict[str, Any]) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _lock(file: BinaryIO) -> None:
+    """Waits for other processes that add lines, until the file is closed."""
+    with contextlib.suppress(ImportError, OSError):  # Windows; file systems without locks
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def as_read(value: Any) -> Any:
