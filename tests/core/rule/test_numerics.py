@@ -46,6 +46,17 @@ def test_norm_of_what_is_not_finite_and_of_nothing():
     assert gd.global_norm(many) == 512
 
 
+def test_norms_of_scalars_and_of_one_array_of_zeros_in_float64(x64):
+    """XLA multiplies the scales of a scalar, (2⁸⁰⁰)², before it multiplies by the number."""
+    zero, one = jnp.zeros([]), jnp.asarray(-3.0)
+    assert numerics.norm(zero) == 0 and numerics.norm(one) == 3
+    assert numerics.norm(jnp.zeros((3, 1)), 1).tolist() == [0.0, 0.0, 0.0]
+    assert gd.global_norm({"w": jnp.zeros(3)}) == 0 and gd.global_norm([zero, one]) == 3
+    assert jax.grad(gd.global_norm)({"w": zero})["w"] == 0
+    for tx in (gd.clip_by_global_norm(1.0), gd.normalize_by_update_norm()):
+        assert not jnp.any(tx.update(jnp.zeros(3), tx.init(jnp.zeros(3)))[0])
+
+
 def test_bias_correction_keeps_its_digits_in_float32():
     """1 − 0.999ᵗ formed directly loses four digits at the first step."""
     from gdjax.core.rule.numerics import debias
