@@ -44,8 +44,8 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> jax.Array:
 
 
 def _cross_entropy(x: jax.Array, y: jax.Array) -> jax.Array:
-    rest = jnp.log1p(jnp.exp(-jnp.abs(x)))  # log(1 + eˣ) = max(x, 0) + rest
-    return weigh(y, jnp.maximum(-x, 0) + rest) + weigh(1 - y, jnp.maximum(x, 0) + rest)
+    # `softplus` has its derivatives at 0 too, which a formula with |x| has not.
+    return weigh(y, jax.nn.softplus(-x)) + weigh(1 - y, jax.nn.softplus(x))
 
 
 def sigmoid_focal_loss(

@@ -202,3 +202,16 @@ def test_probabilities_of_one_class_are_taken_as_they_are():
     p = jax.nn.sigmoid(IMAGE[..., 0])
     loss = gd.binary_dice_loss(p, MASK[..., 0], apply_sigmoid=False)
     np.testing.assert_allclose(loss, gd.binary_dice_loss(IMAGE[..., 0], MASK[..., 0]), rtol=1e-6)
+
+
+def test_the_cross_entropy_has_its_derivatives_at_zero():
+    """At x = 0, where a model whose last layer is zero begins: σ(x) − y and σ(x)(1 − σ(x))."""
+    x, y = jnp.array([0.0, -0.0, 0.0, 1e-6]), jnp.array([0.0, 0.25, 1.0, 0.5])
+    for loss in (
+        gd.sigmoid_binary_cross_entropy,
+        lambda *xy: gd.sigmoid_focal_loss(*xy, gamma=0.0),
+    ):
+        slope = jax.vmap(jax.grad(loss))
+        slopes, bends = jax.jvp(lambda x, f=slope: f(x, y), (x,), (jnp.ones(4),))
+        np.testing.assert_allclose(slopes, 0.5 - y, atol=1e-5)
+        np.testing.assert_allclose(bends, np.full(4, 0.25), atol=1e-5)
