@@ -13,8 +13,11 @@ import numpy as np
 
 from gdjax.compat.optax.stages_of import Stage, joined, keys, rebuild, split
 from gdjax.core.data.hyperparams import is_array, is_known, is_number
+from gdjax.compat.optax.twins import Twin
 from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
+from gdjax.core.engine.chain import chain
+from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.core.engine.walk import Visit, walk
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.boxes import boxed_as, unboxed
@@ -81,7 +84,12 @@ def from_optax_state(tx: Any, params: Any, state: Any, *, count: Any = None) -> 
 
     Raises:
         ValueError: The states do not match; the message has the first path.
+        TypeError: `tx` is a plain pair, as those of optax, whose state would be the one it has.
     """
+    if isinstance(tx, tuple) and not isinstance(tx, GradientTransformation):
+        must = "tx must be a transformation of gdjax or of gdjax.compat.optax"
+        hint = "Write the same call with gdjax, as gd.adamw(1e-3) for optax.adamw(1e-3)."
+        errors.fail("from_optax_state", must, type(tx).__name__, instead=hint, kind=TypeError)
     both = getattr(params, "_fields", ()) == ("fast", "slow")
     boxed = tx.init(params.fast if both else params)
     template = unboxed(boxed)
@@ -95,17 +103,33 @@ def to_optax_state(theirs: Any, params: Any, state: Any, *, count: Any = None) -
     """Converts a state of gdjax to the state of a transformation of optax, to continue a run.
 
     Args:
-        theirs: The transformation of optax, of the same rules in the same order.
+        theirs: The transformation of optax, or of `gdjax.compat.optax`, of the same rules in the
+            same order.
         params: The parameters.
         state: The state of gdjax.
         count: The number of steps, if the state of gdjax has no count and `theirs` needs one.
 
     Raises:
         ValueError: The states do not match; the message has the first path.
+        TypeError: `theirs` is a transformation of gdjax, whose state is not that of optax.
     """
+    if _is_ours(theirs):
+        must = "theirs must be a transformation of optax or of gdjax.compat.optax"
+        hint = "Write the same call with optax, as optax.adamw(1e-3) for gd.adamw(1e-3)."
+        errors.fail("to_optax_state", must, theirs, instead=hint, kind=TypeError)
     boxed = theirs.init(params)
     filling = _Filling("to_optax_state", state, count, {}, params)
     return boxed_as(boxed, filling.fill(unboxed(boxed)))
+
+
+def _is_ours(tx: Any) -> bool:
+    """Whether a transformation is gdjax's own, or a chain of such alone."""
+    if not isinstance(tx, GradientTransformation) or isinstance(tx, Twin):
+        return False
+    if not tx.made_by(chain):
+        return True
+    parts = (*tx.arguments["transformations"], *tx.arguments["named"].values())
+    return bool(parts) and all(map(_is_ours, parts))
 
 
 def _schedules(visit: Visit) -> dict[str, Any]:

@@ -231,3 +231,14 @@ def test_the_two_trees_of_lookahead_are_one_and_a_state():
     here = from_optax_state(native, both, theirs.init(both))
     np.testing.assert_array_equal(gd.state.eval_params(native, here, both.fast)["w"], params["w"])
     assert to_optax_state(theirs, both, here) == theirs.init(both)
+
+
+def test_what_is_not_of_the_other_library_is_refused():
+    """Its state would be given back as it is."""
+    tx, theirs = gd.adamw(0.1), optax.adamw(0.1)
+    for wrong in (tx, gd.chain(gd.clip(1.0), tx)):
+        with pytest.raises(TypeError, match="must be a transformation of optax or of gdjax.compat"):
+            to_optax_state(wrong, PARAMS, tx.init(PARAMS))
+    with pytest.raises(TypeError, match="must be a transformation of gdjax"):
+        from_optax_state(theirs, PARAMS, theirs.init(PARAMS))
+    assert type(to_optax_state(ours.chain(ours.adamw(0.1)), PARAMS, tx.init(PARAMS))) is tuple
