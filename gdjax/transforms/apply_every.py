@@ -18,7 +18,7 @@ class ApplyEvery(NamedTuple):
     """State of `apply_every`."""
 
     count: Count  # updates added up so far
-    grad_acc: PerParam  # their sum, float32 or wider
+    grad_acc: PerParam  # their sum, float32 or wider; with count 0 the one that was passed on
 
 
 @transformation
@@ -51,11 +51,11 @@ def apply_every(every: int = 1):
         return ApplyEvery(zero_count(), tree.moment_like(params))
 
     def update(updates, state, params=None, **extra):
-        due = state.count >= every - 1
+        first, due = state.count == 0, state.count >= every - 1
 
         def leaf(g, held):
-            total = held + g
-            return jnp.where(due, total, 0), jnp.where(due, 0, total)
+            total = jnp.where(first, g, held + g)
+            return jnp.where(due, total, 0), total
 
         updates, held = tree.evolve(leaf, (updates, state.grad_acc))
         return updates, ApplyEvery(jnp.where(due, 0, state.count + 1), held)

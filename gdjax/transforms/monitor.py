@@ -11,7 +11,7 @@ import numpy as np
 
 from gdjax.core.data.compare import is_transformation
 from gdjax.core.data.hyperparams import Decay
-from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.rule import Child, EmptyState, Rule
 from gdjax.core.engine.transformation import GradientTransformation, call_update, transformation
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
@@ -131,7 +131,7 @@ class MonitorState(NamedTuple):
     """State of `monitor`."""
 
     measurements: Scalars  # by name: what was measured at the last step, zero before it
-    measure_states: tuple[Any, ...]  # of those measures that have one, else ()
+    measure_states: tuple[Any, ...]  # of those measures that have one, else empty
 
 
 @transformation
@@ -168,7 +168,7 @@ def monitor(measures: Mapping[str, Any]):
             name: _measured(states[name]) if name in states else _blank(measure, params)
             for name, measure in measures.items()
         }
-        return MonitorState(taken, tuple(states.get(name, ()) for name in measures))
+        return MonitorState(taken, tuple(states.get(name, EmptyState()) for name in measures))
 
     def update(updates, state, params=None, **extra):
         taken, after = {}, []

@@ -21,6 +21,7 @@ from gdjax.optimizers.adam import sophia as _sophia
 from gdjax.optimizers.parameter_free import cocob as _cocob
 from gdjax.optimizers.sgd import dpsgd as _dpsgd
 from gdjax.transforms import basic as _basic
+from gdjax.transforms import curvature as _hessian
 from gdjax.transforms import differential_privacy as _private
 from gdjax.transforms import momentum as _momentum
 from gdjax.transforms import plateau as _plateau
@@ -32,7 +33,7 @@ __getattr__, __dir__ = namespace("contrib", ("gdjax",))
 _override = functools.partial(_twin, module="gdjax.compat.optax.contrib")
 
 
-@_override(_ademamix.scale_by_ademamix)
+@_override(_ademamix.scale_by_ademamix, hands_on=True)
 def scale_by_ademamix(
     b1: Any = 0.9,
     b2: Any = 0.999,
@@ -43,7 +44,7 @@ def scale_by_ademamix(
     mu_dtype: Any = None,
 ) -> Any:
     """AdEMAMix scaling, with another default weight of the slow average than `ademamix`."""
-    return _ademamix.scale_by_ademamix(b1, b2, b3, alpha, eps, eps_root, mu_dtype)
+    return _invoke(_ademamix.scale_by_ademamix, locals())
 
 
 @_override(_private.differentially_private_aggregate)
@@ -54,6 +55,13 @@ def differentially_private_aggregate(
     key = _key_or_seed("optax.contrib.differentially_private_aggregate", key, seed)
     arguments = {"max_norm": l2_norm_clip, "noise_multiplier": noise_multiplier, "key": key}
     return _invoke(_private.differentially_private_aggregate, arguments)
+
+
+@_override(_hessian.hutchinson_estimator_diag_hessian)
+def hutchinson_estimator_diag_hessian(random_seed: Any = None) -> Any:
+    """Hutchinson's estimator of the Hessian diagonal; without a seed, that of seed 0."""
+    key = 0 if random_seed is None else random_seed
+    return _invoke(_hessian.hutchinson_estimator_diag_hessian, {"key": key})
 
 
 @_override(_plateau.reduce_on_plateau)

@@ -43,8 +43,9 @@ class MuonState(NamedTuple):
 
 
 def _labels(numbers: Any, params: Any) -> Any:
-    _, found, treedef = axes_of(params, _of_leaves(numbers), "optax.contrib.muon")
-    return treedef.unflatten(["adam" if a is None else "muon" for a in found])
+    xs, found, treedef = axes_of(params, _of_leaves(numbers), "optax.contrib.muon")
+    label = lambda x, axes: None if x is None else "adam" if axes is None else "muon"
+    return treedef.unflatten(map(label, xs, found))
 
 
 def _of_leaves(numbers: Any) -> Any:
@@ -82,7 +83,7 @@ def scale_by_muon(
     how |= {"steps": ns_steps, "backend": ns_coeffs, "b1": 0.0, "nesterov": False}
     axes = _of_leaves(weight_dimension_numbers)
     orthogonal = invoke(_rules.scale_by_muon, {**how, "matrix_axes": axes})[1]
-    kept = () if isinstance(ns_coeffs, str) else jnp.asarray(ns_coeffs, jnp.float32)
+    kept = () if isinstance(ns_coeffs, str) else jnp.asarray(ns_coeffs, float)
 
     def init(params):
         return MuonState(zero_count(), tree.moment_like(params, mu_dtype), jnp.array(kept))
@@ -147,7 +148,7 @@ def muon(
     moments = (adam_b1, adam_b2, eps, adam_eps_root, mu_dtype)
     others = chain(
         _adam.scale_by_adam(*moments, nesterov=nesterov),
-        add_decayed_weights(adam_weight_decay, weight_decay_mask),
+        add_decayed_weights(adam_weight_decay),  # optax has no mask here
         scale_by_learning_rate(rate),
     )
     labels = functools.partial(_labels, numbers)

@@ -8,8 +8,8 @@ from typing import Any
 
 from gdjax.compat.optax.masking import masked
 from gdjax.compat.optax.overrides import key_or_seed, scale_by_rms, scale_by_stddev
-from gdjax.compat.optax.stages import add_decayed_weights, follows, scale_by_learning_rate
-from gdjax.compat.optax.twins import twin
+from gdjax.compat.optax.stages import add_decayed_weights, scale_by_learning_rate
+from gdjax.compat.optax.twins import follows, twin
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.engine.transformation import NOW
 from gdjax.optimizers.adam import adam as _adam

@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gdjax.compat.optax.lookahead import TwoTrees, both
 from gdjax.compat.optax.twins import invoke, named, twin
+from gdjax.core.data.hyperparams import is_known
 from gdjax.core.engine.chain import chain as _chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import NOW, call_update
@@ -149,7 +151,11 @@ def scale_by_adan(
     return _adan.scale_by_adan(b1, b2, b3, eps, eps_root)
 
 
-@twin(_lion.scale_by_lion)
+def _clipped(c: jax.Array) -> jax.Array:
+    return c.clip(-1, 1)
+
+
+@twin(_lion.scale_by_lion, stage=True)
 def scale_by_lion(
     b1: Any = 0.9,
     b2: Any = 0.99,
@@ -163,12 +169,13 @@ def scale_by_lion(
     Raises:
         ValueError: Unknown mode.
     """
-    if mode == "hard":
-        return invoke(_lion.scale_by_lion, {"b1": b1, "b2": b2, "mu_dtype": mu_dtype})
-    if mode not in ("smooth", "refined"):
+    modes = {"hard": jnp.sign, "smooth": lambda c: jnp.tanh(smooth_beta * c), "refined": _clipped}
+    if mode not in modes:
         must = "mode must be 'hard', 'smooth' or 'refined'"
         errors.fail("optax.scale_by_lion", must, mode)
-    bent = (lambda c: jnp.tanh(smooth_beta * c)) if mode == "smooth" else (lambda c: c.clip(-1, 1))
+    if mode == "hard" and is_known(b2) and np.all(np.asarray(b2) > 0):  # gdjax's divides by b2
+        return invoke(_lion.scale_by_lion, {"b1": b1, "b2": b2, "mu_dtype": mu_dtype})
+    bent = modes[mode]
 
     def leaf(g, m):
         return bent(ema(m, g, b1)), ema(m, g, b2)

@@ -7,8 +7,8 @@ from typing import Any
 
 from gdjax.compat.optax import rates
 from gdjax.compat.optax.optimizers import sgd
-from gdjax.compat.optax.stages import add_decayed_weights, follows
-from gdjax.compat.optax.twins import invoke, kept, twin
+from gdjax.compat.optax.stages import add_decayed_weights
+from gdjax.compat.optax.twins import follows, invoke, kept, twin
 from gdjax.core.engine.chain import chain
 from gdjax.core.rule.numerics import weak
 from gdjax.optimizers.schedule_free import schedule_free as _free

@@ -10,20 +10,24 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.compat.optax.masking import masked
-from gdjax.compat.optax.twins import FORMS, invoke, kept, twin
+from gdjax.compat.optax.twins import CLOCKS, FORMS, follows, invoke, kept, twin
 from gdjax.compat.optax.types import ScaleByScheduleState
 from gdjax.core.data.hyperparams import is_array
-from gdjax.core.data.schedule import Live
 from gdjax.core.engine.rule import EmptyState, Rule
 from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, weak, zero_count
 from gdjax.core.rule.roles import Count, Mean, MeanSquare
+from gdjax.optimizers.adam import ademamix as _ademamix
+from gdjax.optimizers.adaptive import madgrad as _madgrad
 from gdjax.optimizers.adaptive import rmsprop as _rmsprop
 from gdjax.optimizers.factored import adafactor as _adafactor
 from gdjax.optimizers.factored import sm3 as _sm3_rule
 from gdjax.optimizers.line_search import backtracking_linesearch as _backtracking
 from gdjax.optimizers.line_search import zoom_linesearch as _zoom
+from gdjax.optimizers.parameter_free import dadaptation as _dadaptation
 from gdjax.optimizers.parameter_free import dog as _dog
+from gdjax.optimizers.parameter_free import momo as _momo
+from gdjax.optimizers.parameter_free import prodigy as _prodigy
 from gdjax.transforms import basic as _basic
 from gdjax.transforms import clipping as _clipping
 from gdjax.transforms import decay as _decay
@@ -38,7 +42,6 @@ __all__ = [
     "ScaleByRmsWithCountState",
     "WeightDecaySchedule",
     "add_decayed_weights",
-    "follows",
     "scale_by_learning_rate",
     "scale_by_schedule",
 ]
@@ -87,11 +90,6 @@ def _by_schedule(step_size_fn: Any, sign: int = 1) -> Rule:
         return updates, ScaleByScheduleState(increment(state.count))
 
     return Rule(lambda params: ScaleByScheduleState(zero_count()), update)
-
-
-def follows(value: Any) -> bool:
-    """Whether a hyperparameter is a function of the step."""
-    return callable(value) and not isinstance(value, Live)
 
 
 @twin(_basic.scale_by_schedule, stage=True, hands_on=True)
@@ -157,12 +155,13 @@ _MEANS = ("v_row", "v_col", "v")
 
 def _factored(rule: Rule, arguments: dict[str, Any]) -> Rule:
     """Optax has zeros of shape [1] where ours has None."""
-    full = lambda x: jnp.zeros(1) if x is None else x
+    full = lambda x, *three: jnp.zeros(1) if x is None and any(map(is_array, three)) else x
     pick = lambda own, x: None if own is None else x
     over = lambda f, *trees: jax.tree.map(f, *trees, is_leaf=tree.is_none)
 
     def there(state: Any) -> Any:
-        return state._replace(**{name: over(full, getattr(state, name)) for name in _MEANS})
+        three = [getattr(state, name) for name in _MEANS]
+        return state._replace(**{n: over(full, x, *three) for n, x in zip(_MEANS, three)})
 
     def back(state: Any, like: Any) -> Any:
         own = jax.eval_shape(rule.init, like)
@@ -229,4 +228,15 @@ _OTHER: dict[Any, Any] = {
     _backtracking.scale_by_backtracking_linesearch: _line_search,
     _zoom.scale_by_zoom_linesearch: _line_search,
 }
+# Whose schedules optax reads at the count of the rule, and the field that has it.
+_COUNTS: dict[Any, str] = {
+    _ademamix.scale_by_ademamix: "count",
+    _ademamix.scale_by_simplified_ademamix: "t",
+    _dadaptation.dadapt_adamw: "count",
+    _madgrad.scale_by_madgrad: "count",
+    _momo.momo: "count",
+    _momo.momo_adam: "count",
+    _prodigy.prodigy: "count",
+}
+CLOCKS.update({original.factory: field for original, field in _COUNTS.items()})
 FORMS.update({original.factory: form for original, form in _OTHER.items()})

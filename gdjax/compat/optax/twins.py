@@ -22,13 +22,16 @@ from gdjax.core.data.schedule import Live
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Rule
 from gdjax.core.engine.transformation import NOW, GradientTransformation
+from gdjax.core.rule.numerics import weak
 
-__all__ = ["Twin", "invoke", "kept", "named", "twin", "twin_of"]
+__all__ = ["Twin", "follows", "invoke", "kept", "named", "twin", "twin_of"]
 
 # What stands for a stage of gdjax in what consists of several: another function, or the same rule
 # in another form, made of it and of the arguments given.
 STAGES: dict[Factory, Callable[..., Any]] = {}
 FORMS: dict[Factory, Callable[[Rule, dict[str, Any]], Rule]] = {}
+# The field of the state that counts the steps for schedules, where optax has no other count.
+CLOCKS: dict[Factory, str] = {}
 
 
 class Twin(GradientTransformation):
@@ -142,7 +145,7 @@ def _twin_of(name: str, original: Any, module: str) -> Any:
         return invoke(original, {ours.get(k, k): value for k, value in given.items()})
 
     function.__signature__ = signature  # type: ignore[attr-defined]
-    return twin(original, name, module)(function)
+    return twin(original, name, module, hands_on=True if made in CLOCKS else None)(function)
 
 
 def _wide(within: Range) -> Range:
@@ -152,10 +155,34 @@ def _wide(within: Range) -> Range:
 def invoke(original: Any, arguments: dict[str, Any]) -> Any:
     """The transformation of a factory of gdjax, in the form of optax."""
     made = original.factory
+    moving = {k: v for k, v in arguments.items() if follows(v)} if made in CLOCKS else {}
+    if moving:
+        return _clocked(original, {**arguments}, moving, CLOCKS[made])
     body = made.invoke(arguments)
     if made not in FORMS:
         return body
     return FORMS[made](body if isinstance(body, Rule) else Rule(*body), arguments)
+
+
+def follows(value: Any) -> bool:
+    """Whether a hyperparameter is a function of the step."""
+    return callable(value) and not isinstance(value, Live)
+
+
+def _clocked(original: Any, arguments: dict[str, Any], moving: dict[str, Any], count: str) -> Rule:
+    """A rule whose schedules are read at the count of its own state."""
+
+    def at(step: Any) -> Rule:
+        body = invoke(original, arguments | {k: weak(f(step)) for k, f in moving.items()})
+        return body if isinstance(body, Rule) else Rule(*body)
+
+    rule = at(0)
+
+    @functools.wraps(rule.update)
+    def update(updates, state, params=None, **extra):
+        return at(getattr(state, count)).update(updates, state, params, **extra)
+
+    return rule._replace(update=update, step=None)
 
 
 def kept(
@@ -189,7 +216,7 @@ def _as_there(body: Any) -> Any:
         named = {k: _as_there(v) for k, v in body.arguments["named"].items()}
         return chain(*parts, **named)
     make = STAGES.get(body.factory)
-    if body.factory in FORMS:
+    if body.factory in FORMS or body.factory in CLOCKS:
         make = twin_of(body.name, body.factory.call, "gdjax.compat.optax.stages")
     if make is None:
         inside = body.factory.invoke(body.given)

@@ -79,6 +79,7 @@ def test_moments_have_the_dtype_that_was_asked_for(text):
 
 # What gdjax's own factories refuse, and optax takes.
 RANGES = """
+o.lion(0.1, b2=0.0)
 o.sgd(0.0)
 o.sgd(-0.1)
 o.sgd(0.1, momentum=1.0)
@@ -100,7 +101,7 @@ o.lars(-0.1)
 """.strip().splitlines()
 
 
-@pytest.mark.parametrize("text", first(8, RANGES))
+@pytest.mark.parametrize("text", first(9, RANGES))
 def test_ranges_are_those_of_optax(text):
     found, expected = (updates_of(make(text, o), ONE, ONE) for o in (ours, optax))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
@@ -160,6 +161,42 @@ def test_states_have_the_form_of_optax(text):
     """So a checkpoint of optax is restored as it is."""
     found, expected = (form(jax.eval_shape(make(text, o).init, ONE)) for o in (ours, optax))
     assert found == expected
+
+
+# Schedules that optax reads at the count of the rule, and leaves that are not there.
+ALIKE = """
+o.contrib.momo(decaying(o))
+o.contrib.momo_adam(decaying(o))
+o.contrib.prodigy(decaying(o))
+o.contrib.dadapt_adamw(decaying(o))
+o.contrib.madgrad(decaying(o))
+o.contrib.ademamix(0.1, b3=decaying(o), alpha=decaying(o))
+o.contrib.simplified_ademamix(0.1, alpha=decaying(o))
+o.contrib.muon(0.1)
+o.contrib.muon(0.1, weight_decay_mask=True, adam_weight_decay=0.1)
+o.adafactor(0.1)
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("text", first(3, ALIKE))
+def test_states_have_the_structure_of_optax(text):
+    params = {**ONE, "n": None}
+    found, expected = (
+        jax.tree.structure(jax.eval_shape(make(text, o).init, params)) for o in (ours, optax)
+    )
+    assert str(found) == str(expected)
+
+
+def test_the_sum_of_apply_every_is_that_of_optax_when_it_was_passed_on():
+    """A checkpoint of that moment holds it, and the next sum starts anew."""
+    found, expected = ours.apply_every(3), optax.apply_every(3)
+    state = expected.init(ONE)
+    for _ in range(3):
+        _, state = expected.update(ONE, state)
+    mine = found.init(ONE)._replace(count=state.count, grad_acc=state.grad_acc)
+    for _ in range(3):
+        out, mine = found.update(ONE, mine)
+    np.testing.assert_allclose(out["w"], 3 * ONE["w"])
 
 
 @pytest.mark.parametrize(
@@ -354,6 +391,13 @@ def test_params_of_lookahead_and_of_masks_are_mapped():
         doubled = ours.tree.map_params(tx, lambda x: x + 2, state)
         assert jax.tree.structure(doubled) == jax.tree.structure(state)
         assert any(bool((x == 2).all()) for x in jax.tree.leaves(doubled) if x.ndim)
+
+
+def test_none_is_a_seed_of_the_hessian():
+    tx, fn = ours.contrib.hutchinson_estimator_diag_hessian(None), lambda p: jnp.sum(p**2)
+    out, _ = tx.update(jnp.ones(2), tx.init(jnp.ones(2)), jnp.ones(2), obj_fn=fn)
+    np.testing.assert_allclose(out, [2.0, 2.0], rtol=1e-6)
+    assert ours.contrib.hutchinson_estimator_diag_hessian() == tx.replace(random_seed=None)
 
 
 @pytest.mark.parametrize("mode", ["smooth", "refined"])
