@@ -84,6 +84,14 @@ def arguments(page: str) -> str:
     return between(page, "arguments", markdown())
 
 
+@derived("docs/migration.md")
+def differences(page: str) -> str:
+    """What `compat.optax` does otherwise than optax, from the table of the fuzz."""
+    from tests.compat.optax.fuzz.differences import markdown
+
+    return between(page, "differences", markdown())
+
+
 @derived("docs/race.md")
 def race(page: str) -> str:
     """The table of `gdjax race --problem charlm`, from the runs in `docs/data`."""

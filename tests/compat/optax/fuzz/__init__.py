@@ -1,0 +1,1 @@
+"""Differential fuzz of `gdjax.compat.optax` against optax: every factory, random arguments."""
