@@ -1,0 +1,228 @@
+"""What must notice a mutant: references, the contract's promises, doctests and tests near the file.
+
+A mutant is put in place in this process: the function that everyone holds gets the changed code,
+a constant of a module is replaced wherever it was imported. So nothing is imported again.
+"""
+
+import ast
+import contextlib
+import doctest
+import functools
+import importlib
+import inspect
+import io
+import pathlib
+import re
+import sys
+
+import jax
+import pytest
+
+from gdjax import contract
+from gdjax.core.data.recipe import factories
+from gdjax.core.rule.numerics import enable_x64
+from tests import cases, conftest, references, test_oracles  # noqa: F401 - conftest makes JAX strict
+
+from .sites import FILES, ROOT, changed, constant
+
+__all__ = ["caught", "in_place"]
+
+# Rows and references come first for rules; for what is no transformation its own tests do.
+RULES = ("optimizers", "wrappers", "transforms")
+# References of these files go through all functions that rules are written in.
+OF_WORDS = ("adabelief", "adagrad", "adam", "adamax", "adan", "nadam", "radam", "rmsprop", "sgd")
+NEAREST = 24  # so many references and rows look at a mutant: those that use the file most directly
+# What a wrong rule may break; the others are about form, and every mutant keeps it.
+PROMISES = ("agrees_with_jit", "stays_finite", "is_differentiable", "descends", "takes_any_tree")
+TESTS = pathlib.Path(__file__).parents[1]
+PYTEST = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
+
+
+def caught(mutant=None, *, of=None):
+    """Which reference, promise, doctest or test notices a mutant; None if none does.
+
+    `of` runs what looks at a mutant without it.
+    """
+    place = in_place(mutant) if mutant else contextlib.nullcontext()
+    with place, contextlib.redirect_stdout(io.StringIO()):
+        for name, check in _checks(mutant or of):
+            try:
+                check()
+            except Failed as error:
+                return str(error)
+            except Exception:  # noqa: BLE001 - whatever a mutant does
+                return name
+    return None
+
+
+class Failed(Exception):
+    """A test failed: its name."""
+
+
+def _checks(mutant):
+    rule = mutant.file.startswith(RULES)
+    if not rule:
+        yield from _tests(mutant)
+    for label in _nearest("reference", mutant):
+        yield f"reference {label}", functools.partial(_agrees, label)
+    for row in _nearest("promise", mutant):
+        for name in PROMISES:
+            check = functools.partial(contract.PROMISES[name], row.subject)
+            yield f"promise {name} of {row}", check
+    if rule:
+        yield from _tests(mutant)
+
+
+def _agrees(label):
+    with enable_x64():
+        test_oracles.test_agrees(label, None)
+
+
+def _tests(mutant):
+    """The doctests of the file, its tests, then those of its folder that name what it offers."""
+    module = importlib.import_module(_module(mutant.file))
+    yield "doctest", functools.partial(_doctest, module)
+    folder, _, name = mutant.file.rpartition("/")
+    own = TESTS / folder / f"test_{name}"
+    room = TESTS / ("core" if folder.startswith("core") else folder.split("/")[0])
+    homes = ((n, getattr(x, "__module__", "")) for n, x in vars(module).items())
+    public = getattr(module, "__all__", [n for n, home in homes if home == module.__name__])
+    names = re.compile(r"\b(" + "|".join(public) + r")\b")
+    beside = [f for f in sorted(room.rglob("test_*.py")) if names.search(f.read_text())]
+    beside += [f for f in sorted((TESTS / folder).glob("test_*.py")) if f not in beside]
+    for files in ([own] if own.exists() else [], [f for f in beside if f != own]):
+        if files:
+            yield "test", functools.partial(_pytest, files)
+
+
+def _doctest(module):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        assert not doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed
+
+
+class _First:
+    """A plugin of pytest that raises for the first test that fails."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.name = self.name or f"test {report.nodeid}"
+
+
+def _pytest(files):
+    first = _First()
+    pytest.main([*PYTEST, *map(str, files)], plugins=[first])
+    if first.name:
+        raise Failed(first.name)
+
+
+# Which references and rows run through a file.
+
+
+def _module(path):
+    return ".".join(("gdjax", *path.removesuffix(".py").split("/")))
+
+
+SOURCES = {_module(str(file.relative_to(ROOT))): file for file in FILES}
+
+
+@functools.cache
+def _imports(module):
+    """The modules with sites that a module uses, itself among them."""
+    found, left = set(), [module]
+    while left:
+        here = left.pop()
+        if here in found or here not in SOURCES:
+            continue
+        found.add(here)
+        for node in ast.walk(ast.parse(SOURCES[here].read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                left += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return frozenset(found)
+
+
+@functools.cache
+def _users():
+    """References and rows with the modules that they run through, the fewest first."""
+    modules = {name: made.module for name, made in factories().items()}
+
+    def of(tx):
+        names = {modules[name] for name in references.parts(tx) if name in modules}
+        return set().union(*({name} | _imports(name) for name in names))
+
+    agree = [("reference", label, of(e.tx)) for label, e in references.agreements().items()]
+    rows = [("promise", row, of(row.tx)) for row in cases.rows()]
+    return sorted([*agree, *rows], key=lambda item: len(item[2]))
+
+
+def _nearest(kind, mutant):
+    """The references or rows that use the file of a mutant most directly."""
+    here = _module(mutant.file)
+    if mutant.file == "core/rule/numerics.py" and kind == "reference":
+        return [x for x in references.agreements() if x.split("-")[0] in OF_WORDS]
+    return [what for k, what, modules in _users() if k == kind and here in modules][:NEAREST]
+
+
+# A mutant in its place.
+
+
+@contextlib.contextmanager
+def in_place(mutant):
+    """Puts a mutant in the place of the function or constant that it changes, and takes it back."""
+    module, tree = importlib.import_module(_module(mutant.file)), changed(mutant)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_forget)
+        if value := constant(tree, mutant.function):
+            _set_constant(module, mutant, value, undo)
+        else:
+            _set_code(module, mutant, tree, undo)
+        _forget()
+        yield
+
+
+def _set_constant(module, mutant, value, undo):
+    name, old = mutant.function, getattr(module, mutant.function)
+    new = eval(compile(ast.Expression(value), mutant.file, "eval"), vars(module))
+    for other in [m for n, m in list(sys.modules.items()) if n.startswith("gdjax")]:
+        if vars(other).get(name) is old:
+            undo.callback(setattr, other, name, old)
+            setattr(other, name, new)
+
+
+def _set_code(module, mutant, tree, undo):
+    owner, _, name = mutant.function.rpartition(".")
+    holder = getattr(module, owner) if owner else module
+    function = _plain(inspect.getattr_static(holder, name))
+    old = function.__code__
+    codes = _codes(compile(tree, str(ROOT / mutant.file), "exec"))
+    same = lambda c: (c.co_name, c.co_firstlineno) == (old.co_name, old.co_firstlineno)
+    undo.callback(setattr, function, "__code__", old)
+    function.__code__ = next(filter(same, codes))
+
+
+def _codes(code):
+    """The code objects of the functions of a module and of the methods of its classes."""
+    for inner in code.co_consts:
+        if inspect.iscode(inner):
+            yield inner
+            yield from filter(inspect.iscode, inner.co_consts)
+
+
+def _plain(function):
+    """The function inside of properties, static methods and decorators."""
+    for name in ("__wrapped__", "fget", "__func__", "function"):
+        inner = getattr(function, name, None)
+        if callable(inner):
+            return _plain(inner)
+    return function
+
+
+def _forget():
+    """Empties the caches in which results of the other code may be."""
+    jax.clear_caches()
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gdjax"):
+            for value in list(vars(module).values()):
+                if inspect.isfunction(getattr(value, "__wrapped__", None)):
+                    getattr(value, "cache_clear", int)()
