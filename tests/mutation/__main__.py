@@ -30,9 +30,7 @@ def main():
     """Runs the mutants chosen, or writes tables of what was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
     parser.add_argument("files", nargs="*", help="names of files, as adam; by default all")
-    parser.add_argument(
-        "--results", type=pathlib.Path, help="a file of lines; those in it are done"
-    )
+    parser.add_argument("--results", type=pathlib.Path, help="a file; mutants in it are done")
     parser.add_argument("--only", metavar="PLACE", help="file:line, file:line:column, or a name")
     parser.add_argument("--part", default="1/1", metavar="K/N", help="every n-th, from the k-th")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one mutant")

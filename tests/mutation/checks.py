@@ -31,10 +31,13 @@ __all__ = ["caught", "in_place"]
 RULES = ("optimizers", "wrappers", "transforms")
 # References of these files go through all functions that rules are written in.
 OF_WORDS = ("adabelief", "adagrad", "adam", "adamax", "adan", "nadam", "radam", "rmsprop", "sgd")
-NEAREST = 24  # so many references and rows look at a mutant: those that use the file most directly
+# So many look at a mutant: those that use the file most directly.
+NEAREST = {"reference": 12, "promise": 6}
 # What a wrong rule may break; the others are about form, and every mutant keeps it.
 PROMISES = ("agrees_with_jit", "stays_finite", "is_differentiable", "descends", "takes_any_tree")
 TESTS = pathlib.Path(__file__).parents[1]
+# Not of values: promises and references again, pages, other processes.
+OTHER = r"test_(contract|oracles|architecture|colabs|clients)|^(docs|compat|lab|plots|mutation)/"
 PYTEST = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
 
 
@@ -60,17 +63,24 @@ class Failed(Exception):
 
 
 def _checks(mutant):
-    rule = mutant.file.startswith(RULES)
-    if not rule:
-        yield from _tests(mutant)
-    for label in _nearest("reference", mutant):
-        yield f"reference {label}", functools.partial(_agrees, label)
+    """Pairs of a name and what raises, the quickest and nearest first."""
+    own, beside = _tests(mutant)
+    if mutant.file.startswith(RULES):
+        return [*_references(mutant), *own, *_promises(mutant), *beside]
+    between = _references(mutant) if mutant.file.startswith("core") else []
+    return [*own, *between, *beside]
+
+
+def _references(mutant):
+    labels = _nearest("reference", mutant)
+    return [(f"reference {label}", functools.partial(_agrees, label)) for label in labels]
+
+
+def _promises(mutant):
     for row in _nearest("promise", mutant):
         for name in PROMISES:
             check = functools.partial(contract.PROMISES[name], row.subject)
             yield f"promise {name} of {row}", check
-    if rule:
-        yield from _tests(mutant)
 
 
 def _agrees(label):
@@ -79,20 +89,21 @@ def _agrees(label):
 
 
 def _tests(mutant):
-    """The doctests of the file, its tests, then those of its folder that name what it offers."""
+    """The file's doctests and tests; the tests of its folder that name what it offers."""
     module = importlib.import_module(_module(mutant.file))
-    yield "doctest", functools.partial(_doctest, module)
     folder, _, name = mutant.file.rpartition("/")
     own = TESTS / folder / f"test_{name}"
-    room = TESTS / ("core" if folder.startswith("core") else folder.split("/")[0])
-    homes = ((n, getattr(x, "__module__", "")) for n, x in vars(module).items())
-    public = getattr(module, "__all__", [n for n, home in homes if home == module.__name__])
-    names = re.compile(r"\b(" + "|".join(public) + r")\b")
+    if folder.startswith("core"):  # anything uses it: the tests that import it
+        room, offered = TESTS, [own.stem.removeprefix("test_")]
+    else:
+        room, offered = TESTS / folder.split("/")[0], module.__all__
+    names = re.compile(r"\b(" + "|".join(offered) + r")\b")
     beside = [f for f in sorted(room.rglob("test_*.py")) if names.search(f.read_text())]
     beside += [f for f in sorted((TESTS / folder).glob("test_*.py")) if f not in beside]
-    for files in ([own] if own.exists() else [], [f for f in beside if f != own]):
-        if files:
-            yield "test", functools.partial(_pytest, files)
+    beside = [f for f in beside if not re.search(OTHER, str(f.relative_to(TESTS)))]
+    check = lambda files: [("test", functools.partial(_pytest, files))] if files else []
+    doctests = [("doctest", functools.partial(_doctest, module))]
+    return doctests + check([own] * own.exists()), check([f for f in beside if f != own])
 
 
 def _doctest(module):
@@ -161,7 +172,8 @@ def _nearest(kind, mutant):
     here = _module(mutant.file)
     if mutant.file == "core/rule/numerics.py" and kind == "reference":
         return [x for x in references.agreements() if x.split("-")[0] in OF_WORDS]
-    return [what for k, what, modules in _users() if k == kind and here in modules][:NEAREST]
+    found = [what for k, what, modules in _users() if k == kind and here in modules]
+    return found[: NEAREST[kind]]
 
 
 # A mutant in its place.

@@ -77,3 +77,11 @@ def test_adam_mini_keeps_one_number_for_a_block():
     assert shapes(None) == {"w": (), "b": (), "heads": ()}
     with pytest.raises(ValueError, match="block_axis must be an axis of every array"):
         shapes(2)
+
+
+def test_a_block_of_one_entry_has_adams_step():
+    params, grads = {"a": jnp.ones([]), "b": jnp.ones([1])}, {"a": jnp.asarray(3.0)}
+    grads["b"] = jnp.asarray([-0.5])
+    for tx in (gd.scale_by_adam_mini(eps=1.0), gd.scale_by_adam_mini(eps=1.0, block_axis=None)):
+        ours, adams = (t.update(grads, t.init(params))[0] for t in (tx, gd.scale_by_adam(eps=1.0)))
+        assert jax.tree.all(jax.tree.map(lambda x, y: jnp.allclose(x, y, rtol=1e-6), ours, adams))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import factorial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.optimizers.adam.radam import _length
+from gdjax.optimizers.adam.radam import _langevin, _length
 from tests.cases import Row
 from tests.helpers import updates_of
 from tests.references import ROOT, Agree, recorded, rule
@@ -90,6 +93,14 @@ def test_rectification_keeps_its_digits_in_float32(b2):
     assert rho.dtype == jnp.float32
     np.testing.assert_allclose(length, final, rtol=1e-5)
     np.testing.assert_allclose(rho, final - 2 * np.asarray(t) * power / (1 - power), rtol=1e-5)
+
+
+def test_the_series_of_the_langevin_function_is_exact():
+    """coth y − 1/y = Σ 2²ⁿ·B₂ₙ·y²ⁿ⁻¹ / (2n)!, in fractions."""
+    bernoulli = map(Fraction, ("1/6", "-1/30", "1/42", "-1/30", "5/66"))
+    y = Fraction(1, 7)
+    terms = ((2 * n, b) for n, b in enumerate(bernoulli, start=1))
+    assert _langevin(y) == sum(2**k * b * y ** (k - 1) / factorial(k) for k, b in terms)
 
 
 def test_steps_before_the_rectification_are_momentum():
