@@ -118,6 +118,14 @@ def budgets(page: str) -> str:
     return between(page, "budgets", markdown())
 
 
+@derived("docs/mutants.md")
+def mutants(page: str) -> str:
+    """What noticed the mutants, from `docs/data/mutants.jsonl`; and those that change nothing."""
+    from tests.mutation import tables
+
+    return between(between(page, "mutants", tables.totals()), "unseen", tables.reasons())
+
+
 @derived("README.md")
 def speeds(page: str) -> str:
     """Steps beside optax's on three chips, from the page of benchmarks and the budgets."""

@@ -4,7 +4,7 @@
     python -m tests.mutation adam lion              those of these files
     python -m tests.mutation --only optimizers/adam/adam.py:60    those of one line
     python -m tests.mutation --list                 the mutants, without running them
-    python -m tests.mutation --results FILE --totals docs/data/mutants.jsonl    counts per file
+    python -m tests.mutation --results FILE --totals    the counts of the docs
 
 `sites` says what is changed, `checks` what must notice, `unseen.toml` which mutants change nothing
 and why, `tables` what the page of the docs shows.

@@ -35,7 +35,7 @@ def main():
     parser.add_argument("--part", default="1/1", metavar="K/N", help="every n-th, from the k-th")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one mutant")
     parser.add_argument("--list", action="store_true", help="print the mutants only")
-    parser.add_argument("--totals", type=pathlib.Path, help="write the counts of each file")
+    parser.add_argument("--totals", action="store_true", help="write docs/data/mutants.jsonl")
     arguments = parser.parse_args()
     k, n = map(int, arguments.part.split("/"))
     chosen = list(mutants(arguments.files))[k - 1 :: n]
@@ -47,7 +47,7 @@ def main():
     if arguments.list:
         print("\n".join(f"{m.line}:{m.column} {m.key}" for m in chosen))
     elif arguments.totals:
-        tables.write_totals(arguments.totals, done)
+        tables.write_totals(done)
     else:
         known, survivors = unseen.reasons(), 0
         for mutant, by in run(chosen, arguments.results, arguments.limit):

@@ -11,17 +11,23 @@ import functools
 import importlib
 import inspect
 import io
+import itertools
 import pathlib
 import re
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
+from unittest import mock
 
 import jax
+import numpy as np
 import pytest
 
 from gdjax import contract
 from gdjax.core.data.recipe import factories
 from gdjax.core.rule.numerics import enable_x64
-from tests import cases, conftest, references, test_oracles  # noqa: F401 - conftest makes JAX strict
+from tests import cases, conftest, references  # noqa: F401 - conftest makes JAX strict
+from tests.oracles import problem
 
 from .sites import FILES, ROOT, changed, constant
 
@@ -32,60 +38,96 @@ RULES = ("optimizers", "wrappers", "transforms")
 # References of these files go through all functions that rules are written in.
 OF_WORDS = ("adabelief", "adagrad", "adam", "adamax", "adan", "nadam", "radam", "rmsprop", "sgd")
 # So many look at a mutant: those that use the file most directly.
-NEAREST = {"reference": 12, "promise": 6}
+NEAREST, WHOLE = {"reference": 12, "promise": 6}, 6
 # What a wrong rule may break; the others are about form, and every mutant keeps it.
 PROMISES = ("agrees_with_jit", "stays_finite", "is_differentiable", "descends", "takes_any_tree")
 TESTS = pathlib.Path(__file__).parents[1]
 # Not of values: promises and references again, pages, other processes.
 OTHER = r"test_(contract|oracles|architecture|colabs|clients)|^(docs|compat|lab|plots|mutation)/"
+EVERY = [TESTS / "transforms" / "test_decay.py"]  # has tests of all transformations, by name
 PYTEST = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
 
 
 def caught(mutant=None, *, of=None):
     """Which reference, promise, doctest or test notices a mutant; None if none does.
 
-    `of` runs what looks at a mutant without it.
+    One that fails without the mutant too notices nothing. `of` runs what looks at a mutant
+    without it.
     """
-    place = in_place(mutant) if mutant else contextlib.nullcontext()
-    with place, contextlib.redirect_stdout(io.StringIO()):
-        for name, check in _checks(mutant or of):
-            try:
-                check()
-            except Failed as error:
-                return str(error)
-            except Exception:  # noqa: BLE001 - whatever a mutant does
-                return name
+    for check in _checks(mutant or of):
+        found = _fails(check, mutant)
+        if found and (mutant is None or not _fails(found, None)):
+            return found.name
     return None
 
 
+class Check(NamedTuple):
+    """Something that raises if a value is not what it should be."""
+
+    name: str
+    run: Callable[[], None]
+    compiled: bool = True  # whether it uses programs that caches keep
+
+
 class Failed(Exception):
-    """A test failed: its name."""
+    """A test failed; its only argument is a check of that test alone."""
+
+
+def _fails(check, mutant):
+    """The check, or a narrower one, if it raises with the mutant in place."""
+    place = in_place(mutant, check.compiled) if mutant else contextlib.nullcontext()
+    with place, contextlib.redirect_stdout(io.StringIO()):
+        try:
+            check.run()
+        except Failed as error:
+            return error.args[0]
+        except Exception:  # noqa: BLE001 - whatever a mutant does
+            return check
+    return None
 
 
 def _checks(mutant):
-    """Pairs of a name and what raises, the quickest and nearest first."""
+    """The quickest and nearest first."""
     own, beside = _tests(mutant)
     if mutant.file.startswith(RULES):
-        return [*_references(mutant), *own, *_promises(mutant), *beside]
-    between = _references(mutant) if mutant.file.startswith("core") else []
-    return [*own, *between, *beside]
+        return itertools.chain(_references(mutant), own, _promises(mutant), beside)
+    between = _references(mutant) if mutant.file.startswith("core") else ()
+    return itertools.chain(own, between, beside)
 
 
 def _references(mutant):
+    """Four steps of the nearest references, not compiled; then whole paths of a few."""
     labels = _nearest("reference", mutant)
-    return [(f"reference {label}", functools.partial(_agrees, label)) for label in labels]
+    for label in labels:
+        yield Check(f"reference {label}", functools.partial(_begins, label), compiled=False)
+    for label in labels[:WHOLE]:
+        yield Check(f"reference {label}", functools.partial(_agrees, label))
+
+
+def _begins(label):
+    with jax.disable_jit(), mock.patch.object(problem, "STEPS", 4):
+        _agrees(label)
+
+
+def _agrees(label):
+    """As `test_agrees`."""
+    tx, _, tolerance, *how = references.agreements()[label]
+    with enable_x64():
+        path = references.path_of(tx, *how)
+    np.testing.assert_allclose(path, _path(label)[: len(path)], rtol=tolerance, atol=tolerance)
+
+
+@functools.cache
+def _path(label):
+    with enable_x64():
+        return references.agreements()[label].reference()
 
 
 def _promises(mutant):
     for row in _nearest("promise", mutant):
         for name in PROMISES:
-            check = functools.partial(contract.PROMISES[name], row.subject)
-            yield f"promise {name} of {row}", check
-
-
-def _agrees(label):
-    with enable_x64():
-        test_oracles.test_agrees(label, None)
+            run = functools.partial(contract.PROMISES[name], row.subject)
+            yield Check(f"promise {name} of {row}", run)
 
 
 def _tests(mutant):
@@ -101,9 +143,11 @@ def _tests(mutant):
     beside = [f for f in sorted(room.rglob("test_*.py")) if names.search(f.read_text())]
     beside += [f for f in sorted((TESTS / folder).glob("test_*.py")) if f not in beside]
     beside = [f for f in beside if not re.search(OTHER, str(f.relative_to(TESTS)))]
-    check = lambda files: [("test", functools.partial(_pytest, files))] if files else []
-    doctests = [("doctest", functools.partial(_doctest, module))]
-    return doctests + check([own] * own.exists()), check([f for f in beside if f != own])
+    tests = lambda *given: [Check("test", functools.partial(_pytest, given))] if given else []
+    own_tests = [Check("doctest", functools.partial(_doctest, module))]
+    own_tests += tests(own) if own.exists() else []
+    by_name = tests("-k", " or ".join(offered), *EVERY) if mutant.file.startswith(RULES) else []
+    return own_tests, [*by_name, *tests(*(f for f in beside if f != own))]
 
 
 def _doctest(module):
@@ -112,20 +156,21 @@ def _doctest(module):
 
 
 class _First:
-    """A plugin of pytest that raises for the first test that fails."""
+    """A plugin of pytest that keeps the name of the first test that fails."""
 
     name = ""
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
-            self.name = self.name or f"test {report.nodeid}"
+            self.name = self.name or report.nodeid
 
 
-def _pytest(files):
+def _pytest(tests):
     first = _First()
-    pytest.main([*PYTEST, *map(str, files)], plugins=[first])
+    pytest.main([*PYTEST, *map(str, tests)], plugins=[first])
     if first.name:
-        raise Failed(first.name)
+        alone = functools.partial(_pytest, [TESTS.parent / first.name])
+        raise Failed(Check(f"test {first.name}", alone))
 
 
 # Which references and rows run through a file.
@@ -180,16 +225,16 @@ def _nearest(kind, mutant):
 
 
 @contextlib.contextmanager
-def in_place(mutant):
+def in_place(mutant, compiled=True):
     """Puts a mutant in the place of the function or constant that it changes, and takes it back."""
     module, tree = importlib.import_module(_module(mutant.file)), changed(mutant)
     with contextlib.ExitStack() as undo:
-        undo.callback(_forget)
+        undo.callback(_forget, compiled)
         if value := constant(tree, mutant.function):
             _set_constant(module, mutant, value, undo)
         else:
             _set_code(module, mutant, tree, undo)
-        _forget()
+        _forget(compiled)
         yield
 
 
@@ -230,11 +275,18 @@ def _plain(function):
     return function
 
 
-def _forget():
+def _forget(compiled):
     """Empties the caches in which results of the other code may be."""
-    jax.clear_caches()
-    for name, module in list(sys.modules.items()):
-        if name.startswith("gdjax"):
-            for value in list(vars(module).values()):
-                if inspect.isfunction(getattr(value, "__wrapped__", None)):
-                    getattr(value, "cache_clear", int)()
+    if compiled:
+        jax.clear_caches()
+    for clear in _caches():
+        clear()
+
+
+@functools.cache
+def _caches():
+    factories()  # loads all modules
+    modules = [module for name, module in sys.modules.items() if name.startswith("gdjax")]
+    values = [value for module in modules for value in list(vars(module).values())]
+    plain = [x for x in values if inspect.isfunction(getattr(x, "__wrapped__", None))]
+    return [x.cache_clear for x in plain if hasattr(x, "cache_clear")]

@@ -1,4 +1,4 @@
-"""Results of mutants: the lines of a run, their counts per file, and the page of the docs."""
+"""Results of mutants: the lines of a run, their counts per file, and the tables of the docs."""
 
 import collections
 import json
@@ -9,7 +9,7 @@ from gdjax.programs.tables import markdown
 from . import unseen
 from .sites import mutants
 
-__all__ = ["TOTALS", "page", "read", "write_totals"]
+__all__ = ["TOTALS", "read", "reasons", "totals", "write_totals"]
 
 TOTALS = pathlib.Path(__file__).parents[2] / "docs" / "data" / "mutants.jsonl"
 BY = ("references", "promises", "tests", "nothing", "survived")
@@ -37,29 +37,25 @@ def write_totals(results, file=TOTALS):
     file.write_text("".join(json.dumps(lines[path]) + "\n" for path in sorted(lines)), "utf-8")
 
 
-def page():
-    """The table of the counts in each folder, and the mutants that change nothing, with reasons."""
+def totals():
+    """The table of the counts in each folder."""
     total = collections.defaultdict(collections.Counter)
     for line in map(json.loads, TOTALS.read_text("utf-8").splitlines()):
         for folder in (line["file"].rpartition("/")[0], "all"):
             total[folder].update({kind: line[kind] for kind in BY})
-    head = (
-        "folder",
-        "mutants",
-        "seen by a reference",
-        "by a promise",
-        "by a test",
-        "change nothing",
-    )
-    head += ("survived",)
+    head = ("folder", "mutants", "a reference", "a promise", "a test", "change nothing", "survived")
     rows = [
         (f"`{folder}`" if folder != "all" else "**all**", sum(n.values()), *(n[k] for k in BY))
         for folder, n in sorted(total.items(), key=lambda item: (item[0] == "all", item[0]))
     ]
-    table = markdown(head, [tuple(map(str, row)) for row in rows])
-    return "\n".join([table, *map(_group, unseen.groups())])
+    return markdown(head, [tuple(map(str, row)) for row in rows])
+
+
+def reasons():
+    """The mutants that change nothing, under their reasons."""
+    return "\n".join(map(_group, unseen.groups()))
 
 
 def _group(group):
     lines = [f"- `{mutant}`" for mutant in group["mutants"]]
-    return "\n".join([f"\n{group['why']}\n", *lines])
+    return "\n".join([f"{group['why']}\n", *lines, ""])

@@ -61,7 +61,7 @@ def test_bias_correction_keeps_its_digits_in_float32():
     """1 − 0.999ᵗ formed directly loses four digits at the first step."""
     from gdjax.core.rule.numerics import debias
 
-    for decay, t in ((0.999, 1), (0.9999, 3), (0.9, 1000), (0.0, 1)):
+    for decay, t in ((0.999, 1), (0.9999, 3), (0.9, 1000), (0.0, 1), (0.0, 5)):
         exact = 1 - np.float64(decay) ** t
         np.testing.assert_allclose(debias(decay, jnp.asarray(t)), exact, rtol=3e-7)
         as_f32 = np.float64(np.float32(decay))
@@ -70,10 +70,43 @@ def test_bias_correction_keeps_its_digits_in_float32():
 
 
 def test_count_stays_at_the_largest_integer():
-    from gdjax.core.rule.numerics import increment
-
     top = jnp.iinfo(jnp.int32).max
-    assert increment(jnp.asarray(top, jnp.int32)) == top
+    for count, after in ((0, 1), (7, 8), (top - 2, top - 1), (top - 1, top), (top, top)):
+        assert numerics.increment(jnp.asarray(count, jnp.int32)) == after
+
+
+def test_dtypes(x64):
+    kinds = {"bfloat16": "float32", "float16": "float32", "float32": "float32"}
+    kinds |= {"float64": "float64", "complex64": "complex64", "int8": "int8"}
+    for dtype, wider in kinds.items():
+        x = jnp.ones(2, dtype)
+        assert numerics.wide_dtype(dtype) == numerics.wide(x).dtype == wider
+        for other in kinds:
+            assert numerics.like(x.real, jnp.ones(3, other)).dtype == other
+        assert numerics.like(2.0, x).dtype == x.dtype and not numerics.like(2.0, x).weak_type
+        assert numerics.weak(x[0]) == x[0] and numerics.weak(x[0]).weak_type
+    assert numerics.weak(0.1) == 0.1
+
+
+def test_squares_of_complex_numbers():
+    z = jnp.asarray([3 + 4j, -2j, 5])
+    np.testing.assert_array_equal(numerics.abs_sq(z), [25, 4, 25])
+    np.testing.assert_array_equal(numerics.abs_sq(jnp.asarray([-3.0, 0.5])), [9, 0.25])
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("traced", [False, True])
+def test_divisions_by_roots(eps, traced):
+    """eps a number or an array; 0 / 0 is 0; with finite derivatives."""
+    g, v = jnp.asarray([3.0, -2.0, 0.0]), jnp.asarray([9.0, 0.25, 0.0])
+    eps = jnp.asarray(eps) if traced else eps
+    outside = np.divide(g, np.sqrt(v) + eps, out=np.zeros(3), where=np.sqrt(v) + eps != 0)
+    inside = np.divide(g, np.sqrt(v + eps), out=np.zeros(3), where=v + eps != 0)
+    np.testing.assert_allclose(numerics.divide_by_root(g, v, eps), outside, rtol=1e-6)
+    np.testing.assert_allclose(numerics.divide_by_root(g, v, eps, True), inside, rtol=1e-6)
+    for eps_in_sqrt in (False, True):
+        f = lambda g, v, way=eps_in_sqrt: jnp.sum(numerics.divide_by_root(g, v, eps, way))
+        assert all(np.isfinite(slope).all() for slope in jax.grad(f, (0, 1))(g, v))
 
 
 def test_zero_over_zero_is_zero_and_has_a_slope_of_zero():
