@@ -36,24 +36,26 @@ def main():
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one mutant")
     parser.add_argument("--list", action="store_true", help="print the mutants only")
     parser.add_argument("--totals", action="store_true", help="write docs/data/mutants.jsonl")
+    parser.add_argument("--listed", action="store_true", help="run those of unseen.toml only")
     arguments = parser.parse_args()
     k, n = map(int, arguments.part.split("/"))
     chosen = list(mutants(arguments.files))[k - 1 :: n]
     done = tables.read(arguments.results) if arguments.results else {}
+    known = unseen.reasons()
     if arguments.only:
         chosen = [m for m in chosen if m.at(arguments.only)]
     else:
-        chosen = [m for m in chosen if m.key not in done]
+        wanted = (lambda m: m.key in known) if arguments.listed else (lambda m: m.key not in known)
+        chosen = [m for m in chosen if m.key not in done and wanted(m)]
     if arguments.list:
         print("\n".join(f"{m.line}:{m.column} {m.key}" for m in chosen))
     elif arguments.totals:
         tables.write_totals(done)
     else:
-        known, survivors = unseen.reasons(), 0
+        survivors = 0
         for mutant, by in run(chosen, arguments.results, arguments.limit):
-            new = by is None and mutant.key not in known
-            survivors += new
-            if new or arguments.only:
+            survivors += by is None
+            if by is None or arguments.only or arguments.listed:
                 print(f"{by or 'survived':20} {mutant.key} (line {mutant.line})", flush=True)
         print(f"{len(chosen)} mutants, {survivors} survived")
 

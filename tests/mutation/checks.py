@@ -33,8 +33,7 @@ from .sites import FILES, ROOT, changed, constant
 
 __all__ = ["caught", "in_place"]
 
-# Rows and references come first for rules; for what is no transformation its own tests do.
-RULES = ("optimizers", "wrappers", "transforms")
+IN_RULES = ("optimizers", "wrappers", "transforms", "core")
 # References of these files go through all functions that rules are written in.
 OF_WORDS = ("adabelief", "adagrad", "adam", "adamax", "adan", "nadam", "radam", "rmsprop", "sgd")
 # So many look at a mutant: those that use the file most directly.
@@ -87,12 +86,11 @@ def _fails(check, mutant):
 
 
 def _checks(mutant):
-    """The quickest and nearest first."""
+    """The quickest and nearest first; what is used by no transformation has its tests alone."""
     own, beside = _tests(mutant)
-    if mutant.file.startswith(RULES):
+    if mutant.file.startswith(IN_RULES):
         return itertools.chain(_references(mutant), own, _promises(mutant), beside)
-    between = _references(mutant) if mutant.file.startswith("core") else ()
-    return itertools.chain(own, between, beside)
+    return itertools.chain(own, beside)
 
 
 def _references(mutant):
@@ -146,7 +144,9 @@ def _tests(mutant):
     tests = lambda *given: [Check("test", functools.partial(_pytest, given))] if given else []
     own_tests = [Check("doctest", functools.partial(_doctest, module))]
     own_tests += tests(own) if own.exists() else []
-    by_name = tests("-k", " or ".join(offered), *EVERY) if mutant.file.startswith(RULES) else []
+    by_name = (
+        tests("-k", " or ".join(offered), *EVERY) if mutant.file.startswith(IN_RULES[:3]) else []
+    )
     return own_tests, [*by_name, *tests(*(f for f in beside if f != own))]
 
 

@@ -143,7 +143,7 @@ def _inside(node: Any, parent: Any, name: str, unseen: bool = False) -> Iterator
         if not isinstance(node, ast.Subscript):
             return
         node = ast.copy_location(ast.Expr(node.value), node)  # not its indices
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and _is_text(node):
+    if isinstance(getattr(node, "op", None), ast.Add) and _is_text(node):
         return
     if isinstance(node, ast.Constant) and type(node.value) in (int, float) and not unseen:
         new = node.value + 1 if type(node.value) is int else node.value * 1.5 + 0.25
@@ -176,6 +176,6 @@ def _called(node: Any) -> str:
     return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
 
 
-def _is_text(node: ast.BinOp) -> bool:
-    parts = (node.left, node.right)
+def _is_text(node: Any) -> bool:
+    parts = (getattr(node, name, None) for name in ("left", "right", "value"))
     return any(isinstance(x, ast.Constant) and isinstance(x.value, str) for x in parts)

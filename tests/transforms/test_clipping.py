@@ -92,6 +92,7 @@ def test_clip_by_zero_norm_is_zero():
     assert jnp.all(updates == 0)
 
 
-def test_short_complex_numbers_are_not_clipped():
-    z = jnp.asarray([0.3 + 0.4j, 0.0j])
-    np.testing.assert_allclose(gd.clip(1.0).update(z, gd.EmptyState())[0], z)
+def test_complex_numbers_are_clipped_by_their_length():
+    z = jnp.asarray([0.3 + 0.4j, 0.0j, 3.0 - 4.0j])
+    clipped = gd.clip(1.0).update(z, gd.EmptyState())[0]
+    np.testing.assert_allclose(clipped, [0.3 + 0.4j, 0.0j, 0.6 - 0.8j], rtol=1e-6)

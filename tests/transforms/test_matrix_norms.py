@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from gdjax.transforms.matrix_norms import SIZES
 from tests.cases import Row
 from tests.references import Agree, descent, rule
 from tests.transcription import at, by_tensor, column
@@ -61,6 +62,13 @@ def test_the_largest_singular_value_of_many_alike():
     g = 3.0 * jnp.eye(8)
     u, _ = gd.normalize_matrices("spectral").update(g, gd.EmptyState())
     np.testing.assert_allclose(u, np.eye(8), atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", SIZES)
+def test_a_matrix_of_one_entry_becomes_its_sign(norm):
+    g = jnp.asarray([[-3.0]])
+    u, _ = gd.normalize_matrices(norm).update(g, gd.EmptyState())
+    np.testing.assert_allclose(u, [[-1.0]], rtol=1e-6)
 
 
 def test_the_name_of_the_norm_is_checked():

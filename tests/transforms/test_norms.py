@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import gdjax as gd
 from tests.cases import Row
@@ -74,3 +76,17 @@ AGREE = {
         descent(gd.normalize_by_update_norm(), eta=0.05), rule(normalized, eta=0.05, eps=1e-6)
     ),
 }
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)], ids=str)
+def test_of_one_entry_norm_and_root_mean_square_are_the_absolute_value(shape):
+    g, p = jnp.full(shape, -2.0), jnp.full(shape, 4.0)
+    for tx, expected in [
+        (gd.clip_by_block_rms(0.5), -0.5),
+        (gd.clip_by_block_rms(1.9), -1.9),
+        (gd.scale_by_param_block_rms(0.1), -8.0),
+        (gd.scale_by_param_block_norm(0.1), -8.0),
+        (gd.normalize(), -1.0),
+        (gd.normalize_by_update_norm(eps=0.0), -1.0),
+    ]:
+        np.testing.assert_allclose(tx.update(g, tx.init(p), p)[0], expected, rtol=1e-6)

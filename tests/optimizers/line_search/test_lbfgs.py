@@ -133,6 +133,15 @@ class TestLBFGS:
         np.testing.assert_allclose(state.weights_memory, [2.0, 0.0, 0.0])
         assert u @ jnp.array([1.0, 0.5]) > 0
 
+    def test_a_step_across_the_change_of_the_gradient_is_passed_over(self):
+        """⟨s, y⟩ is rounding where it is less than eps·‖s‖·‖y‖, here 1.2e-4."""
+        tx, x = gd.scale_by_lbfgs(3), jnp.zeros(2)
+        for along, weights in ((1e-5, [0, 0, 0]), (1e-3, [1e3, 0, 0])):
+            _, state = tx.update(jnp.zeros(2), tx.init(x), x)
+            grad, moved = jnp.array([along / 100, 10.0]), x + jnp.array([100.0, 0.0])
+            _, state = tx.update(grad, state, moved)
+            np.testing.assert_allclose(state.weights_memory, weights, rtol=1e-5)
+
     def test_traced_once(self):
         """optax is compiled twice: the first step changes weak types in the state."""
         tx, traces = gd.lbfgs(), []

@@ -142,6 +142,13 @@ def test_complex_matrices():
     np.testing.assert_allclose(over(tx, 1j * g)[0], 1j * over(tx, g)[0], rtol=2e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_matrix_of_one_entry_takes_the_step_of_its_sign(shape):
+    """It starts at the entry's square, whatever the size of the entry."""
+    g, tx = jnp.full(shape, -7.0), gd.scale_by_kl_shampoo()
+    np.testing.assert_allclose(tx.update(g, tx.init(g), g)[0], -1.0, rtol=1e-5)
+
+
 def test_the_frequency_is_checked():
     with pytest.raises(ValueError, match="every must be at least 1"):
         gd.kl_shampoo(0.1, every=0)

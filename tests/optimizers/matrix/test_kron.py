@@ -259,6 +259,11 @@ def test_which_factors_are_diagonal(mode, shape, expected):
     assert [None if q is None else q.shape for q in found] == expected
 
 
+def test_a_matrix_of_one_entry_is_clipped_to_the_threshold():
+    g, tx = jnp.full((1, 1), -1e6), gd.scale_by_kron(clipping_threshold=0.5, precond_lr=0.0)
+    np.testing.assert_allclose(tx.update(g, tx.init(g))[0], [[-0.5]], rtol=1e-5)
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="memory_save_mode must be"):
         gd.scale_by_kron(memory_save_mode="two_diag")

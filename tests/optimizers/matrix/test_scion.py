@@ -107,6 +107,10 @@ AGREE = {
 }
 
 
+VECTOR = np.asarray([3.0, -4.0, 12.0, 84.0])
+UNIT, SIGN = VECTOR / 85, np.sign(VECTOR)
+
+
 def test_scion_stays_in_its_balls(x64):
     """Largest singular value √(out/in)·ρ of a map, rms ρ of each row of a table and of a vector."""
     params = {"embed": jnp.ones((5, 3)), "map": jnp.eye(3, 4), "head": jnp.ones((4, 5))}
@@ -123,6 +127,23 @@ def test_scion_stays_in_its_balls(x64):
     np.testing.assert_allclose(jnp.mean(there["embed"] ** 2, -1), 4.0, rtol=1e-10)
     np.testing.assert_allclose(jnp.abs(there["head"]), 0.75, rtol=1e-10)
     np.testing.assert_allclose(jnp.mean(there["bias"] ** 2), 4.0, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("norm", "of_row", "of_column"),
+    [
+        ("spectral", 2 * UNIT, UNIT / 2),
+        ("sign", SIGN, SIGN / 4),
+        ("rows", 2 * UNIT, SIGN),
+        ("columns", SIGN, UNIT / 2),
+        ("rms", 2 * UNIT, 2 * UNIT),
+    ],
+)
+def test_matrices_of_one_row_or_column(norm, of_row, of_column):
+    """[1, 4] and [4, 1], in and out."""
+    tx, g = gd.scale_by_lmo(norm, "svd"), jnp.asarray(VECTOR)
+    for got, expected in ((g[None], of_row[None]), (g[:, None], of_column[:, None])):
+        np.testing.assert_allclose(tx.update(got, gd.EmptyState())[0], expected, rtol=1e-5)
 
 
 def test_the_name_of_the_norm_is_checked():
