@@ -12,8 +12,8 @@ from .sites import mutants
 __all__ = ["TOTALS", "read", "reasons", "totals", "write_totals"]
 
 TOTALS = pathlib.Path(__file__).parents[2] / "docs" / "data" / "mutants.jsonl"
-BY = ("references", "promises", "tests", "nothing", "survived")
-KINDS = {"reference": "references", "promise": "promises", None: "survived"}
+COLUMNS = ("a reference", "a promise", "a test", "change nothing", "survived", "not run yet")
+KINDS = {"reference": "a reference", "promise": "a promise"}
 
 
 def read(file):
@@ -23,32 +23,41 @@ def read(file):
 
 
 def write_totals(results, file=TOTALS):
-    """Writes the counts of each file with results; files without keep the counts that they had."""
-    lines = {line["file"]: line for line in map(json.loads, file.read_text("utf-8").splitlines())}
+    """Writes the counts of each file; a file without results keeps those that it had."""
+    old = {line["file"]: line for line in _lines(file)}
     known, counts = unseen.reasons(), collections.defaultdict(collections.Counter)
     for mutant in mutants():
-        if mutant.key in known:
-            counts[mutant.file]["nothing"] += 1
-        elif mutant.key in results:
-            by = results[mutant.key]
-            counts[mutant.file][KINDS.get(by and by.split()[0], "tests")] += 1
-    for path, found in counts.items():
-        lines[path] = {"file": path} | {kind: found[kind] for kind in BY}
-    file.write_text("".join(json.dumps(lines[path]) + "\n" for path in sorted(lines)), "utf-8")
+        counts[mutant.file][_column(mutant.key, results, known)] += 1
+    lines = []
+    for path, found in sorted(counts.items()):
+        new = {"file": path} | {column: found[column] for column in COLUMNS}
+        ran = set(found) - {"change nothing", "not run yet"}
+        lines.append(json.dumps(new if ran else old.get(path, new)) + "\n")
+    file.write_text("".join(lines), "utf-8")
+
+
+def _lines(file):
+    return map(json.loads, file.read_text("utf-8").splitlines()) if file.exists() else ()
+
+
+def _column(name, results, known):
+    if name in known:
+        return "change nothing"
+    if name not in results:
+        return "not run yet"
+    by = results[name]
+    return "survived" if by is None else KINDS.get(by.split()[0], "a test")
 
 
 def totals():
     """The table of the counts in each folder."""
     total = collections.defaultdict(collections.Counter)
-    for line in map(json.loads, TOTALS.read_text("utf-8").splitlines()):
-        for folder in (line["file"].rpartition("/")[0], "all"):
-            total[folder].update({kind: line[kind] for kind in BY})
-    head = ("folder", "mutants", "a reference", "a promise", "a test", "change nothing", "survived")
-    rows = [
-        (f"`{folder}`" if folder != "all" else "**all**", sum(n.values()), *(n[k] for k in BY))
-        for folder, n in sorted(total.items(), key=lambda item: (item[0] == "all", item[0]))
-    ]
-    return markdown(head, [tuple(map(str, row)) for row in rows])
+    for line in _lines(TOTALS):
+        for folder in (f"`{line['file'].rpartition('/')[0]}`", "**all**"):
+            total[folder].update({column: line[column] for column in COLUMNS})
+    rows = [(name, sum(n.values()), *(n[c] for c in COLUMNS)) for name, n in total.items()]
+    rows.sort(key=lambda row: (row[0] == "**all**", row[0]))
+    return markdown(("folder", "mutants", *COLUMNS), [tuple(map(str, row)) for row in rows])
 
 
 def reasons():
