@@ -43,7 +43,8 @@ PROMISES = ("agrees_with_jit", "stays_finite", "is_differentiable", "descends", 
 TESTS = pathlib.Path(__file__).parents[1]
 # Not of values: promises and references again, pages, other processes.
 OTHER = r"test_(contract|oracles|architecture|colabs|clients)|^(docs|compat|lab|plots|mutation)/"
-EVERY = [TESTS / "transforms" / "test_decay.py"]  # has tests of all transformations, by name
+# Their tests of many transformations have the names of these in their own.
+EVERY = [TESTS / "transforms" / "test_decay.py", TESTS / "sharding" / "test_shard_map.py"]
 PYTEST = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -77,3 +78,11 @@ def test_cautious_takes_what_is_at_a_right_angle_for_against():
 
 def test_passes_extra_arguments_on():
     assert gd.cautious(gd.hutchinson_estimator_diag_hessian()).extra_args["obj_fn"] is True
+
+
+def test_derivatives_are_finite_where_nothing_agrees():
+    """With ξ = 0 the sum that is divided by is 0 there."""
+    tx = gd.cautious(gd.scale(1.0), xi=0.0)  # all updates have the sign of the gradient
+    total = lambda g: jnp.sum(tx.update(g, tx.init(g))[0])
+    for g in (jnp.zeros(3), jnp.ones(3)):
+        assert total(g) == 0 and not jax.grad(total)(g).any()

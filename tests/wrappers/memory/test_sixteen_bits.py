@@ -172,7 +172,26 @@ def test_overflow_and_nan_stay_what_they_are(make):
     moved, state = tx.step(u, tx.init(params), params)
     np.testing.assert_array_equal(moved, np.array([np.inf, np.nan, 2.0], np.float16))
     kept = getattr(state, "compensation", getattr(state, "residual", jnp.zeros(())))
-    assert jnp.isfinite(kept.astype(jnp.float32)).all()
+    assert not kept.any()
+
+
+def test_what_is_kept_of_the_largest_numbers():
+    """Twice the parameter is infinite, a 64th of the spacing of its dtype, 2¹²⁰, is not."""
+    p, u = jnp.asarray(2.0**127, jnp.bfloat16), jnp.asarray(2.0**114)
+    tx = gd.compensated(given)
+    moved, state = tx.step(u, tx.init(p), p)
+    assert moved == p and state.compensation.astype(jnp.float32) == u
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_residual_of_split_weights_stays_in_its_range(sign):
+    """Where p + d is rounded to 24 bits, far from p: the sum lies 32 spacings from its rounding."""
+    p = jnp.asarray(sign * 1.0, jnp.bfloat16)
+    tx = gd.with_split_weights(given)
+    state = tx.init(p)._replace(residual=jnp.asarray(-127 * sign, jnp.int8))
+    u = -sign * jnp.asarray(1 - 2.0**-8 + 3 * 2.0**-24, jnp.float32)  # to −3·2⁻²⁴
+    moved, state = tx.step(u, state, p)
+    assert moved.astype(jnp.float32) == -sign * 2.0**-22 and state.residual == 127 * sign
 
 
 @every
