@@ -49,8 +49,8 @@ def test_on_a_cpu_all_stays_where_it_is():
 
 def test_offload_moves_and_changes_nothing(apart):
     params, grads = (
-        {"w": normal((64, 64)), "b": normal(3)},
-        {"w": normal((64, 64), 1), "b": normal(3, 1)},
+        {"w": normal((64, 64)), "v": normal(4096), "b": normal(3)},
+        {"w": normal((64, 64), 1), "v": normal(4096, 1), "b": normal(3, 1)},
     )
     tx, plain = gd.offload(gd.store(gd.adam(0.1))), gd.store(gd.adam(0.1))
     state, expected = tx.init(params), plain.init(params)
