@@ -214,11 +214,13 @@ def _users():
 
 
 def _nearest(kind, mutant):
-    """The references or rows that use the file of a mutant most directly."""
-    here = _module(mutant.file)
+    """The references or rows that use the file of a mutant most directly, its own first."""
+    here, own = _module(mutant.file), pathlib.Path(mutant.file).stem + "-"
     if mutant.file == "core/rule/numerics.py" and kind == "reference":
         return [x for x in references.agreements() if x.split("-")[0] in OF_WORDS]
     found = [what for k, what, modules in _users() if k == kind and here in modules]
+    if kind == "reference":
+        found.sort(key=lambda label: not label.startswith(own))
     return found[: NEAREST[kind]]
 
 
