@@ -109,3 +109,10 @@ def test_the_noise_has_the_deviation_of_the_formula():
     second, _ = tx.update(grads, state, params)
     assert abs(float(first.std()) - 2.0 * 3.0 / 4) < 0.03
     assert abs(float(first.mean())) < 0.03 and abs(float((first * second).mean())) < 0.05
+
+
+def test_parameters_that_are_numbers():
+    """Their gradients have the axis of the examples alone."""
+    tx, params = gd.differentially_private_aggregate(1.0, 0.0), {"b": jnp.asarray(2.0)}
+    updates, _ = tx.update({"b": jnp.asarray([0.5, -4.0])}, tx.init(params), params)
+    np.testing.assert_allclose(updates["b"], -0.25)
