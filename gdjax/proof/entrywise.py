@@ -20,7 +20,7 @@ def compare(field: Any, sense: Callable[[int, int], bool], x: Any, y: Any) -> bo
     if any(isinstance(z, float) and math.isnan(z) for z in (x, y)):
         return sense is operator.ne
     if isinstance(x, float) or isinstance(y, float):
-        return sense(*(z if isinstance(z, float) else 0 for z in (x, y)))
+        return sense(*(int(z > 0) - int(z < 0) if isinstance(z, float) else 0 for z in (x, y)))
     return sense(field.sign(x - y), 0)
 
 

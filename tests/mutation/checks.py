@@ -28,6 +28,7 @@ from gdjax.core.data.recipe import factories
 from gdjax.core.rule.numerics import enable_x64
 from tests import cases, conftest, references  # noqa: F401 - conftest makes JAX strict
 from tests.oracles import problem
+from tests.proof.rows import of_file
 
 from .sites import FILES, ROOT, changed, constant
 
@@ -95,10 +96,12 @@ def _checks(mutant):
 
 
 def _references(mutant):
-    """Four steps of the nearest references, not compiled; then whole paths of a few."""
+    """Four steps of the nearest references and proofs, not compiled; then whole paths of a few."""
     labels = _nearest("reference", mutant)
     for label in labels:
         yield Check(f"reference {label}", functools.partial(_begins, label), compiled=False)
+    for tx in of_file(mutant.file):
+        yield Check(f"proof {tx.name}", functools.partial(_proven, tx), compiled=False)
     for label in labels[:WHOLE]:
         yield Check(f"reference {label}", functools.partial(_agrees, label))
 
@@ -106,6 +109,10 @@ def _references(mutant):
 def _begins(label):
     with jax.disable_jit(), mock.patch.object(problem, "STEPS", 4):
         _agrees(label)
+
+
+def _proven(tx):
+    assert contract.prove(tx)
 
 
 def _agrees(label):

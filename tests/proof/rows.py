@@ -43,6 +43,13 @@ def elementwise():
     }
 
 
+def of_file(path):
+    """The transformations of a file, `optimizers/sign/lion.py`, whose proofs are of all values."""
+    module = ".".join(("gdjax", *path.removesuffix(".py").split("/")))
+    found = [row.tx for row in elementwise().values() if module_of(row) == module]
+    return [tx for tx in found if tx.name not in AT_POINTS]
+
+
 def module_of(row):
     return inspect.getmodule(factories()[row.tx.name].function).__name__
 

@@ -11,7 +11,9 @@ from gdjax import contract
 from gdjax.core.rule import numerics
 from gdjax.proof.lengths import axes_of
 from gdjax.proof.stated import formula_of
-from tests import cases, mutation
+from tests import cases
+from tests.mutation.checks import in_place
+from tests.mutation.sites import mutants
 
 # A leaf of two entries shows a norm; two leaves show that it is of all of them.
 LEAF, COLUMN, FOUR, TREE = (2,), (2, 1), (4,), [(2,), ()]
@@ -157,8 +159,8 @@ def test_every_mutant_is_refused(file, names):
     txs = [rows()[name] for name in names]
     proven = lambda: all(contract.prove(tx, shape=LEAF, steps=1) for tx in txs)
     survivors = set()
-    for mutant in mutation.mutants([file]):
-        with mutation._in_place(mutant):
+    for mutant in mutants([file]):
+        with in_place(mutant, compiled=False):
             if proven():
-                survivors.add(str(mutant))
+                survivors.add(mutant.key)
     assert not survivors and proven()

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.compat.optax.stages_of import Stage, joined, keys, rebuild, split
-from gdjax.core.data.hyperparams import is_array, is_known, is_number
 from gdjax.compat.optax.twins import Twin
+from gdjax.core.data.hyperparams import is_array, is_known, is_number
 from gdjax.core.data.renamed import former
 from gdjax.core.data.schedule import Live
 from gdjax.core.engine.chain import chain
