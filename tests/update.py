@@ -63,9 +63,17 @@ def oracles(_: str) -> str:
 @derived("gdjax/lab/proven.json")
 def proven(_: str) -> str:
     """How far each program is proven to be its formula, from the tables of tests/proof."""
-    from tests.proof.rows import proven_json
+    from tests.proof.verdicts import proven_json
 
     return proven_json()
+
+
+@derived("docs/proven.md")
+def proofs(page: str) -> str:
+    """How many rules of each family are proven, and why the others are not."""
+    from tests.proof.verdicts import markdown
+
+    return between(page, "proven", markdown())
 
 
 @derived("docs/catalogue.md")

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 import re
 
 from gdjax.core.data.recipe import factories
@@ -20,10 +19,8 @@ AT_POINTS = dict.fromkeys(
     # the first steps. Here it is not used, and the later steps are rectified.
     {"steps": 8, "points": {"b2": (0.8, 0.88), "threshold": (5, 6)}},
 )
+OF_NORMS = ("adam_mini", "scale_by_adam_mini", "scale_by_stable_adam", "stable_adamw")
 NOT_PROVEN = {
-    **dict.fromkeys(
-        ("adam_mini", "scale_by_adam_mini", "scale_by_stable_adam", "stable_adamw"), ""
-    ),
     "dpsgd": "adds random noise",
     "noisy_sgd": "adds random noise",
     "scale_by_sophia": "needs a loss",
@@ -38,7 +35,7 @@ def elementwise():
         str(row): row
         for row in cases.rows()
         if re.match(rf"gdjax\.({'|'.join(FOLDERS)})", module_of(row))
-        and row.tx.name not in NOT_PROVEN
+        and row.tx.name not in {*OF_NORMS, *NOT_PROVEN}
         and "mask" not in row.tx.given
     }
 
@@ -52,14 +49,3 @@ def of_file(path):
 
 def module_of(row):
     return inspect.getmodule(factories()[row.tx.name].function).__name__
-
-
-def proven():
-    """How far the program of each factory is proven to be its formula; the tests hold it."""
-    names = {row.tx.name for row in elementwise().values()}
-    return {name: "to 40 digits" if name in AT_POINTS else "proven" for name in sorted(names)}
-
-
-def proven_json():
-    """The file that the catalogue reads."""
-    return json.dumps(proven(), indent=1) + "\n"
