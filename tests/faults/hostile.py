@@ -19,8 +19,9 @@ def canary(*args, **kwargs):
 
 class _Trap(types.ModuleType):
     def __getattr__(self, name):
-        if not name.startswith("__"):  # Python itself asks modules for __file__
-            CALLED.append(f"read of {name}")
+        if name.startswith("__"):  # Python itself asks modules for __file__
+            raise AttributeError(name)
+        CALLED.append(f"read of {name}")
         return canary
 
 
