@@ -168,7 +168,7 @@ ABOUT = {
             '{"version": Infinity, "stored": {}}',
             '{"version": null, "stored": {}}',
             '{"version": [], "stored": {}}',
-            '{"version": 2, "stored": {}}',
+            '{"version": 3, "stored": {}}',
             '{"version": ' + "9" * 400 + ', "stored": {}}',
             '{"version": ' + "9" * 5000 + ', "stored": {}}',
             '{"version": 1, "version": 99, "stored": {}}',
