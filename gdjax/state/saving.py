@@ -13,9 +13,9 @@ import numpy as np
 
 from gdjax.core.data.renamed import former
 from gdjax.core.engine.checks import check_transformation
-from gdjax.core.lowbit.quantized import Format, Quantized, is_quantized, parts_of
-from gdjax.core.mesh import memory
+from gdjax.core.lowbit.quantized import Quantized, is_quantized, parts_of
 from gdjax.core.rule import errors
+from gdjax.state.forms import as_known, data_of, described, fitted, form_of, is_form, is_key
 from gdjax.state.names import Name, named_leaves, outside_in
 
 __all__ = ["Report", "from_dict", "to_dict"]
@@ -69,7 +69,7 @@ def to_dict(tx: Any, state: Any) -> dict[str, Any]:
             parts = zip(parts_of(leaf.kind.format), jax.tree.leaves(leaf))
             saved.update({f"{name}/{part}": x for part, x in parts})
         else:
-            saved[str(name)] = _data(leaf)
+            saved[str(name)] = data_of(leaf)
     about = json.dumps({"version": version, "stored": forms}, sort_keys=True)
     return {ABOUT: np.frombuffer(about.encode(), np.uint8), **saved}
 
@@ -157,20 +157,9 @@ def _judge(saved: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         must = f"saved must be of version {VERSION} or before"
         errors.fail("from_dict", must, version, instead="Install a newer gdjax.")
     for name, form in forms.items():
-        if not _is_form(form):
+        if not is_form(form):
             errors.fail("from_dict", f"{name!r} must have the format of a quantized array", form)
     return version, forms
-
-
-def _is_form(form: Any) -> bool:
-    """Whether data are the form of a quantized array."""
-    if type(form) is not dict or form.keys() != {*Format._fields, "shape"}:
-        return False
-    shape, block = form["shape"], form["block"]
-    lists = type(shape) is type(block) is list and len(block) <= len(shape)
-    texts = all(isinstance(form[key], str) for key in ("format", "dtype"))
-    least = lambda low, sides: all(type(n) is int and n >= low for n in sides)
-    return lists and texts and least(0, shape) and least(1, block)
 
 
 def _read(saved: Mapping[str, Any], name: str) -> Any:
@@ -225,18 +214,18 @@ class _Source:
                 errors.fail("from_dict", must, "none", instead=f"{hint} {LOOSE}".lstrip())
             self.new.append(str(name))
             return leaf
-        old, here = _known(self.read(theirs), leaf), _form(leaf)
-        there = self.forms.get(theirs) or _form(old)
-        found = _fitted(old, leaf, there == here)
+        old, here = as_known(self.read(theirs), leaf), form_of(leaf)
+        there = self.forms.get(theirs) or form_of(old)
+        found = fitted(old, leaf, there == here)
         if found is None or (self.strict and there != here):
             if self.strict:
-                must = f"{theirs!r} must be {_words(here)}, as in the state"
-                errors.fail("from_dict", must, _words(there), instead=LOOSE)
+                must = f"{theirs!r} must be {described(here)}, as in the state"
+                errors.fail("from_dict", must, described(there), instead=LOOSE)
             self.new.append(str(name))
             return leaf
         self.kept[str(name)] = theirs
         if there != here:
-            self.changed[str(name)] = f"{_words(there)} to {_words(here)}"
+            self.changed[str(name)] = f"{described(there)} to {described(here)}"
         return found
 
     def find(self, name: Name) -> str | None:
@@ -259,16 +248,12 @@ class _Source:
         values = [_read(self.saved, part) if part in self.saved else None for part in parts]  # once
         for part, value in zip(parts, values):
             dtype = getattr(value, "dtype", None)
-            if (
-                not isinstance(dtype, np.dtype)
-                and not _is_key(value)
-                or not hasattr(value, "shape")
-            ):
+            if not isinstance(dtype, np.dtype) and not is_key(value) or not hasattr(value, "shape"):
                 errors.fail("from_dict", f"{part!r} must be an array", type(value).__name__)
         if name not in self.forms:
             return values[0]
         try:
-            arrays = [_known(value, jnp.zeros([], jnp.bfloat16)) for value in values]
+            arrays = [as_known(value, jnp.zeros([], jnp.bfloat16)) for value in values]
             return Quantized.build(self.forms[name], [jnp.asarray(x) for x in arrays])
         except (TypeError, ValueError, ArithmeticError) as error:
             errors.fail("from_dict", f"{name!r} must be quantized as its format says", str(error))
@@ -280,72 +265,3 @@ def _spellings(name: Name) -> Iterator[str]:
     if name.moves:
         for old in former(name.path[-1]):
             yield str(name._replace(path=(*name.path[:-1], old), text=""))
-
-
-def _form(x: Any) -> dict[str, Any]:
-    """The form of an array as JSON: shape and dtype, and the format of a quantized one."""
-    if is_quantized(x):
-        return x.form
-    dtype = jax.random.key_data(x).dtype if _is_key(x) else x.dtype
-    shape = jnp.shape(jax.random.key_data(x)) if _is_key(x) else jnp.shape(x)
-    return {"shape": list(shape), "dtype": str(np.dtype(dtype))}
-
-
-def _words(form: dict[str, Any]) -> str:
-    size = f" {tuple(form['shape'])}" if form["shape"] else ""
-    return f"{form.get('format', form['dtype'])}{size}"
-
-
-def _is_key(x: Any) -> bool:
-    return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _data(x: Any) -> Any:
-    return jax.random.key_data(x) if _is_key(x) else x
-
-
-def _fitted(old: Any, leaf: Any, same: bool) -> Any:
-    """The saved array in the form and placement of the array of `init`; None if impossible."""
-    if same and is_quantized(leaf):
-        return jax.tree.map(_placed, old, leaf)
-    old = memory.near(old)
-    value = old.value() if is_quantized(old) else old
-    if is_quantized(leaf):
-        fits = tuple(leaf.form["shape"]) == jnp.shape(value) and _is_float(value)
-        return jax.tree.map(_placed, leaf.requantize(jnp.asarray(value)), leaf) if fits else None
-    if _is_key(leaf):
-        data = jax.random.key_data(leaf)
-        fits = (jnp.shape(value), value.dtype) == (data.shape, data.dtype)
-        impl = jax.random.key_impl(leaf)
-        return jax.random.wrap_key_data(jnp.asarray(value), impl=impl) if fits else None
-    if jnp.shape(value) != jnp.shape(leaf):
-        return None
-    dtype = np.dtype(leaf.dtype)
-    if value.dtype != dtype and not (_is_float(value) and _is_float(leaf)):
-        return None
-    if jnp.iscomplexobj(value) and not jnp.iscomplexobj(leaf):  # half of it would be lost
-        return None
-    return _placed(value if value.dtype == dtype else jnp.asarray(value).astype(dtype), leaf)
-
-
-def _known(value: Any, leaf: Any) -> Any:
-    """Arrays from NumPy's files, which do not have bfloat16 and other dtypes of ml_dtypes."""
-    if is_quantized(value) or is_quantized(leaf) or _is_key(value) or _is_key(leaf):
-        return value
-    theirs, ours = value.dtype, np.dtype(leaf.dtype)
-    raw = (theirs.kind, theirs.fields, theirs.type) == ("V", None, np.void)
-    same = theirs.itemsize == ours.itemsize and ours.isbuiltin == 2  # registered by ml_dtypes
-    return np.asarray(value).view(ours) if raw and same else value
-
-
-def _is_float(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.inexact)
-
-
-def _placed(value: Any, leaf: Any) -> Any:
-    """The array with the placement of the array that it replaces."""
-    if isinstance(leaf, jax.core.Tracer) or isinstance(value, jax.core.Tracer):
-        return memory.lying_as(jnp.asarray(value), leaf)
-    if isinstance(leaf, jax.Array) and leaf.committed:
-        return jax.device_put(value, leaf.sharding)
-    return jnp.array(value)  # a buffer of its own, which may be donated

@@ -600,12 +600,15 @@ def test_prove_prints_formula_program_and_verdict(capsys):
     assert "θ ← θ − η·(sign(b1·m + (1 − b1)·g) + λθ)" in out and "sign k" in out
     assert out.splitlines()[-1].startswith("proven in ")
     assert "sign k" not in run(capsys, "prove", "lion(0.1)", "--brief")[1]
+    code, out, _ = run(capsys, "prove", "scale_by_param_block_norm", "--shape", "2", "--steps", "1")
+    assert code == 0 and out.splitlines()[-1].startswith("proven in ")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["lions"], "must be one that gdjax list shows"),
+        (["muon"], "muon is proven by identities of matrices"),
         (["masked(sgd(0.1), True)"], "masked has no formula in its docstring"),
         (["lion", "--steps", "none"], "invalid int value"),
     ],
