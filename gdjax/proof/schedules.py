@@ -6,7 +6,6 @@ three times those, and the smallest ones; all other numbers are symbols.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.data.cached import cached
 from gdjax.core.data.hyperparams import Range
 from gdjax.core.data.recipe import factories
 from gdjax.core.data.schedule import Schedule
@@ -101,12 +101,12 @@ class _Traced:
         self.schedule, self.names, self.constant = schedule, names, constant
         self.numbers, self.structure = jax.tree.flatten(schedule)
 
-    @functools.cached_property
+    @cached
     def whole(self) -> Any:
         """The program for integer steps; lengths are constants."""
         return self._program(jnp.int32, self.constant)
 
-    @functools.cached_property
+    @cached
     def real(self) -> Any:
         """The program for steps that may be fractions; lengths are traced."""
         return self._program(jnp.float64, [False] * len(self.numbers))

@@ -58,7 +58,7 @@ def is_off_by_one(monkeypatch):
     "plant, error",
     [
         (forgets, "twin"),
-        (does_not_count, "count ('apply_if_finite', 0, 'total_notfinite')"),
+        (does_not_count, "'apply_if_finite', 0, 'total_notfinite')"),
         (is_off_by_one, "twin"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -12,8 +12,16 @@ from .sites import mutants
 __all__ = ["TOTALS", "read", "reasons", "totals", "write_totals"]
 
 TOTALS = pathlib.Path(__file__).parents[2] / "docs" / "data" / "mutants.jsonl"
-COLUMNS = ("a reference", "a promise", "a test", "change nothing", "survived", "not run yet")
-KINDS = {"reference": "a reference", "promise": "a promise"}
+COLUMNS = (
+    "a reference",
+    "a proof",
+    "a promise",
+    "a test",
+    "change nothing",
+    "survived",
+    "not run yet",
+)
+KINDS = {kind: f"a {kind}" for kind in ("reference", "proof", "promise")}
 
 
 def read(file):
@@ -54,7 +62,7 @@ def totals():
     total = collections.defaultdict(collections.Counter)
     for line in _lines(TOTALS):
         for folder in (f"`{line['file'].rpartition('/')[0]}`", "**all**"):
-            total[folder].update({column: line[column] for column in COLUMNS})
+            total[folder].update({column: line.get(column, 0) for column in COLUMNS})
     rows = [(name, sum(n.values()), *(n[c] for c in COLUMNS)) for name, n in total.items()]
     rows.sort(key=lambda row: (row[0] == "**all**", row[0]))
     return markdown(("folder", "mutants", *COLUMNS), [tuple(map(str, row)) for row in rows])
@@ -66,5 +74,5 @@ def reasons():
 
 
 def _group(group):
-    lines = [f"- `{mutant}`" for mutant in group["mutants"]]
+    lines = [f"- `gdjax/{mutant}`" for mutant in group["mutants"]]
     return "\n".join([f"{group['why']}\n", *lines, ""])
