@@ -22,6 +22,7 @@ ALL, FIRST, DIGITS, IDENTITIES = "proven", "first step", "to 40 digits", "by ide
 OF_MATRICES = (*(test_factored, test_matrix_optimizers, test_orthogonalized, test_preconditioners),)
 SEARCHES = ("lbfgs", "scale_by_lbfgs", "scale_by_backtracking_linesearch")
 SEARCHES += ("scale_by_zoom_linesearch",)
+PARTS = ("chain", "freeze", "live")
 ANY = ("stateless", "stateless_with_tree_map")  # of a function that the user gives
 
 
@@ -49,10 +50,11 @@ def _keeps_something(tx):
 
 def reasons():
     """Why the others are not."""
-    found = (
-        rows.NOT_PROVEN | test_norms.NOT_PROVEN | dict.fromkeys(SEARCHES, "searches along a loss")
-    )
-    return {name: reason for name, reason in found.items() if name not in proven()}
+    found = rows.NOT_PROVEN | test_norms.NOT_PROVEN
+    found |= dict.fromkeys(SEARCHES, "searches along a loss")
+    found |= dict.fromkeys((*PARTS, *ANY), "has no formula of its own")
+    known = proven()
+    return {name: reason for name, reason in found.items() if name not in known}
 
 
 def proven_json():

@@ -40,7 +40,8 @@ _ACCENTS = {"\u0302": "hat", "\u0304": "bar"}
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵖᵀ", [*"0123456789+-tp", r"\top "]))
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜ", "0123456789+-t"))
 _TOKEN = re.compile(
-    r"(?P<quote>\"[^\"]*\"|`[^`]*`)|(?P<eps>eps_root|eps)|(?P<beta>b[1-9](?![A-Za-z]))"
+    r"(?P<quote>\"[^\"]*\"|`[^`]*`)|(?P<eps>(?:eps_root|eps)(?![A-Za-z_]))"
+    r"|(?P<argument>[a-z]{2,}(?:_[a-z]+)+)|(?P<beta>b[1-9](?![A-Za-z]))"
     r"|(?P<number>\d+(?:\.\d+)?)|(?P<word>[A-Za-z]{2,}(?:[-'’][A-Za-z]+)*)|(?P<other>.)"
 )
 
@@ -81,6 +82,8 @@ def _tokens(text: str) -> list[_Token]:
         if kind == "quote":
             name = piece[1:-1].replace("_", r"\_")
             tokens.append(_Token("text", rf"\mathtt{{{name}}}", *apart))
+        elif kind == "argument":
+            tokens.append(_Token("atom", rf"\mathtt{{{piece}}}".replace("_", r"\_"), *apart))
         elif kind == "eps":
             tex = r"\varepsilon_{\mathrm{root}}" if piece == "eps_root" else r"\varepsilon "
             tokens.append(_Token("atom", tex, *apart))
