@@ -181,8 +181,6 @@ def lbfgs(
 
     A quasi-Newton method: second-order, without second derivatives.
 
-    A quasi-Newton method: second-order, without second derivatives.
-
     Reference: Liu and Nocedal, On the limited memory BFGS method for large scale optimization,
         1989, https://doi.org/10.1007/BF01589116
     """

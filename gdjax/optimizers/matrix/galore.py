@@ -94,11 +94,13 @@ def scale_by_galore(
         xs, ways, treedef = _stacks(params, matrix_axes)
         projector, projected = [], []
         for x, way in zip(xs, ways):
-            r = 0 if way is None else min(rank, x.shape[-2])
-            wide = None if way is None else numerics.wide_dtype(x.dtype)
-            projector.append(None if way is None else jnp.zeros((*x.shape[:-1], r), wide))
-            small = x if way is None else jnp.zeros((*x.shape[:-2], r, x.shape[-1]), x.dtype)
-            projected.append(small)
+            if way is None:
+                projector.append(None)
+                projected.append(x)
+                continue
+            r = min(rank, x.shape[-2])
+            projector.append(jnp.zeros((*x.shape[:-1], r), numerics.wide_dtype(x.dtype)))
+            projected.append(jnp.zeros((*x.shape[:-2], r, x.shape[-1]), x.dtype))
         inner = base.init(treedef.unflatten(projected))
         return GaLoreState(zero_count(), inner, treedef.unflatten(projector))
 
