@@ -12,11 +12,10 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from gdjax.proof.number import Choice, Number, Root, Unsupported
+from gdjax.proof.number import Number, Root, Unsupported
 from gdjax.proof.program import exact
-from gdjax.proof.symbols import Symbols, flint
+from gdjax.proof.symbols import BITS, Symbols, ball, flint
 
-_BITS = 512
 _PI = ("π", None)
 _MULTIPLES = {exact(q * math.pi): Fraction(q) for q in (0.25, 0.5, 1.0, 2.0)}
 _COSINES = {Fraction(0): 1, Fraction(1, 3): Fraction(1, 2), Fraction(1, 2): 0}
@@ -71,7 +70,7 @@ class Angles(Symbols):
         logs = [place for place in self.places if not isinstance(place, Root) and place[0] == "log"]
         for place in logs if known > 0 and known != 1 else ():
             if (y := self.rational(place[1])) is not None:
-                ratio = float(_exact_ball(known).log() / _exact_ball(y).log())
+                ratio = float(ball(known).log() / ball(y).log())
                 power = Fraction(ratio).limit_denominator(64)
                 if power and known**power.denominator == y**power.numerator:
                     return self._variable(place) * power
@@ -94,23 +93,12 @@ class Angles(Symbols):
             self.places[i] = Root((1 + self.cosine(2 * self.turns[i])) / 2, 2)
         return super()._lowered(polynomial, i)
 
-    def _sign(self, factor: Any) -> int:
-        """The sign of an irreducible polynomial, which is asked for as a whole."""
-        if (known := self._known_sign(factor)) is not None:
-            return known
-        if (ball := self._ball(factor)) is not None:
-            return (ball > 0) - (ball < 0)
-        for sense in (1, -1):
-            if str(sense * factor) in self.signs:
-                return sense * self.signs[str(sense * factor)]
-        raise Choice(str(factor))
-
     def floor(self, x: Any) -> int:
         """⌊x⌋ of a constant."""
         if self.rational(x) is not None or isinstance(x, float):
             return super().floor(x)
         top, bottom = self._ball(x.top), self._ball(x.bottom)
-        with flint.ctx.workprec(_BITS):
+        with flint.ctx.workprec(BITS):
             whole = None if top is None or bottom is None else (top / bottom).floor().unique_fmpz()
         if whole is None:
             raise Unsupported(f"the floor of {x}")
@@ -120,9 +108,5 @@ class Angles(Symbols):
         if self.places[i] == _PI:
             return flint.arb.pi()
         if i in self.turns:
-            return (_exact_ball(self.turns[i]) * flint.arb.pi()).cos()
+            return (ball(self.turns[i]) * flint.arb.pi()).cos()
         return super()._place_ball(i)
-
-
-def _exact_ball(x: Fraction) -> Any:
-    return flint.arb(flint.fmpq(x.numerator, x.denominator))

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from gdjax.proof.symbols import flint
+from gdjax.proof.symbols import BITS, ball, flint
 
 DIGITS = 40
-_BITS = 512
 
 
 class Digits:
@@ -23,15 +22,14 @@ class Digits:
     """
 
     def __init__(self, values: Mapping[str, Fraction]) -> None:
-        flint.ctx.prec = _BITS
+        flint.ctx.prec = BITS
         self.symbol = {name: self.number(value) for name, value in values.items()}
 
     def number(self, x: Any) -> Any:
         """A number of Python as a ball; infinities and NaN stay as they are."""
         if isinstance(x, (flint.arb, float)):
             return x
-        x = Fraction(x)
-        return flint.arb(flint.fmpq(x.numerator, x.denominator))
+        return ball(Fraction(x))
 
     def is_zero(self, x: Any) -> bool:
         """Whether the first 40 digits behind the point are 0, with their error."""

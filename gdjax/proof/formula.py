@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gdjax.proof.entrywise import absolute, compare, power
+from gdjax.proof.entrywise import absolute, compare, extreme, power
 from gdjax.proof.notation import FUNCTIONS, Statement, Unreadable, names_in
 from gdjax.proof.program import array
 
@@ -171,8 +171,7 @@ class Formula:
     def _call(self, name: str, values: list[Any]) -> Any:
         field = self.field
         if name in ("max", "min"):
-            bigger = lambda x, y: compare(field, operator.gt, x, y) == (name == "max")
-            one = lambda x, y: x if bigger(x, y) else y
+            one = functools.partial(extreme, field, 1 if name == "max" else -1)
             return functools.reduce(lambda x, y: _entrywise(one, x, y), values)
         if name == "clip":
             x, *low, high = values  # clip(x, low, high), or clip(x, ±high)

@@ -12,13 +12,12 @@ __all__ = ["NORMS", "axes_of", "length"]
 import functools
 import itertools
 import operator
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from gdjax.proof import program
-from gdjax.proof.number import Choice
+from gdjax.proof.number import cases
 from gdjax.proof.symbols import Symbols
 
 _MOST_ENTRIES = 16
@@ -66,31 +65,21 @@ def _reduced_shapes(shape: tuple[int, ...], axes: tuple[int, ...]) -> set[tuple[
 
 
 def _proven(closed: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
-    for x, field, signs, pending in _cases(shape):
-        try:
-            (got,) = program.run(closed, [x], field)
-            want = _root_of_squares(x, axes, field)
-            same = all(field.is_zero(a - b) for a, b in zip(got.ravel(), want.ravel()))
-        except Choice as choice:
-            pending += [{**signs, choice.args[0]: sign} for sign in (1, -1)]
-            continue
-        if not same:
-            return False
-    return True
-
-
-def _cases(shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, Symbols, dict, list[dict]]]:
-    """Symbols in an array, for all signs that are asked for, and zeros."""
+    """Whether a program is √Σx² of symbols, for all signs that are asked for, and of zeros."""
     names = ["_".join(["x", *map(str, index)]) for index in np.ndindex(*shape)]
     factors: dict[str, Any] = {}
-    for zero in (False, True):
-        pending: list[dict[str, int]] = [{}]
-        while pending:
-            signs = pending.pop()
-            field = Symbols([], [], names, signs, factors)
-            x = np.empty(len(names), object)
-            x[:] = [field.number(0) if zero else field.symbol[name] for name in names]
-            yield x.reshape(shape), field, signs, pending
+
+    def same(signs: dict[str, int], zero: bool) -> bool:
+        field = Symbols([], [], names, signs, factors)
+        x = np.empty(len(names), object)
+        x[:] = [field.number(0) if zero else field.symbol[name] for name in names]
+        x = x.reshape(shape)
+        (got,) = program.run(closed, [x], field)
+        want = _root_of_squares(x, axes, field)
+        return all(field.is_zero(a - b) for a, b in zip(got.ravel(), want.ravel()))
+
+    of_all = (functools.partial(same, zero=zero) for zero in (False, True))
+    return all(equal for judge in of_all for _, equal in cases(judge))
 
 
 def _root_of_squares(x: np.ndarray, axes: tuple[int, ...], field: Any) -> np.ndarray:

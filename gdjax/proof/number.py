@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ["Choice", "Number", "Root", "Unsupported"]
+__all__ = ["Choice", "Number", "Root", "Unsupported", "cases"]
 
 import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 
 class Choice(Exception):
     """The sign of a polynomial is needed, and nothing decides it."""
+
+
+def cases(judge: Callable[[dict[str, int]], Any]) -> Iterator[tuple[dict[str, int], Any]]:
+    """The results of a function of chosen signs, for all combinations of those that it asks for."""
+    pending: list[dict[str, int]] = [{}]
+    while pending:
+        signs = pending.pop()
+        try:
+            found = judge(signs)
+        except Choice as choice:
+            pending += [{**signs, choice.args[0]: sign} for sign in (1, -1)]
+        else:
+            yield signs, found
 
 
 class Unsupported(ValueError):

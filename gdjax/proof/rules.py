@@ -23,7 +23,7 @@ from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import program
 from gdjax.proof.digits import DIGITS, Digits
 from gdjax.proof.lengths import NORMS
-from gdjax.proof.number import Choice, Unsupported
+from gdjax.proof.number import Unsupported, cases
 from gdjax.proof.stated import StatedRule
 from gdjax.proof.symbols import Symbols
 from gdjax.proof.verdict import Proof
@@ -95,31 +95,25 @@ class Claim:
         digits = DIGITS if self.points is not None else 0
         difference = ""
         try:
-            cases, difference = (_POINTS, "") if digits else self._by_cases()
+            count, difference = (_POINTS, "") if digits else self._by_cases()
         except Unsupported:
-            cases, digits = _POINTS, DIGITS
+            count, digits = _POINTS, DIGITS
         if digits:
             difference = self._at_points()
         named = (*self.named, "θ", "g", *(["f"] if self.losses else []))
-        return Proof(repr(self.tx), self.rule.text, self.one_step, named, cases, digits, difference)
+        return Proof(repr(self.tx), self.rule.text, self.one_step, named, count, digits, difference)
 
     def _by_cases(self) -> tuple[int, str]:
-        cases = 0
+        count = 0
         for zeros in self._zeros():
-            pending: list[dict[str, int]] = [{}]
-            while pending:
-                signs = pending.pop()
-                try:
-                    difference = self._difference(*self._symbols(zeros, signs))
-                except Choice as choice:
-                    pending += [{**signs, choice.args[0]: 1}, {**signs, choice.args[0]: -1}]
-                    continue
-                cases += 1
+            judge = lambda signs, zeros=zeros: self._difference(*self._symbols(zeros, signs))
+            for signs, difference in cases(judge):
+                count += 1
                 if difference:
-                    return cases, f"{difference}{_where(zeros, signs)}"
-                if cases == _MOST_CASES:
+                    return count, f"{difference}{_where(zeros, signs)}"
+                if count == _MOST_CASES:
                     raise Unsupported(f"more than {_MOST_CASES} cases")
-        return cases, ""
+        return count, ""
 
     def _zeros(self) -> Iterator[frozenset[str]]:
         """What is 0: any of the gradients, the parameters; all hyperparameters that may be."""

@@ -24,7 +24,7 @@ from gdjax.core.rule.numerics import enable_x64
 from gdjax.proof import program
 from gdjax.proof.angles import Angles
 from gdjax.proof.notation import SameAs
-from gdjax.proof.number import Choice, Unsupported
+from gdjax.proof.number import Unsupported, cases
 from gdjax.proof.pieces import Pieces
 from gdjax.proof.stated import formula_of
 from gdjax.proof.verdict import Proof
@@ -152,15 +152,15 @@ class _Claim:
         self.factors: dict[str, Any] = {}
 
     def proof(self) -> Proof:
-        cases, difference, one_step = 0, "", ""
+        count, difference, one_step = 0, "", ""
         for traced, step, real, known in self._points():
             one_step = one_step or str(traced.whole)
             more, difference = self._by_cases(traced, step, real, known)
-            cases += more
+            count += more
             if difference:
                 break
         names = tuple(leaf.name for leaf in self.symbols)
-        return Proof(self.name, self.shown, one_step, names, cases, 0, difference)
+        return Proof(self.name, self.shown, one_step, names, count, 0, difference)
 
     def _points(self) -> Iterator[tuple[_Traced, Any, bool, dict[str, int]]]:
         """Lengths, steps, whether they are real numbers, and the symbols with a special value.
@@ -212,25 +212,25 @@ class _Claim:
         self, traced: _Traced, step: Any, real: bool, special: Mapping[str, int]
     ) -> tuple[int, str]:
         """How many combinations of signs there are, and the first difference."""
-        cases, pending = 0, [{}]
-        while pending:
-            signs = pending.pop()
+
+        def judge(signs: dict[str, int]) -> str:
             field = _field(self.symbols, signs, self.factors)
             known = field.symbol | {name: field.number(x) for name, x in special.items()}
-            try:
-                want = traced.pieces(field, known, self.text).at(field.number(step))[()]
-                got = traced.value(step, field, known, real)
-                same = field.is_zero(got - want)
-            except Choice as choice:
-                pending += [{**signs, choice.args[0]: sign} for sign in (1, -1)]
-                continue
-            cases += 1
-            if not same:
-                where = f"at step {step} of {traced.schedule}"
-                return cases, f"{where} the program gives {got}, the formula {want}"
-            if cases == _MOST_CASES:
+            want = traced.pieces(field, known, self.text).at(field.number(step))[()]
+            got = traced.value(step, field, known, real)
+            if field.is_zero(got - want):
+                return ""
+            where = f"at step {step} of {traced.schedule}"
+            return f"{where} the program gives {got}, the formula {want}"
+
+        count = 0
+        for _, difference in cases(judge):
+            count += 1
+            if difference:
+                return count, difference
+            if count == _MOST_CASES:
                 raise Unsupported(f"more than {_MOST_CASES} cases")
-        return cases, ""
+        return count, ""
 
 
 def _field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["StatedRule", "formula_of", "letters_of"]
+__all__ = ["SECTION", "StatedRule", "formula_of", "letters_of"]
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from gdjax.core.engine.transformation import GradientTransformation
 from gdjax.proof import notation, program
 from gdjax.proof.formula import Formula, free_names
 
-_SECTION = re.compile(r"^(Args|Returns|Raises|References?|Yields):", re.MULTILINE)
+SECTION = re.compile(r"^(Args|Returns|Raises|References?|Yields):", re.MULTILINE)
 _LETTER = r"[^\s\w,.≥>]|[A-Za-zα-ωΑ-Ω](?:_[a-z]+|max|min)?[₀₁₂₃₄₅₆₇₈₉⁺⁻∞*\u0302\u0304]*"
 
 
@@ -105,7 +105,7 @@ def formula_of(factory: Any) -> str:
         ValueError: There is none.
     """
     text = inspect.getdoc(factory.function) or ""
-    for part in _SECTION.split(text, maxsplit=1)[0].split("\n\n")[1:]:
+    for part in SECTION.split(text, maxsplit=1)[0].split("\n\n")[1:]:
         if part.startswith("    ") and re.search("←| = ", part):
             return inspect.cleandoc("\n" + part)
     raise notation.Unreadable(f"{factory.name} has no formula in its docstring")

@@ -7,7 +7,7 @@ of a polynomial does not follow from the assumptions, the proof goes through bot
 
 from __future__ import annotations
 
-__all__ = ["Symbols", "flint"]
+__all__ = ["BITS", "Symbols", "ball", "flint"]
 
 import math
 from fractions import Fraction
@@ -22,7 +22,7 @@ except ImportError:  # `prove` says so
 flint: Any = _flint
 
 _PLACES = 24  # roots and values of functions that one proof may need
-_BITS = 512  # of numbers whose signs are asked for
+BITS = 512  # of numbers whose signs or digits are asked for
 
 
 class Symbols:
@@ -148,7 +148,7 @@ class Symbols:
         """The value of a polynomial in roots of numbers, not 0; None if there are symbols in it."""
         if any(polynomial.degrees()[: self.first_place]):
             return None
-        with flint.ctx.workprec(_BITS):
+        with flint.ctx.workprec(BITS):
             degrees = polynomial.degrees()[self.first_place :]
             values = [self._place_ball(i) if n else None for i, n in enumerate(degrees)]
             total = flint.arb(0)
@@ -173,21 +173,14 @@ class Symbols:
 
     def _known_sign(self, polynomial: Any) -> int | None:
         """The sign, if all terms have the same one."""
-        found = {sign for sign, _ in self._signs_of_terms(polynomial)}
-        return found.pop() if len(found) == 1 and 0 not in found else None
-
-    def _signs_of_terms(self, polynomial: Any) -> list[tuple[int, frozenset[int]]]:
-        """For each term its sign, 0 if unknown, and the variables whose signs it depends on."""
-        found = []
+        found = set()
         for powers, coefficient in polynomial.to_dict().items():
-            sign, unknown = (coefficient > 0) - (coefficient < 0), []
+            sign = (coefficient > 0) - (coefficient < 0)
             for i, power in enumerate(powers):
                 if power % 2:
-                    known = self.known_signs[i] or self.signs.get(str(self.variables[i]), 0)
-                    unknown += [] if known else [i]
-                    sign *= known
-            found.append((sign, frozenset(unknown)))
-        return found
+                    sign *= self.known_signs[i] or self.signs.get(str(self.variables[i]), 0)
+            found.add(sign)
+        return found.pop() if len(found) == 1 and 0 not in found else None
 
     def root(self, x: Any, degree: int = 2) -> Any:
         """The n-th root of x ≥ 0, or of any x for odd n."""
@@ -261,6 +254,11 @@ class Symbols:
                 self.known_signs[self.first_place + len(self.places) - 1] = 1
         at = self.first_place + self.places.index(meaning)
         return Number(self, self.variables[at], self.one)
+
+
+def ball(x: Fraction) -> Any:
+    """A number as an interval of known digits."""
+    return flint.arb(flint.fmpq(x.numerator, x.denominator))
 
 
 def _factors(polynomial: Any) -> tuple[int, list[tuple[Any, int]]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gdjax.proof.number import Choice
+from gdjax.proof.number import cases
 from tests.proof.exact import Exact, equal
 
-_MOST_CASES = 100
+_MOST_CASES = 50
 
 
 class Identity(NamedTuple):
@@ -31,18 +31,13 @@ class Identity(NamedTuple):
 
     def refuted(self) -> list[str]:
         """What is not equal, for any combination of the signs that the programs ask for."""
-        pending: list[dict[str, int]] = [{}]
         factors: dict[str, Any] = {}
-        for _ in range(_MOST_CASES):
-            signs = pending.pop()
-            try:
-                if found := self._differences(Exact(*self.symbols, signs, factors)):
-                    return found
-            except Choice as choice:
-                pending += [{**signs, choice.args[0]: sign} for sign in (1, -1)]
-            if not pending:
-                return []
-        raise AssertionError(f"{self.name} has more than {_MOST_CASES} cases")
+        judge = lambda signs: self._differences(Exact(*self.symbols, signs, factors))
+        for count, (_, found) in enumerate(cases(judge), 1):
+            assert count <= _MOST_CASES, f"{self.name} has more than {_MOST_CASES} cases"
+            if found:
+                return found
+        return []
 
     def _differences(self, exact: Exact) -> list[str]:
         found, number = [], -1

@@ -7,11 +7,11 @@ import re
 from typing import NamedTuple
 
 from gdjax.core.data.recipe import factories
+from gdjax.proof.stated import SECTION
 from optimizer_pages import tex
 
 __all__ = ["Row", "blocks", "body", "display", "has_formula", "rows"]
 
-_SECTION = re.compile(r"^(Args|Returns|Raises|References?|Yields):", re.MULTILINE)
 _RELATION = re.compile(r" (\\leftarrow|=|\\leq|\\geq|<|>) ")
 
 _LONG = 16  # letters of a remark that finds no place beside a formula
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 def blocks(name: str) -> list[str]:
     """The paragraphs of a docstring between its first one and its sections, without examples."""
     text = inspect.getdoc(factories()[name].function) or ""
-    parts = _SECTION.split(text, maxsplit=1)[0].strip("\n").split("\n\n")[1:]
+    parts = SECTION.split(text, maxsplit=1)[0].strip("\n").split("\n\n")[1:]
     return [part.rstrip() for part in parts if part.strip() and not part.startswith(">>>")]
 
 
