@@ -112,7 +112,7 @@ LARGE = {"w": np.float32(RNG.standard_normal((16, 24))), "v": np.float32(RNG.sta
 
 
 @pytest.mark.parametrize("spec", [P("d"), P("d", "e"), P(None, ("d", "e"))], ids=str)
-def test_factored_means_are_those_of_whole_arrays(spec):
+def test_factored_means_of_adafactor_are_those_of_whole_arrays(spec):
     """On four devices by two; whichever axis is the longer of a shard, it is that of the whole."""
     mesh = mesh_of("Auto", (4, 2), ("d", "e"))
     about = {"min_dim_size_to_factor": 4, "clipping_threshold": 0.5}

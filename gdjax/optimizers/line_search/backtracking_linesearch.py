@@ -135,7 +135,7 @@ def scale_by_backtracking_linesearch(
         first = _Search(zero_count(), eta, value, here, jnp.full([], math.inf, line.dtype))
         last = jax.lax.while_loop(goes_on, trial, jax.lax.stop_gradient(first))
 
-        found = (slope < 0) & (last.error == 0)
+        found = last.error == 0  # infinite where nothing was tried
         largest = jnp.finfo(line.dtype).max
         error = jnp.where(slope < 0, jnp.minimum(last.error, largest), jnp.maximum(slope, 0))
         if verbose:

@@ -164,3 +164,10 @@ def test_factors_have_the_shapes_of_optax(shape, rows, columns):
     state = gd.scale_by_factored_rms(min_dim_size_to_factor=2).init(jnp.ones(shape))
     got = [None if x is None else x.shape for x in state[1:]]
     assert got == [rows, columns, shape if rows is None else None]
+
+
+@pytest.mark.parametrize("factored", [True, False])
+def test_without_epsilon_what_has_no_gradient_stays(factored):
+    tx = gd.scale_by_factored_rms(factored, min_dim_size_to_factor=2, eps=0.0)
+    g = jnp.asarray([[0.0, 0.0], [3.0, -3.0]])
+    np.testing.assert_allclose(tx.update(g, tx.init(g), g)[0], [[0, 0], [1, -1]], rtol=1e-6)

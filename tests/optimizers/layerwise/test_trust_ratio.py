@@ -140,3 +140,9 @@ def test_trust_ratios_of_short_vectors(size):
     np.testing.assert_allclose(tx.update(g, tx.init(p), p)[0], [0.8 * size, -0.6 * size], rtol=1e-5)
     tiny = tx.update(g * 1e-3, tx.init(p), p)[0]
     np.testing.assert_allclose(tiny, [0.8 * size, -0.6 * size], rtol=1e-5)
+
+
+@pytest.mark.parametrize("tx", [gd.scale_by_trust_ratio(), gd.scale_by_lars()], ids=str)
+def test_weights_of_length_0_have_no_trust_ratio(tx):
+    g, zero = jnp.asarray([4.0, -3.0]), jnp.zeros(2)
+    np.testing.assert_array_equal(tx.update(g, tx.init(zero), zero)[0], g)

@@ -38,8 +38,13 @@ class TestBoth:
         assert state.info.decrease_error == -direction
 
     def test_lengths_too_small_begin_again(self, name):
-        _, state = one_search(SEARCHES[name], lambda x: (x - 1) ** 2, start=1e-37)
-        assert state.learning_rate > 0.1
+        found = [one_search(SEARCHES[name], lambda x: (x - 1) ** 2, start=s) for s in (1e-37, 1.0)]
+        assert found[0][1].learning_rate == found[1][1].learning_rate > 0.1
+
+    def test_nothing_was_searched_at_first(self, name):
+        state = SEARCHES[name].init(jnp.ones([]))
+        assert state.learning_rate == 1 and state.value == jnp.inf and state.grad == 0
+        assert not any(state.info)
 
     def test_nan_stays_where_it_is(self, name):
         move, _ = one_search(SEARCHES[name], lambda x: jnp.nan * x)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from gdjax.optimizers.line_search.value_and_grad import Line
 from tests.optimizers.line_search.lines import SEARCHES, valley
 
 
@@ -58,3 +59,12 @@ class TestFromState:
             value_and_grad(x, state=gd.sgd(0.1).init(x))
         with pytest.raises(ValueError, match="store_grad=True"):
             value_and_grad(x, state=gd.scale_by_backtracking_linesearch(3).init(x))
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: jnp.inf * x, lambda x: jnp.sqrt(x)], ids=["infinite", "steep"]
+)
+def test_where_a_value_or_its_slope_is_not_finite(function):
+    line = Line("a search", jnp.asarray(1.0), jnp.zeros([]), function, {})
+    value, slope, _ = line.value_and_slope(0.0)
+    assert value == jnp.inf and slope == 0

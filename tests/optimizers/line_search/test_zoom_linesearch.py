@@ -262,6 +262,14 @@ class TestZoom:
             expected, _ = search(phi, start, most=40, **constants)
             np.testing.assert_allclose(found, expected, rtol=1e-9)
 
+    def test_a_value_above_the_line_by_less_than_tol_is_taken(self):
+        tx = gd.scale_by_zoom_linesearch(5, tol=0.1, curv_rtol=jnp.inf, approx_dec_rtol=None)
+        rises = lambda x: x * (x - 1) + 0.05 * x
+        _, state = one_search(tx, rises)
+        assert state.learning_rate == 1 and state.info.num_linesearch_steps == 1
+        _, state = one_search(tx.replace(tol=0.0), rises)
+        assert state.info.num_linesearch_steps > 1
+
     @pytest.mark.parametrize("bounds", first(1, [(0.02, 0.0), (0.2, 0.01), (None, 0.05)]), ids=str)
     @pytest.mark.parametrize("name", LINES)
     def test_approximate_conditions(self, name, bounds, x64):
