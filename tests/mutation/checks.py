@@ -89,10 +89,10 @@ def _fails(check, mutant):
 
 def _checks(mutant):
     """The quickest and nearest first; what is used by no transformation has its tests alone."""
-    own, beside = _tests(mutant)
+    own, beside, slow = _tests(mutant)
     if mutant.file.startswith(IN_RULES):
-        return itertools.chain(_references(mutant), own, _promises(mutant), beside)
-    return itertools.chain(own, beside)
+        return itertools.chain(_references(mutant), own, _promises(mutant), beside, slow)
+    return itertools.chain(own, beside, slow)
 
 
 def _references(mutant):
@@ -137,7 +137,7 @@ def _promises(mutant):
 
 
 def _tests(mutant):
-    """The file's doctests and tests; the tests of its folder that name what it offers."""
+    """The file's doctests and tests; tests of its folder that name what it offers; slow tests."""
     module = importlib.import_module(_module(mutant.file))
     folder, _, name = mutant.file.rpartition("/")
     own = TESTS / folder / f"test_{name}"
@@ -155,7 +155,8 @@ def _tests(mutant):
     by_name = (
         tests("-k", " or ".join(offered), *EVERY) if mutant.file.startswith(IN_RULES[:3]) else []
     )
-    return own_tests, [*by_name, *tests(*(f for f in beside if f != own))]
+    slow = tests("-m", "slow", own) if own.exists() else []
+    return own_tests, [*by_name, *tests(*(f for f in beside if f != own))], slow
 
 
 def _doctest(module):

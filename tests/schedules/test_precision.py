@@ -68,6 +68,12 @@ def test_restarts_are_where_they_should_be(first, mult):
         np.testing.assert_allclose(jax.jit(s)(steps), want, rtol=1e-3, atol=1e-5)
 
 
+def test_the_derivative_by_the_growth_of_equal_cycles(x64):
+    """Equal cycles have a formula of their own, whose derivative is the limit of the other's."""
+    slope = jax.grad(lambda m: cosine_restarts_schedule(1.0, 10, m)(37))
+    np.testing.assert_allclose(slope(1.0), slope(1.0 + 1e-6), rtol=1e-4)
+
+
 def test_digits_near_the_end():
     """(1 + cos πx)/2 in float32 has none left here."""
     left = np.array([1, 3, 10, 100])

@@ -229,6 +229,12 @@ def test_how_often_it_is_fitted(p, every):
     np.testing.assert_array_equal(np.flatnonzero(moved) + 1, np.arange(every, 101, every))
 
 
+def test_the_default_damping():
+    """That of kron-torch: the root of the rounding of float32."""
+    expected = np.sqrt(np.finfo(np.float32).eps)
+    np.testing.assert_allclose(gd.kron(0.1).arguments["damping"], expected, rtol=1e-6)
+
+
 def test_the_default_probability():
     """That of kron-torch: 1 for 500 steps, e⁻¹ at step 1500, 0.03 at last."""
     from gdjax.optimizers.matrix.kron import PROBABILITY
