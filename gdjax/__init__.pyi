@@ -72,6 +72,7 @@ from gdjax.optimizers.parameter_free.momo import momo as momo, momo_adam as momo
 from gdjax.optimizers.parameter_free.polyak import polyak_sgd as polyak_sgd, scale_by_polyak as scale_by_polyak
 from gdjax.optimizers.parameter_free.prodigy import prodigy as prodigy
 from gdjax.optimizers.schedule_free.schedule_free import schedule_free_adamw as schedule_free_adamw, schedule_free_sgd as schedule_free_sgd
+from gdjax.optimizers.schedule_free.schedule_free_plus import schedule_free_plus_adamc as schedule_free_plus_adamc
 from gdjax.optimizers.sgd.dpsgd import dpsgd as dpsgd
 from gdjax.optimizers.sgd.noisy_sgd import noisy_sgd as noisy_sgd
 from gdjax.optimizers.sgd.optimistic import optimistic_adam as optimistic_adam, optimistic_adam_v2 as optimistic_adam_v2, optimistic_gradient_descent as optimistic_gradient_descent, scale_by_optimistic_gradient as scale_by_optimistic_gradient
@@ -117,6 +118,7 @@ from gdjax.wrappers.averaging.averages import with_ema as with_ema, with_polynom
 from gdjax.wrappers.averaging.lookahead import lookahead as lookahead
 from gdjax.wrappers.averaging.primal_averaging import generalized_primal_averaging as generalized_primal_averaging
 from gdjax.wrappers.averaging.schedule_free import schedule_free as schedule_free, schedule_free_eval_params as schedule_free_eval_params
+from gdjax.wrappers.averaging.schedule_free_plus import schedule_free_plus as schedule_free_plus
 from gdjax.wrappers.cautious import cautious as cautious
 from gdjax.wrappers.flatten import flatten as flatten, split_real_and_imaginary as split_real_and_imaginary
 from gdjax.wrappers.graft import graft as graft

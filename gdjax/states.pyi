@@ -57,6 +57,7 @@ from gdjax.wrappers.averaging.averages import AverageState as AverageState
 from gdjax.wrappers.averaging.lookahead import LookaheadState as LookaheadState
 from gdjax.wrappers.averaging.primal_averaging import GeneralizedPrimalAveragingState as GeneralizedPrimalAveragingState
 from gdjax.wrappers.averaging.schedule_free import ScheduleFreeState as ScheduleFreeState
+from gdjax.wrappers.averaging.schedule_free_plus import ScheduleFreePlusState as ScheduleFreePlusState
 from gdjax.wrappers.flatten import SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays, SplitRealAndImaginaryState as SplitRealAndImaginaryState
 from gdjax.wrappers.graft import GraftState as GraftState
 from gdjax.wrappers.guards.accumulate import MultiStepsState as MultiStepsState, SkipState as SkipState

@@ -44,7 +44,7 @@ ON_DIGITS: dict[str, dict[str, Any]] = {
     "polyak_sgd": {"f_min": 0.26634696},
 }
 # Their rates stay as they are: one learns without a schedule, the other's is but its first step.
-LEVEL = {"lbfgs", "rprop", "schedule_free_adamw", "schedule_free_sgd"}
+LEVEL = {"lbfgs", "rprop", "schedule_free_adamw", "schedule_free_plus_adamc", "schedule_free_sgd"}
 # The greatest rates of a sweep: an angle, and a part of the way.
 MOST = {"adam_hyperball": 0.3, "muon_hyperball": 0.3, "cocob": 1.0}
 # They keep the norm of the start, which must not be zero: on digits it is that of the minimizer.
@@ -52,6 +52,7 @@ KEEP_THE_NORM = {"adam_hyperball", "muon_hyperball"}
 NORM_ON_DIGITS = 15.636
 # A step of these needs a loss beside gradients, so that its program is not one of gradients alone.
 WITHOUT_A_PROGRAM = {"dpsgd", "lbfgs", "momo", "momo_adam", "muon_clip", "polyak_sgd", "sophia"}
+WITHOUT_A_PROGRAM |= {"schedule_free_plus_adamc"}
 
 
 def optimizers() -> list[str]:

@@ -15,6 +15,7 @@ VERSIONS = {
     "timm": "1.0.31",
     "keras": "3.15.0",
     "schedulefree": "1.4.1",
+    "schedule_free": "70785b5",  # a commit of facebookresearch/schedule_free
     "prodigyopt": "1.1.2",
     "lion_pytorch": "0.2.5",
     "heavyball": "3.2.1",

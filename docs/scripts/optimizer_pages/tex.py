@@ -18,8 +18,8 @@ __all__ = ["FUNCTIONS", "GREEK", "Unknown", "translate"]
 FUNCTIONS = set("max min sign clip mean diag triu argmax QR RMS rms log lmo Adam base".split())
 GREEK = dict(
     zip(
-        "αβγδεηθκλμνρστφψωΔ",
-        "alpha beta gamma delta varepsilon eta theta kappa lambda mu nu rho sigma tau phi psi "
+        "αβγδεηθκλμνπρστφψωΔ",
+        "alpha beta gamma delta varepsilon eta theta kappa lambda mu nu pi rho sigma tau phi psi "
         "omega Delta".split(),
     )
 )
