@@ -54,6 +54,7 @@ from gdjax.transforms.update_ratio import MeasureUpdateRatioState as MeasureUpda
 from gdjax.transforms.weight_norm import HyperballState as HyperballState
 from gdjax.transforms.zero_nans import ZeroNansState as ZeroNansState
 from gdjax.wrappers.averaging.averages import AverageState as AverageState
+from gdjax.wrappers.averaging.ema_nesterov import EmaNesterovState as EmaNesterovState
 from gdjax.wrappers.averaging.lookahead import LookaheadState as LookaheadState
 from gdjax.wrappers.averaging.primal_averaging import GeneralizedPrimalAveragingState as GeneralizedPrimalAveragingState
 from gdjax.wrappers.averaging.schedule_free import ScheduleFreeState as ScheduleFreeState

@@ -24,7 +24,7 @@ NOT_PROVEN = {
     "dpsgd": "adds random noise",
     "noisy_sgd": "adds random noise",
     "scale_by_sophia": "needs a loss",
-    "schedule_free_plus_adamc": "needs a loss",
+    "schedule_free_plus_adamc": "has π in its formula, which the notation does not have",
     "sophia": "needs a loss",
 }
 

@@ -37,6 +37,7 @@ IDENTICAL = {
     **dict.fromkeys(("trace", "trace-nesterov", "ema", "ema-biased"), ((), 2)),
     **dict.fromkeys(("cautious", "mars", "momo", "prodigy"), (LEAF, 1)),
     **dict.fromkeys(("apply_every", "lookahead", "lookahead-reset"), ((), 3)),
+    "ema_nesterov": ((), 2),
     **dict.fromkeys(("adam_mini", "scale_by_adam_mini"), (LEAF, 2)),
     **dict.fromkeys(("stable_adamw", "scale_by_stable_adam-decay"), (LEAF, 1)),
     "clip_by_block_rms": (FOUR, 1),  # √4 is a number
@@ -92,6 +93,7 @@ FOLDERS = (
     "optimizers.adam.stable_adamw",
     "optimizers.layerwise",
     "optimizers.parameter_free",
+    "wrappers.averaging.ema_nesterov",
     "wrappers.averaging.lookahead",
 )
 FOLDERS += tuple(
