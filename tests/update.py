@@ -84,6 +84,14 @@ def catalogue(page: str) -> str:
     return between(page, "catalogue", markdown())
 
 
+@derived("docs/catalogue.md")
+def left_out(page: str) -> str:
+    """Methods that are left out on purpose, from `docs/data/left_out.toml`."""
+    from tests.docs.left_out import markdown
+
+    return between(page, "left out", markdown())
+
+
 @derived("docs/migration.md")
 def arguments(page: str) -> str:
     """Arguments that differ from optax's, from the signatures."""
