@@ -127,6 +127,28 @@ def largest_rows(x):
         yield got, x.svd(u, [1, 1], v)
 
 
+@identity("orthogonalize_uniformly", "aurora", positive="a rate decay")
+def equal_rows(x):
+    """Rows of equal norm need no weights, whatever the lengths of those of the gradient."""
+    H = x.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2
+    x.knows(H.T.copy(), x.one(2))
+    Q = H.T[:, :2]
+    g = x.array([["a"], [2], [3], [4]]) * Q
+    tx = x.numbered(gd.orthogonalize_uniformly(2, eps=0.0, backend="svd"))
+    whole = gd.aurora(0.1, 0.5, 0.0, 0.1, backend="svd", consistent_rms=0.5)  # 0.5·√4 is 1
+    whole = x.numbered(whole, learning_rate="rate", weight_decay="decay")
+    for turn in (lambda m: m, lambda m: m.T.copy()):
+        yield x.step(tx, turn(g), ())[0], turn(Q)
+        for got in x.updates(whole, [turn(g), turn(g * 3)], turn(g)):
+            yield got, -turn(Q + g * x["decay"]) * x["rate"]
+    square, one = x.array([[1, 5], [2, -3]]), {"backend": "classical", "steps": 1}
+    tx = x.numbered(gd.orthogonalize_uniformly(**one))
+    yield (
+        x.step(tx, square, ())[0],
+        x.step(x.numbered(gd.orthogonalize(**one, eps=0.0)), square, ())[0],
+    )
+
+
 @identity("scale_by_lmo", positive="a b c d")
 def oracles_of_norms(x):
     """U is of norm 1, and ⟨g, u⟩ the dual norm of g: so it is the maximum."""

@@ -57,6 +57,7 @@ TAKES_DTYPE = [
     gd.scale_by_muon,
     gd.scale_by_lmo,
     gd.scale_by_dion2,
+    gd.orthogonalize_uniformly,
     functools.partial(gd.muon_clip, 0.1, 1e9),
     *(
         functools.partial(make, 0.1)
@@ -64,6 +65,7 @@ TAKES_DTYPE = [
             gd.muon,
             gd.normuon,
             gd.dion2,
+            gd.aurora,
             gd.soap_muon,
             gd.muon_hyperball,
             gd.scion,

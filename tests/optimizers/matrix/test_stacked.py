@@ -18,6 +18,7 @@ STACKED = {
     "brake": lambda axes: gd.chain(gd.sgd(0.1), gd.radial_brake(matrix_axes=axes)),
     "floor": lambda axes: gd.chain(gd.update_floor(2.0, matrix_axes=axes), gd.sgd(0.1)),
     "lmo": lambda axes: gd.chain(gd.scale_by_lmo("columns", matrix_axes=axes), gd.sgd(0.1)),
+    "uniform": lambda axes: gd.chain(gd.orthogonalize_uniformly(matrix_axes=axes), gd.sgd(0.1)),
     "dion2": lambda axes: gd.chain(gd.scale_by_dion2(0.5, matrix_axes=axes), gd.sgd(0.1)),
 }
 
