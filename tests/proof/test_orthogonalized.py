@@ -127,6 +127,26 @@ def largest_rows(x):
         yield got, x.svd(u, [1, 1], v)
 
 
+@identity("scale_by_dion3", "dion3", positive="rate decay eps")
+def largest_neurons(x):
+    g, h = x.array([[3, 1], [4, 2]]), x.array([[0, 0], [0, 5]])
+    rule = gd.scale_by_dion3(0.5, 0.5, 0.75, 0.0, backend="svd")
+    whole = gd.dion3(0.1, 0.5, 0.5, 0.75, 0.0, 0.1, backend="svd")
+    whole = x.numbered(whole, learning_rate="rate", weight_decay="decay")
+    x.knows(x.array([[3, -4], [4, 3]]) / 5, x.one(1))
+    state = x.start(x.numbered(rule), g)
+    got, state = x.step(x.numbered(rule), g, state)
+    yield got, x.array([[3, 0], [4, 0]]) / 5
+    yield state.mu, x.array([[Fraction(3, 2), 1], [2, 2]])
+    yield state.nu, x.array([Fraction(1, 8), 0])
+    for step in x.updates(whole, [g], g):
+        yield step, -(got + g * x["decay"]) * x["rate"]
+    x.knows(x.array([[1, -7], [7, 1]]) / x.field.root(x.field.number(50)))
+    got, state = x.step(x.numbered(rule), h, state)
+    yield got * x.field.root(x.field.number(50)), x.array([[0, 1], [0, 7]])
+    yield state.nu, x.array([1, 1]) / 8  # the first neuron keeps its own
+
+
 @identity("orthogonalize_uniformly", "aurora", positive="a rate decay")
 def equal_rows(x):
     """Rows of equal norm need no weights, whatever the lengths of those of the gradient."""

@@ -57,6 +57,7 @@ TAKES_DTYPE = [
     gd.scale_by_muon,
     gd.scale_by_lmo,
     gd.scale_by_dion2,
+    gd.scale_by_dion3,
     gd.orthogonalize_uniformly,
     functools.partial(gd.muon_clip, 0.1, 1e9),
     *(
@@ -65,6 +66,7 @@ TAKES_DTYPE = [
             gd.muon,
             gd.normuon,
             gd.dion2,
+            gd.dion3,
             gd.aurora,
             gd.soap_muon,
             gd.muon_hyperball,

@@ -29,6 +29,18 @@ class ScaleByDion2State(NamedTuple):
     mu: MatrixMean  # sum of the gradients; selected rows decay
 
 
+def check_fraction(where: str, fraction: float) -> None:
+    """Raises a ValueError if a fraction of rows is not in (0, 1]."""
+    if not 0 < fraction <= 1:
+        errors.fail(where, "fraction must lie in (0, 1]", fraction)
+
+
+def largest_rows(m: jax.Array, fraction: float) -> jax.Array:
+    """The indices of the ⌈α·r⌉ of r rows with the largest sums of absolute values, [⌈α·r⌉]."""
+    count = math.ceil(fraction * m.shape[0])
+    return jax.lax.top_k(jnp.sum(jnp.abs(m), 1), count)[1]
+
+
 @transformation
 def scale_by_dion2(
     fraction: float = 0.25,
@@ -80,13 +92,11 @@ def scale_by_dion2(
         https://arxiv.org/abs/2512.16928
     """
     where = "scale_by_dion2"
-    if not 0 < fraction <= 1:
-        errors.fail(where, "fraction must lie in (0, 1]", fraction)
+    check_fraction(where, fraction)
     how = polar_steps(where, "backend", backend, steps, dtype)
 
     def by_rows(m):
-        count = math.ceil(fraction * m.shape[0])
-        _, chosen = jax.lax.top_k(jnp.sum(jnp.abs(m), 1), count)
+        chosen = largest_rows(m, fraction)
         part = m[chosen]
         u = polar.polar_factor(part, how, eps, dtype=dtype)
         u = jnp.zeros_like(m).at[chosen].set(u)
