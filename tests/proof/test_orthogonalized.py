@@ -127,6 +127,29 @@ def largest_rows(x):
         yield got, x.svd(u, [1, 1], v)
 
 
+@identity("scale_by_namo", "namo", positive="rate decay eps")
+def moments_of_norms(x):
+    u, v, W = x.rotation(Fraction(1, 3)), x.space_rotation(HALF, 2, 3), x.array([[1, -2, 3]] * 2)
+    gradients = [x.svd(u, [3 * n, 4 * n], v) for n in (1, 3)]
+    tx = gd.namo(0.1, 0.5, 0.75, 0.1, 0.1, backend="svd", consistent_rms=None)
+    tx = x.numbered(tx, learning_rate="rate", weight_decay="decay", eps="eps")
+    root = lambda n: x.field.root(x.field.number(n))
+    # ‖M̂‖ is 5 and 35/3; v is 25/4 and 25/4·3/4 + 225/4.
+    for got, c2, mean, squares in zip(
+        x.updates(tx, gradients, W),
+        (Fraction(1, 4), Fraction(7, 16)),
+        (5, Fraction(35, 3)),
+        (Fraction(25, 4), Fraction(975, 16)),
+    ):
+        ratio = root(c2) * mean / (root(squares) + x["eps"])
+        yield got, -(x.svd(u, [1, 1], v) + W * x["decay"]) * ratio * x["rate"]
+    one = x.numbered(gd.scale_by_namo(0.5, 0.75, 0.0, backend="svd", consistent_rms=0.5))
+    sides = x.array([[1, 0, 0, 0]]), x.array([[1], [0], [0], [0]])
+    for g in sides:
+        x.knows(x.one(1), x.one(4))
+        yield x.updates(one, [g], g)[0], g  # 0.5·√4
+
+
 @identity("scale_by_dion3", "dion3", positive="rate decay eps")
 def largest_neurons(x):
     g, h = x.array([[3, 1], [4, 2]]), x.array([[0, 0], [0, 5]])

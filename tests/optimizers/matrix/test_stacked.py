@@ -20,6 +20,7 @@ STACKED = {
     "lmo": lambda axes: gd.chain(gd.scale_by_lmo("columns", matrix_axes=axes), gd.sgd(0.1)),
     "uniform": lambda axes: gd.chain(gd.orthogonalize_uniformly(matrix_axes=axes), gd.sgd(0.1)),
     "dion2": lambda axes: gd.chain(gd.scale_by_dion2(0.5, matrix_axes=axes), gd.sgd(0.1)),
+    "namo": lambda axes: gd.chain(gd.scale_by_namo(matrix_axes=axes), gd.sgd(0.1)),
     "dion3": lambda axes: gd.chain(gd.scale_by_dion3(0.5, matrix_axes=axes), gd.sgd(0.1)),
 }
 
