@@ -62,6 +62,7 @@ from gdjax.optimizers.matrix.kl_shampoo import kl_shampoo as kl_shampoo, scale_b
 from gdjax.optimizers.matrix.kron import kron as kron, scale_by_kron as scale_by_kron
 from gdjax.optimizers.matrix.muon import muon as muon, scale_by_muon as scale_by_muon, scale_by_shape as scale_by_shape
 from gdjax.optimizers.matrix.muon_clip import muon_clip as muon_clip, qk_clip as qk_clip
+from gdjax.optimizers.matrix.muown import muown as muown
 from gdjax.optimizers.matrix.namo import namo as namo, scale_by_namo as scale_by_namo
 from gdjax.optimizers.matrix.normuon import normuon as normuon, scale_by_neurons as scale_by_neurons
 from gdjax.optimizers.matrix.scion import scale_by_lmo as scale_by_lmo, scion as scion, unconstrained_scion as unconstrained_scion
@@ -143,6 +144,7 @@ from gdjax.wrappers.select.edit_chain import Times as Times, times as times
 from gdjax.wrappers.select.groups import groups as groups
 from gdjax.wrappers.select.masked import freeze as freeze, frozen as frozen, masked as masked, partition as partition, selective_transform as selective_transform
 from gdjax.wrappers.select.widths import depth_groups as depth_groups, width_groups as width_groups
+from gdjax.wrappers.weight_normalized import weight_normalized as weight_normalized
 from gdjax import compat as compat
 from gdjax import contract as contract
 from gdjax import lab as lab

@@ -77,3 +77,4 @@ from gdjax.wrappers.memory.stochastic_rounding import StochasticRoundingState as
 from gdjax.wrappers.memory.store import StoreState as StoreState
 from gdjax.wrappers.sam import SAMState as SAMState
 from gdjax.wrappers.select.masked import MaskedState as MaskedState, PartitionState as PartitionState
+from gdjax.wrappers.weight_normalized import WeightNormalizedState as WeightNormalizedState

@@ -47,8 +47,8 @@ ON_DIGITS: dict[str, dict[str, Any]] = {
 LEVEL = {"lbfgs", "rprop", "schedule_free_adamw", "schedule_free_plus_adamc", "schedule_free_sgd"}
 # The greatest rates of a sweep: an angle, and a part of the way.
 MOST = {"adam_hyperball": 0.3, "muon_hyperball": 0.3, "cocob": 1.0}
-# They keep the norm of the start, which must not be zero: on digits it is that of the minimizer.
-KEEP_THE_NORM = {"adam_hyperball", "muon_hyperball"}
+# Weights that are zero stay zero under them. Two keep the norm of the start: that of the minimizer.
+NOT_FROM_ZERO = {"adam_hyperball", "muon_hyperball", "muown"}
 NORM_ON_DIGITS = 15.636
 # A step of these needs a loss beside gradients, so that its program is not one of gradients alone.
 WITHOUT_A_PROGRAM = {"dpsgd", "lbfgs", "momo", "momo_adam", "muon_clip", "polyak_sgd", "sophia"}
@@ -140,7 +140,7 @@ def digits(name: str) -> dict[str, Any]:
     """The final gaps by rate; of an optimizer without one the gaps by step."""
     problem = problems.digits()
     start = problem.init(jax.random.key(0))
-    if name in KEEP_THE_NORM:
+    if name in NOT_FROM_ZERO:
         start = jax.random.normal(jax.random.key(0), start.shape)
         start *= NORM_ON_DIGITS / jnp.linalg.norm(start)
     each = per_example if name == "dpsgd" else None

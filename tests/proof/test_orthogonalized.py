@@ -127,6 +127,23 @@ def largest_rows(x):
         yield got, x.svd(u, [1, 1], v)
 
 
+@identity("muown", positive="rate decay")
+def directions_and_norms(x):
+    """Of gradients at right angles to the weights, and of one along a neuron."""
+    W, E = x.array([[3, 0], [0, 4]]), x.array([[0, 1], [-1, 0]])
+    tx = gd.muown(0.1, eps=0.0, weight_decay=0.1, backend="svd", consistent_rms=None)
+    tx = x.numbered(tx, learning_rate="rate", weight_decay="decay")
+    x.knows(x.one(2), E)
+    (got,) = x.updates(tx, [E * 5], W)
+    g = x.array([3, 4]) * (1 - x["rate"] * x["decay"])
+    moved = W - E * x["rate"]
+    size = np.array([x.field.root(n) for n in (moved * moved).sum(0)])
+    yield (W + got) * size, moved * g
+    along = x.array([[2, 0], [0, 0]])
+    (got,) = x.updates(tx, [along], W)
+    yield W + got, x.array([[g[0] - x["rate"], 0], [0, g[1]]])
+
+
 @identity("scale_by_namo", "namo", positive="rate decay eps")
 def moments_of_norms(x):
     u, v, W = x.rotation(Fraction(1, 3)), x.space_rotation(HALF, 2, 3), x.array([[1, -2, 3]] * 2)

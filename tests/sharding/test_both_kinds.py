@@ -21,6 +21,7 @@ MAKE = [
     gd.normuon,
     gd.soap_muon,
     gd.dion2,
+    gd.muown,
     gd.namo,
     gd.dion3,
     gd.aurora,

@@ -67,6 +67,7 @@ TAKES_DTYPE = [
             gd.muon,
             gd.normuon,
             gd.dion2,
+            gd.muown,
             gd.namo,
             gd.dion3,
             gd.aurora,

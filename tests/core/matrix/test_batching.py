@@ -15,6 +15,7 @@ IN_BATCHES = [
     gd.muon(0.1),
     gd.normuon(0.1),
     gd.dion2(0.1, 0.5),
+    gd.muown(0.1),
     gd.namo(0.1),
     gd.dion3(0.1, 0.5),
     gd.aurora(0.1),

@@ -21,6 +21,7 @@ STACKED = {
     "uniform": lambda axes: gd.chain(gd.orthogonalize_uniformly(matrix_axes=axes), gd.sgd(0.1)),
     "dion2": lambda axes: gd.chain(gd.scale_by_dion2(0.5, matrix_axes=axes), gd.sgd(0.1)),
     "namo": lambda axes: gd.chain(gd.scale_by_namo(matrix_axes=axes), gd.sgd(0.1)),
+    "normalized": lambda axes: gd.weight_normalized(gd.sgd(0.1), gd.adam(0.1), matrix_axes=axes),
     "dion3": lambda axes: gd.chain(gd.scale_by_dion3(0.5, matrix_axes=axes), gd.sgd(0.1)),
 }
 
