@@ -38,16 +38,18 @@ def orthogonalize(
 
     Args:
         backend: The iteration: "standard" gives singular values between 0.7 and 1.2; "dion" (five
-            steps), "classical", "polar_express" (accurate in 8 steps), "deepseek" (10); (a, b, c)
-            or a triple for each step; or exact: "svd", "qdwh".
+            steps), "classical", "polar_express" (accurate in 8 steps), "cans" (cubic, with 2/3 of
+            the work of other steps: 7 give values between 0.7 and 1.3, 10 are accurate),
+            "deepseek" (10); (a, b, c) or a triple for each step; or exact: "svd", "qdwh".
         steps: Steps of the iteration, if the backend does not set them.
         eps: In the units of the gradient.
         gram: Whether to iterate on XXᵀ alone, for matrices at least twice as long as wide. For
             matrices four times as long as wide that is about half the work; singular values below
             about 10⁻³ of the largest are less accurate.
         dtype: Dtype of X and of its products, such as `jnp.bfloat16`; norms, sums and u stay
-            float32. The polynomials of "polar_express" are then for singular values up to 1.01,
-            not 1. None for the dtype of the gradient, float32 or wider. Not for exact backends.
+            float32. The polynomials of "polar_express" and "cans" are then for singular values up
+            to 1.01, not 1. None for the dtype of the gradient, float32 or wider. Not for exact
+            backends.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -57,7 +59,9 @@ def orthogonalize(
 
     Reference: Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024,
         https://kellerjordan.github.io/posts/muon/; Amsel et al., The Polar Express, 2025,
-        https://arxiv.org/abs/2505.16932
+        https://arxiv.org/abs/2505.16932; Grishina, Smirnov and Rakhuba, Accelerating Newton-Schulz
+        iteration for orthogonalization via Chebyshev-type polynomials, 2025,
+        https://arxiv.org/abs/2506.10935
     """
     how = polar_steps("orthogonalize", "backend", backend, steps, dtype)
 

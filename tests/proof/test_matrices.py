@@ -16,7 +16,7 @@ from tests.proof.words import Words
 
 IDENTITIES, identity = collection()
 power = np.linalg.matrix_power
-NAMED = {"standard": 5, "dion": 5, "classical": 5, "polar_express": 4, "deepseek": 5}
+NAMED = {"standard": 5, "dion": 5, "classical": 5, "polar_express": 4, "deepseek": 5, "cans": 3}
 TRIPLES = "a b c", "d e f", "h i j"
 
 

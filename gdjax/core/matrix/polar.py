@@ -19,7 +19,8 @@ def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.
 
     Args:
         x: [..., m, n], best with m ≤ n; singular values at most about 1. Products are in its dtype.
-        coefficients: A triple (a, b, c) for each step.
+        coefficients: A triple (a, b, c) for each step. With the number 0 for c a step has two
+            products of matrices, else three.
     """
 
     def step(x: jax.Array, triple: Any) -> tuple[jax.Array, None]:
@@ -31,18 +32,27 @@ def newton_schulz(x: jax.Array, coefficients: Sequence[Sequence[float]]) -> jax.
         return x
 
     # A loop is slower, except on CPU, where it is as fast and compiles faster.
-    triples = jnp.asarray(coefficients, jnp.finfo(numerics.wide_dtype(x.dtype)).dtype)
-    rolled = lambda x: jax.lax.scan(step, x, triples)[0]
+    if all(map(_is_cubic, coefficients)):
+        coefficients = [triple[:2] for triple in coefficients]
+    numbers = jnp.asarray(coefficients, jnp.finfo(numerics.wide_dtype(x.dtype)).dtype)
+    rolled = lambda x: jax.lax.scan(step, x, numbers)[0]
     return jax.lax.platform_dependent(x, cpu=rolled, default=unrolled)
+
+
+def _is_cubic(triple: Any) -> bool:
+    """Whether c is known to be 0, or left out."""
+    return len(triple) == 2 or (isinstance(triple[2], float) and triple[2] == 0)
 
 
 def _polynomial(gram: jax.Array, triple: Any, precision: Any = None) -> jax.Array:
     """a·I + b·R + c·R², summed in float32 or wider, in the dtype of R."""
-    a, b, c = triple
-    square = jnp.matmul(gram, gram, precision=precision)
-    r, square = numerics.wide(gram), numerics.wide(square)
+    a, b = triple[:2]
+    r = numerics.wide(gram)
     one = jnp.broadcast_to(jnp.eye(r.shape[-1], dtype=r.dtype), r.shape)
-    return (a * one + b * r + c * square).astype(gram.dtype)
+    p = a * one + b * r
+    if not _is_cubic(triple):
+        p = p + triple[2] * numerics.wide(jnp.matmul(gram, gram, precision=precision))
+    return p.astype(gram.dtype)
 
 
 def _by_frobenius(x: jax.Array) -> jax.Array:

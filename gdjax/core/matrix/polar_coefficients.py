@@ -25,7 +25,7 @@ CLASSICAL: Triple = (1.875, -1.25, 0.375)  # p(1) = 1, p′(1) = p″(1) = 0
 POLISH: Triple = (2.0, -1.5, 0.5)  # p(1) = 1, p′(1) = 0, p′(0) = 2
 
 EXACT = ("svd", "qdwh")
-POLYNOMIALS = ("standard", "dion", "classical", "polar_express", "deepseek")
+POLYNOMIALS = ("standard", "dion", "classical", "polar_express", "cans", "deepseek")
 
 
 def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...]:
@@ -33,8 +33,8 @@ def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...
 
     `"standard"` leaves singular values between 0.7 and 1.2; `"dion"` has five steps of its own;
     `"classical"` converges to 1; `"polar_express"` is nearly optimal for its number of steps, for
-    singular values from 10⁻³ to `safety`; `"deepseek"` has the standard steps, and two that lead
-    to 1.
+    singular values from 10⁻³ to `safety`; `"cans"` is so with cubic polynomials, c = 0, from
+    8.5·10⁻⁴ to `safety`; `"deepseek"` has the standard steps, and two that lead to 1.
 
     >>> polynomials("deepseek", 10)[-1]
     (2.0, -1.5, 0.5)
@@ -50,6 +50,8 @@ def polynomials(name: str, steps: int, safety: float = 1.0) -> tuple[Triple, ...
         return (CLASSICAL,) * steps
     if name == "polar_express":
         return polar_express(steps, safety=safety)
+    if name == "cans":
+        return cans(steps, safety=safety)
     if name == "deepseek":
         if steps < 3:
             errors.fail("polynomials", "steps of 'deepseek' must be 3 or more", steps)
@@ -133,9 +135,12 @@ def polar_express(
         best *= 2 / ends.sum()  # with a cushion the middle is not at 1
         found.append(tuple(map(float, best)))
         low, high = apply([best], np.array([low, high]))
-    powers = (safety, safety**3, safety**5)
-    safe = [tuple(a / s for a, s in zip(triple, powers)) for triple in found[:-1]]
-    return (*safe, *found[-1:])
+    return _safe(found, safety)
+
+
+def _safe(found: list[Triple], safety: float) -> tuple[Triple, ...]:
+    """The polynomials, all but the last for singular values up to `safety` times as large."""
+    return (*((a / safety, b / safety**3, c / safety**5) for a, b, c in found[:-1]), *found[-1:])
 
 
 def _best(low: float, high: float) -> Triple:
@@ -155,6 +160,75 @@ def _best(low: float, high: float) -> Triple:
         inner = np.roots([5 * c, 3 * b, a])  # where p′ is 0, in σ²
         points[1:3] = np.sort(np.sqrt(inner.real))
     return a, b, c
+
+
+@functools.cache
+def cans(
+    steps: int,
+    delta: float = 0.3,
+    lower: float = 8.5e-4,
+    safety: float = 1.0,
+    degree: int = 3,
+) -> tuple[Triple, ...]:
+    """CANS: polynomials whose composition maps [a, 1] to [1 − δ, 1 + δ], a least; in float64.
+
+        p(σ) = 2·((l² + l·h + h²)·σ − σ³) / (r + q),    r = 2·((l² + l·h + h²) / 3)^(3/2)
+        error (r − q) / (r + q),                        q = l·h·(l + h)
+
+    The first has l = a and h = 1, the others the image of that interval under those before. Each is
+    the best approximation of 1 on [l, h] of its degree (Chebyshev). A cubic step costs two products
+    of matrices, one of degree 5 three. Those of degree 5 are Polar Express without a cushion, for
+    the interval that δ determines.
+
+    >>> [round(x, 4) for x in cans(7)[0]]
+    [5.1818, -5.1772, 0.0]
+
+    Args:
+        steps: Number of polynomials.
+        delta: δ in (0, 1).
+        lower: The least a, in (0, 1). With more steps than it needs, the error is less than δ.
+        safety: At least 1; as in `polar_express`. Beyond the interval a cubic polynomial changes
+            the sign of a singular value, so 16 bits need it.
+        degree: 3 or 5.
+
+    Reference: Grishina, Smirnov and Rakhuba, Accelerating Newton-Schulz iteration for
+        orthogonalization via Chebyshev-type polynomials, 2025, https://arxiv.org/abs/2506.10935
+    """
+    for name, number in (("delta", delta), ("lower", lower)):
+        if not 0 < number < 1:
+            errors.fail("cans", f"{name} must lie in (0, 1)", number)
+    if degree not in DEGREES:
+        errors.fail("cans", "degree must be 3 or 5", degree)
+    best = DEGREES[degree]
+    least, most = np.log(lower), 0.0  # of log a, where the error is more, and less, than δ
+    if best(lower, steps)[1] <= delta:
+        most = least
+    while (middle := (least + most) / 2) not in (least, most):
+        if best(float(np.exp(middle)), steps)[1] > delta:
+            least = middle
+        else:
+            most = middle
+    return _safe(best(float(np.exp(most)), steps)[0], safety)
+
+
+def _cubics(low: float, steps: int) -> tuple[list[Triple], float]:
+    """The best cubic polynomials for [low, 1] and its images, and the error after all."""
+    high, found = 1.0, []
+    for _ in range(steps):
+        square = low**2 + low * high + high**2
+        r, q = 2 * (square / 3) ** 1.5, low * high * (low + high)
+        found.append((2 * square / (r + q), -2 / (r + q), 0.0))
+        low, high = 2 * q / (r + q), 2 * r / (r + q)
+    return found, high - 1
+
+
+def _quintics(low: float, steps: int) -> tuple[list[Triple], float]:
+    """The best polynomials of degree 5, and the error after all."""
+    found = list(polar_express(steps, low, 0.0))
+    return found, float(1 - apply(found, np.array(low)))
+
+
+DEGREES = {3: _cubics, 5: _quintics}
 
 
 def apply(triples: Iterable[Any], values: np.ndarray) -> np.ndarray:

@@ -57,8 +57,8 @@ def scale_by_muon(
     Args:
         backend: (a, b, c); or a triple for each step, then `steps` is not used; or a name:
             "standard", which leaves singular values between 0.7 and 1.2, "dion" (five steps),
-            "classical", "polar_express" (8 steps reach full precision), "deepseek" (10 steps);
-            or "svd" or "qdwh", exact.
+            "classical", "polar_express" (8 steps reach full precision), "cans" (10 cubic steps),
+            "deepseek" (10 steps); or "svd" or "qdwh", exact.
         steps: Number of steps.
         b1: β in [0, 1).
         eps: In the units of the gradient.

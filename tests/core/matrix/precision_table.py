@@ -18,6 +18,7 @@ from gdjax.core.matrix.polar_coefficients import polar_steps
 from gdjax.programs import tables
 
 BACKENDS = [("standard", 5), ("dion", 5), ("polar_express", 5), ("polar_express", 8)]
+BACKENDS += [("cans", 7), ("cans", 10)]
 BACKENDS += [("deepseek", 10), ("classical", 15)]
 FORMS = [(None, False), (None, True), (jnp.bfloat16, False), (jnp.bfloat16, True)]
 

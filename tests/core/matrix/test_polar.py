@@ -11,7 +11,9 @@ from gdjax.core.matrix import polar, polar_coefficients
 from tests.helpers import close, polar_of, single
 
 
-@pytest.mark.parametrize("name, steps", [("polar_express", 8), ("deepseek", 10), ("classical", 25)])
+@pytest.mark.parametrize(
+    "name, steps", [("polar_express", 8), ("deepseek", 10), ("cans", 11), ("classical", 25)]
+)
 def test_polar_factors(name, steps, x64):
     x = np.random.default_rng(0).normal(size=(3, 4, 6))
     u, _, v = np.linalg.svd(x, full_matrices=False)
@@ -20,7 +22,9 @@ def test_polar_factors(name, steps, x64):
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (2, 5, 5)])
-@pytest.mark.parametrize("name, steps", [("standard", 5), ("polar_express", 8), ("deepseek", 10)])
+@pytest.mark.parametrize(
+    "name, steps", [("standard", 5), ("polar_express", 8), ("deepseek", 10), ("cans", 10)]
+)
 def test_the_gram_form_is_the_same(name, steps, shape):
     x = single(*shape)
     how = polar_coefficients.polynomials(name, steps)
@@ -29,8 +33,9 @@ def test_the_gram_form_is_the_same(name, steps, shape):
 
 
 # Relative distance to float64's result. The greatest of gaussian matrices [64, 160] of seeds 0 to 4
-# was 0.026, 0.0076 and 0.0063.
+# was 0.026, 0.0076, 0.0063 and 0.0075.
 NEAR = {("standard", 5): 3.3e-2, ("polar_express", 8): 1.1e-2, ("deepseek", 10): 1e-2}
+NEAR |= {("cans", 10): 1.1e-2}
 
 
 def _narrow(name, steps):
@@ -63,15 +68,18 @@ def test_sums_in_16_bits_are_wide(gram):
 
 
 @pytest.mark.parametrize("gram", [False, True])
-@pytest.mark.parametrize("name, steps", [*NEAR, ("polar_express", 5)])
-def test_stable_in_16_bits(name, steps, gram):
+@pytest.mark.parametrize(
+    "name, steps, most",
+    [*((*each, 1.25) for each in NEAR), ("polar_express", 5, 1.25), ("cans", 7, 1.31)],
+)
+def test_stable_in_16_bits(name, steps, most, gram):
     """Rounding takes no singular value to where polynomials grow; R has no negative ones."""
     rng = np.random.default_rng(0)
     u, v = (np.linalg.qr(rng.normal(size=(n, 64)))[0] for n in (64, 256))
     for sigma in (np.logspace(0, -3, 64), np.eye(64)[0], np.ones(64)):
         x = jnp.asarray(u * sigma @ v.T, jnp.float32)
         found = polar.polar_factor(x, _narrow(name, steps), gram=gram, dtype=jnp.bfloat16)
-        assert np.linalg.norm(found, 2) < 1.25
+        assert np.linalg.norm(found, 2) < most
 
 
 def test_what_has_no_16_bits():

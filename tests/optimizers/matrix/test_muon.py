@@ -223,9 +223,8 @@ def test_muon_takes_their_names():
     np.testing.assert_allclose(
         tx.update(params, tx.init(params), params)[0]["w"], -u @ v, atol=1e-3
     )
-    with pytest.raises(
-        ValueError, match="one of standard, dion, classical, polar_express, deepseek"
-    ):
+    names = "one of standard, dion, classical, polar_express, cans, deepseek"
+    with pytest.raises(ValueError, match=names):
         gd.muon(1.0, "polar")
     with pytest.raises(ValueError, match="steps of 'deepseek' must be 3 or more"):
         gd.muon(1.0, "deepseek", 2)
