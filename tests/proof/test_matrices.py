@@ -199,6 +199,25 @@ def residuals_of_newton(x):
         yield ((after - e**2 * Fraction(p + 1, 2 * p)) / e**3).bottom.total_degree(), 0
 
 
+@identity("inverse_root_by_cans")
+def residuals_of_cans(x):
+    q, values = x.rotation(Fraction(1, 2)), x.array([3, 4])  # of norm 5
+    a = x.svd(q, values, q)
+    for p, steps in ((2, 1), (2, 2), (4, 1)):
+        run = lambda a, p=p, steps=steps: inverse_roots.inverse_root_by_cans(a, p, 0.0, steps)
+        with mock.patch.object(inverse_roots, "largest_eigenvalue", lambda a: a[:1, :1]):
+            got = x.run(run, a)
+        triples = polar_coefficients.cans(steps, lower=1e-4)
+        numbers = [x.array([Fraction(str(number)) for number in row]) for row in triples]
+        y = values / 5
+        for _ in range(p // 2):  # once or twice
+            z = y * 0 + 1
+            for c, d, _ in numbers:
+                factor = y * z * d + c
+                y, z = y * factor, z * factor
+        yield power(got, p) @ a, x.svd(q, z**p * values / 5, q)
+
+
 @identity("largest_eigenvalue")
 def rayleigh_quotient(x):
     q = x.space_rotation(Fraction(1, 2), 2, 3)

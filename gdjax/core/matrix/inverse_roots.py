@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.core.matrix.in_turn import in_turn
-from gdjax.core.rule import numerics
+from gdjax.core.matrix.polar_coefficients import cans
+from gdjax.core.rule import errors, numerics
 
 # Eigenvalues that are rounding errors are at most 5 eps of the largest, for sides up to 1024.
 NOISE = 16
@@ -110,6 +111,52 @@ def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int =
         return (x @ t, jnp.linalg.matrix_power(t, root) @ m), None
 
     return jax.lax.scan(step, (eye, m), length=steps)[0][0] * scale.astype(a.dtype)
+
+
+def inverse_root_by_cans(a: jax.Array, root: int, eps: Any = 0.0, steps: int = 14) -> jax.Array:
+    """(A + eps·λ·I) to the power −1/root by CANS polynomials, λ an estimate of λ₁; products alone.
+
+    The coupled iteration, from Y = A / ‖A‖ and Z = I with the cubic polynomials of `cans`,
+
+        P = a·I + b·Z·Y,    Y ← Y·P,    Z ← P·Z
+
+    maps the roots σ of the eigenvalues of Z·Y to a·σ + b·σ³, so they converge to 1, Y to the square
+    root of the first Y and Z to the inverse of that. For a 4th root it is repeated with that Y.
+    A square root has 3 products a step, less than half of those of Newton's iteration.
+
+    Args:
+        a: [..., m, m], symmetric or Hermitian, positive semidefinite.
+        root: p, a power of two, 2 or more.
+        eps: The ridge, as in `inverse_root_by_newton`.
+        steps: Number of polynomials; 14 are accurate for eigenvalues of 10⁻⁸ of ‖A‖ and more.
+
+    Raises:
+        ValueError: The root is not a power of two.
+
+    Reference: Grishina, Smirnov and Rakhuba, Accelerating Newton-Schulz iteration for
+        orthogonalization via Chebyshev-type polynomials, 2025, https://arxiv.org/abs/2506.10935;
+        Higham, Stable iterations for the matrix square root, 1997,
+        https://doi.org/10.1023/A:1019150005407
+    """
+    if root < 2 or root & (root - 1):
+        errors.fail("inverse_root_by_cans", "root must be a power of two, 2 or more", root)
+    if not a.size:
+        return a
+    eye = _eye(a)
+    a = a + (eps * largest_eigenvalue(a)).astype(a.dtype) * eye
+    size = jax.lax.stop_gradient(numerics.norm(a, (-2, -1), keepdims=True))
+    scale = numerics.safe_divide(jnp.ones_like(size), size) ** (1 / root)
+    pairs = jnp.asarray([triple[:2] for triple in cans(steps, lower=1e-4)], a.dtype)
+
+    def step(carry: tuple[jax.Array, jax.Array], pair: Any) -> tuple[Any, None]:
+        y, z = carry
+        p = pair[0] * eye + pair[1] * (z @ y)
+        return (y @ p, p @ z), None
+
+    y, z = numerics.safe_divide(a, size.astype(a.dtype)), eye
+    for _ in range(root.bit_length() - 1):
+        y, z = jax.lax.scan(step, (y, eye), pairs)[0]
+    return z * scale.astype(a.dtype)
 
 
 def largest_eigenvalue(a: jax.Array, steps: int = 20) -> jax.Array:

@@ -27,7 +27,11 @@ from gdjax.wrappers.graft import graft
 
 __all__ = ["ScaleByShampooState", "scale_by_shampoo", "shampoo"]
 
-ROOTS = {"eigh": inverse_roots.inverse_root, "newton": inverse_roots.inverse_root_by_newton}
+ROOTS = {
+    "eigh": inverse_roots.inverse_root,
+    "newton": inverse_roots.inverse_root_by_newton,
+    "cans": inverse_roots.inverse_root_by_cans,
+}
 LONG_SIDES = ("identity", "diagonal")
 
 
@@ -110,8 +114,10 @@ def scale_by_shampoo(
             ε. In the units of the squared gradient.
         root: p of the power −1/p of every preconditioner; None for twice the number of
             preconditioned sides.
-        method: How a root is computed: "eigh", by eigenvalues, or "newton", by 30 steps of a
-            coupled Newton iteration, matrix products alone.
+        method: How a root is computed: "eigh", by eigenvalues, "newton", by 30 steps of a coupled
+            Newton iteration, or "cans", by 14 cubic polynomials for each square root, for roots
+            that are powers of two. The last two are matrix products alone; a 4th root takes 120 of
+            them, or 84, a square root 90, or 42.
         every: Steps from one computation of the roots to the next. The other steps do not pay for
             it.
         start_step: Number of first steps that update L and R and return the gradient.
@@ -122,8 +128,9 @@ def scale_by_shampoo(
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
-        ValueError: Unknown `method` or `long_sides`; `every`, `block_size` or `root` less than 1;
-            an array of more than two axes without `matrix_axes`.
+        ValueError: Unknown `method` or `long_sides`; `every`, `block_size` or `root` less than 1; a
+            root for "cans" that is not a power of two; an array of more than two axes without
+            `matrix_axes`.
 
     Reference: Gupta, Koren and Singer, Shampoo: preconditioned stochastic tensor optimization,
         2018, https://arxiv.org/abs/1802.09568; Anil et al., Scalable second order optimization for
@@ -265,7 +272,7 @@ def shampoo(
         graft_eps: ε of the grafted method, in the units of the gradient.
         initial_accumulator_value: L and R before the first step are this times I.
         root: p of the powers −1/p; None for twice the number of preconditioned sides.
-        method: How a root is computed, "eigh" or "newton"; see `scale_by_shampoo`.
+        method: How a root is computed, "eigh", "newton" or "cans"; see `scale_by_shampoo`.
         every: Steps from one computation of the roots to the next.
         start_step: Number of first steps taken by the grafted method.
         block_size: Largest side of a block; None for no blocks.

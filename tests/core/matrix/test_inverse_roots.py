@@ -8,7 +8,10 @@ import pytest
 from gdjax.core.matrix import inverse_roots
 from tests.helpers import normal, other_eigh
 
-METHODS = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
+ANY_ROOT = [inverse_roots.inverse_root, inverse_roots.inverse_root_by_newton]
+METHODS = [*ANY_ROOT, inverse_roots.inverse_root_by_cans]
+CASES = [(method, p) for method in ANY_ROOT for p in (1, 2, 3, 4, 6)]
+CASES += [(inverse_roots.inverse_root_by_cans, p) for p in (2, 4, 8)]
 SPECTRUM = 7.0 * np.array([1.0, 0.3, 0.3, 1e-2, 1e-5])  # one eigenvalue comes twice
 
 
@@ -17,10 +20,9 @@ def with_spectrum(values):
     return q * values @ q.T, q
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("p", [1, 2, 3, 4, 6])
-def test_inverse_roots(p, method, x64):
-    """Both ways are NumPy's, with a ridge and without; digits are lost as the condition says."""
+@pytest.mark.parametrize("method, p", CASES)
+def test_inverse_roots(method, p, x64):
+    """All ways are NumPy's, with a ridge and without; digits are lost as the condition says."""
     a, q = with_spectrum(SPECTRUM)
     for eps in (0.0, 1e-3):
         values = SPECTRUM + eps * SPECTRUM[0]
@@ -30,6 +32,13 @@ def test_inverse_roots(p, method, x64):
             accuracy = 100 * np.finfo(float).eps * values[0] / values[-1]
             off = np.abs(one * scale ** (1 / p) - expected).max()
             assert off <= accuracy * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("root", [1, 3, 6])
+def test_roots_by_cans_are_powers_of_two(root):
+    must = f"inverse_root_by_cans: root must be a power of two, 2 or more, got {root}"
+    with pytest.raises(ValueError, match=must):
+        inverse_roots.inverse_root_by_cans(jnp.eye(2), root)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -151,6 +151,10 @@ AGREE = {
         descent(gd.scale_by_shampoo(eps=1e-2, every=1, method="newton")),
         rule(shampoo, eta=0.3, eps=1e-2, **FIRST),
     ),
+    "numpy-scale_by_shampoo-cans": Agree(
+        descent(gd.scale_by_shampoo(eps=1e-2, every=1, method="cans")),
+        rule(shampoo, eta=0.3, eps=1e-2, **FIRST),
+    ),
     "pytorch_optimizer-shampoo": Agree(
         gd.shampoo(
             0.1,
