@@ -106,7 +106,7 @@ from gdjax.transforms.clipping import clip as clip, clip_by_global_norm as clip_
 from gdjax.transforms.curvature import hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian
 from gdjax.transforms.decay import add_decayed_weights as add_decayed_weights, decay_weights as decay_weights
 from gdjax.transforms.differential_privacy import differentially_private_aggregate as differentially_private_aggregate
-from gdjax.transforms.matrix_norms import normalize_matrices as normalize_matrices
+from gdjax.transforms.matrix_norms import normalize_matrices as normalize_matrices, scale_to_rms as scale_to_rms
 from gdjax.transforms.momentum import ema as ema, trace as trace
 from gdjax.transforms.monitor import measure_with_ema as measure_with_ema, monitor as monitor, snapshot as snapshot
 from gdjax.transforms.noise import add_noise as add_noise

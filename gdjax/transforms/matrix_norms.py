@@ -8,12 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gdjax.core.data.hyperparams import NonNegative
+from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import EmptyState
 from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics, tree
 
-__all__ = ["normalize_matrices"]
+__all__ = ["normalize_matrices", "scale_to_rms"]
 
 BOTH = (-2, -1)
 
@@ -123,3 +125,49 @@ def normalize_matrices(norm: str = "frobenius", *, matrix_axes: Any = None):
         return evolve(leaf, (updates,), axes=matrix_axes, where=where)[0], state
 
     return lambda params: EmptyState(), update
+
+
+@transformation
+def scale_to_rms(rms: NonNegative = 0.2, *, matrix_axes: Any = None):
+    """Scales the update of each matrix to a given root mean square of its entries (RMS).
+
+        u = r·g / RMS(g)
+
+    AdamW's updates have an RMS of about √((1 − β₁) / (1 + β₁)) where gradients are mostly noise,
+    0.2 for β₁ = 0.9: with that r its learning rates and weight decay apply to any optimizer.
+    Vectors, and matrices of one row or column, stay as they are. Optimizers of matrices take r as
+    `consistent_rms`; those that orthogonalize have it by `scale_by_shape`, from the shape alone.
+
+    >>> import gdjax as gd, jax.numpy as jnp
+    >>> g = jnp.array([[3.0, 0.0], [4.0, 0.0]])
+    >>> gd.scale_to_rms(1.0).update(g, gd.EmptyState())[0]
+    Array([[1.2, 0. ],
+           [1.6, 0. ]], dtype=float32)
+
+    Args:
+        rms: r ≥ 0. Where g is 0, so is u.
+        matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
+
+    Raises:
+        ValueError: An array of more than two axes without `matrix_axes`.
+
+    Reference: Liu et al., Muon is scalable for LLM training, 2025,
+        https://arxiv.org/abs/2502.16982; Khona et al., SOAP, Muon, and beyond: pushing LLM
+        pretraining scales, 2026, https://arxiv.org/abs/2607.20548
+    """
+    where = "scale_to_rms"
+
+    def leaf(g):
+        return rms * unit(g, SIZES["rms"](g)) if min(g.shape[-2:]) > 1 else g
+
+    def update(updates, state, params=None, **extra):
+        return in_place(leaf, (updates,), axes=matrix_axes, where=where)[0], state
+
+    return lambda params: EmptyState(), update
+
+
+def with_rms(part: Any, consistent_rms: Any, matrix_axes: Any) -> Any:
+    """The transformation, followed by `scale_to_rms` unless `consistent_rms` is None."""
+    if consistent_rms is None:
+        return part
+    return chain(part, scale_to_rms(consistent_rms, matrix_axes=matrix_axes))

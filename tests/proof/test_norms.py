@@ -41,6 +41,7 @@ IDENTICAL = {
     **dict.fromkeys(("adam_mini", "scale_by_adam_mini"), (LEAF, 2)),
     **dict.fromkeys(("stable_adamw", "scale_by_stable_adam-decay"), (LEAF, 1)),
     "clip_by_block_rms": (FOUR, 1),  # √4 is a number
+    "scale_to_rms": ((2, 2), 1),
 }
 # What would take minutes is compared to 40 digits, over three steps on two leaves.
 TO_40_DIGITS = ["dadapt_adamw", "dog-decay", "dowg-decay", "momo-bound", "momo_adam", "prodigy"]

@@ -274,7 +274,7 @@ def optimizers_on_a_ball(x):
         yield (W + got) * size(moved), moved * size(W)
 
 
-@identity("radial_brake", "update_floor", "normalize_matrices", positive="a b c")
+@identity("radial_brake", "update_floor", "normalize_matrices", "scale_to_rms", positive="a b c r")
 def norms_of_weights(x):
     W, g = x.array([["a", 2], [1, "b"]]), x.array([["c", 3], [2, 1]])
     size = lambda m: x.field.root((m * m).sum())
@@ -289,6 +289,10 @@ def norms_of_weights(x):
     unit = lambda norm: x.step(gd.normalize_matrices(norm), g, ())[0]
     yield unit("frobenius") * size(g), g
     yield unit("rms") * size(g), 2 * g
+    to = x.numbered(gd.scale_to_rms(0.5), rms="r")
+    yield x.step(to, g, ())[0] * size(g), g * (2 * x["r"])
+    for vector in (g[0], g[:1], g[:, :1]):
+        yield x.step(to, vector, ())[0], vector
     yield (unit("columns") ** 2).sum(0), x.array([1, 1])
     yield (unit("rows") ** 2).sum(1), x.array([1, 1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ import pytest
 import gdjax as gd
 from gdjax.transforms.matrix_norms import SIZES
 from tests.cases import Row
+from tests.helpers import normal
 from tests.references import Agree, descent, rule
 from tests.transcription import at, by_tensor, column
 
 ROWS = [
     Row(gd.normalize_matrices("columns")),
     Row(gd.normalize_matrices("spectral"), label="normalize_matrices-spectral"),
+    Row(gd.scale_to_rms(0.5)),
 ]
 
 
@@ -55,6 +58,38 @@ AGREE = {
         rule(normalized, eta=0.05, norm="spectral"),
     ),
 }
+
+
+def scaled(gradient, theta0, steps, *, eta, r):
+    """Descent along gradients of matrices of root mean square r, and along those of vectors."""
+    matrix = lambda w, g, t: w - at(eta, t) * at(r, t) * g / np.sqrt(np.mean(g**2))
+    vector = lambda w, g, t: w - at(eta, t) * g
+    return by_tensor(gradient, theta0, steps, w=matrix, b=vector)
+
+
+AGREE["numpy-scale_to_rms"] = Agree(
+    descent(gd.scale_to_rms(0.4), eta=0.05), rule(scaled, eta=0.05, r=0.4)
+)
+
+LINE = gd.matrix_axes({"stack": "n in out"})
+OF_ONE_RMS = {
+    "soap": gd.soap(1.0, skip_first=False, consistent_rms=0.3, matrix_axes=LINE),
+    "kl_shampoo": gd.kl_shampoo(1.0, consistent_rms=0.3, matrix_axes=LINE),
+    "shampoo": gd.shampoo(1.0, consistent_rms=0.3, matrix_axes=LINE),
+    "kron": gd.kron(1.0, consistent_rms=0.3, matrix_axes=LINE),
+    "dion2": gd.dion2(1.0, consistent_rms=0.3, matrix_axes=LINE),
+    "muon": gd.muon(1.0, "svd", consistent_rms=0.3, matrix_axes=LINE),
+    "normuon": gd.normuon(1.0, rms=0.3, matrix_axes=LINE),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_RMS)
+def test_updates_of_matrices_have_the_same_rms_in_all_optimizers(name):
+    params = {"stack": jnp.asarray(normal(2, 5, 3, seed=1))}
+    tx = OF_ONE_RMS[name].replace(weight_decay=0.0)
+    u, _ = jax.jit(tx.update)(params, tx.init(params), params)
+    found = [jnp.sqrt(jnp.mean(x**2)) for x in u["stack"]]
+    np.testing.assert_allclose(found, 0.3, rtol=1e-4)
 
 
 def test_the_largest_singular_value_of_many_alike():

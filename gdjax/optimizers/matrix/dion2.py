@@ -19,6 +19,7 @@ from gdjax.optimizers.matrix.matrix_optimizer import matrix_optimizer
 from gdjax.optimizers.matrix.muon import scale_by_shape
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import with_rms
 
 __all__ = ["ScaleByDion2State", "dion2", "scale_by_dion2"]
 
@@ -133,6 +134,7 @@ def dion2(
     backend: Any = "standard",
     steps: int = 5,
     dtype: Any = None,
+    consistent_rms: NonNegative | None = None,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_weight_decay: WeightDecay = 0.0,
@@ -162,6 +164,8 @@ def dion2(
         backend: How matrices are orthogonalized, see `orthogonalize`.
         steps: Steps of the iteration.
         dtype: Dtype of the iteration, such as `jnp.bfloat16`; see `orthogonalize`.
+        consistent_rms: Root mean square of the updates of matrices, in place of √(out/in); see
+            `scale_to_rms`.
         adam_b1: Decay of AdamW's mean gradient, in [0, 1).
         adam_b2: Decay of AdamW's mean squared gradient, in [0, 1).
         adam_weight_decay: AdamW's weight decay.
@@ -178,7 +182,7 @@ def dion2(
     how = {"backend": backend, "steps": steps, "dtype": dtype}
     hidden = chain(
         scale_by_dion2(fraction, b1, eps, **how, matrix_axes=matrix_axes),
-        scale_by_shape(matrix_axes, shape_factor="spectral"),
+        with_rms(scale_by_shape(matrix_axes, shape_factor="spectral"), consistent_rms, matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -34,6 +34,7 @@ from gdjax.core.rule.roles import Count, Mean, PerMatrix
 from gdjax.optimizers.matrix.soap import rotate, rotate_back
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import with_rms
 
 __all__ = ["KLShampooState", "kl_shampoo", "scale_by_kl_shampoo"]
 
@@ -219,6 +220,7 @@ def kl_shampoo(
     init_factor: Positive | None = None,
     mu_dtype: Any = None,
     *,
+    consistent_rms: NonNegative | None = None,
     matrix_axes: Any = None,
 ):
     """KL-Shampoo: two-sided whitening by the Kronecker factors of least KL divergence.
@@ -243,6 +245,8 @@ def kl_shampoo(
         max_precond_dim: Longer sides are whitened entry by entry.
         init_factor: The factors start as this multiple of I; see `scale_by_kl_shampoo`.
         mu_dtype: Dtype in which the mean gradients are kept; float32 or wider by default.
+        consistent_rms: Root mean square of the updates of matrices; None for what they are. See
+            `scale_to_rms`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -251,17 +255,18 @@ def kl_shampoo(
     Reference: Lin, Lowe, Dangel, Eschenhagen, Xu and Grosse, Understanding and improving Shampoo
         and SOAP via Kullback-Leibler minimization, 2025, https://arxiv.org/abs/2509.03378
     """
+    part = scale_by_kl_shampoo(
+        b1,
+        b2,
+        eps,
+        every,
+        max_precond_dim,
+        init_factor,
+        mu_dtype,
+        matrix_axes=matrix_axes,
+    )
     return chain(
-        scale_by_kl_shampoo(
-            b1,
-            b2,
-            eps,
-            every,
-            max_precond_dim,
-            init_factor,
-            mu_dtype,
-            matrix_axes=matrix_axes,
-        ),
+        with_rms(part, consistent_rms, matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

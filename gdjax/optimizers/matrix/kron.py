@@ -28,6 +28,7 @@ from gdjax.core.rule.roles import Count, Key, Mean, PerMatrix
 from gdjax.schedules.decays import exponential_decay
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import with_rms
 from gdjax.transforms.noise import judge_key, key_data, key_of, leaf_keys
 from gdjax.transforms.norms import shorten
 
@@ -257,6 +258,7 @@ def kron(
     mu_dtype: Any = None,
     key: Any = 0,
     *,
+    consistent_rms: NonNegative | None = None,
     matrix_axes: Any = None,
 ):
     """PSGD-Kron: momentum whitened by an inverse-free Kronecker-factored preconditioner.
@@ -287,6 +289,8 @@ def kron(
         clipping_threshold: Largest root mean square of an update over η; None does not clip.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
         key: A seed, or a key of `jax.random`.
+        consistent_rms: Root mean square of the updates of matrices; None for what they are. See
+            `scale_to_rms`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -296,21 +300,22 @@ def kron(
         https://arxiv.org/abs/1512.04202; Li, Black box Lie group preconditioners for SGD, 2022,
         https://arxiv.org/abs/2211.04422
     """
+    part = scale_by_kron(
+        b1,
+        preconditioner_update_probability,
+        max_size_triangular,
+        memory_save_mode,
+        momentum_into_precond_update,
+        precond_lr,
+        precond_init_scale,
+        damping,
+        clipping_threshold,
+        mu_dtype,
+        key,
+        matrix_axes=matrix_axes,
+    )
     return chain(
-        scale_by_kron(
-            b1,
-            preconditioner_update_probability,
-            max_size_triangular,
-            memory_save_mode,
-            momentum_into_precond_update,
-            precond_lr,
-            precond_init_scale,
-            damping,
-            clipping_threshold,
-            mu_dtype,
-            key,
-            matrix_axes=matrix_axes,
-        ),
+        with_rms(part, consistent_rms, matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -22,6 +22,7 @@ from gdjax.optimizers.adaptive.adagrad import scale_by_rss
 from gdjax.optimizers.adaptive.rmsprop import scale_by_rms
 from gdjax.transforms.basic import identity, scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import with_rms
 from gdjax.transforms.momentum import ema as average
 from gdjax.wrappers.graft import graft
 
@@ -245,6 +246,7 @@ def shampoo(
     max_precond_dim: int | None = None,
     long_sides: str = "identity",
     mu_dtype: Any = None,
+    consistent_rms: NonNegative | None = None,
     matrix_axes: Any = None,
 ):
     """Shampoo: left and right matrix preconditioners, step size grafted from Adam.
@@ -279,6 +281,8 @@ def shampoo(
         max_precond_dim: Longer sides have no matrix preconditioner; None for no limit.
         long_sides: The preconditioner of longer sides: "identity" or "diagonal".
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
+        consistent_rms: Root mean square of the updates of matrices; None for what they are. See
+            `scale_to_rms`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -313,7 +317,7 @@ def shampoo(
         part = graft(part, grafting, matrix_axes=matrix_axes)
     return chain(
         part,
-        average(b1, mu_dtype=mu_dtype),
+        with_rms(average(b1, mu_dtype=mu_dtype), consistent_rms, matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -17,6 +17,7 @@ from gdjax.core.rule.numerics import abs_sq, debias, divide_by_root, ema, increm
 from gdjax.core.rule.roles import Count, MatrixMeanSquare, Mean, PerMatrix
 from gdjax.transforms.basic import scale_by_learning_rate
 from gdjax.transforms.decay import add_decayed_weights
+from gdjax.transforms.matrix_norms import with_rms
 
 __all__ = ["ScaleBySoapState", "scale_by_soap", "soap"]
 
@@ -185,6 +186,7 @@ def soap(
     mu_dtype: Any = None,
     *,
     skip_first: bool = True,
+    consistent_rms: NonNegative | None = None,
     matrix_axes: Any = None,
 ):
     """SOAP: Adam in the eigenbasis of Shampoo's preconditioner, recomputed every few steps.
@@ -208,6 +210,8 @@ def soap(
         max_precond_dim: Longer sides are not rotated.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
         skip_first: Whether the first update is zero; see `scale_by_soap`.
+        consistent_rms: Root mean square of the updates of matrices; None for what they are. See
+            `scale_to_rms`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
@@ -216,18 +220,19 @@ def soap(
     Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
         https://arxiv.org/abs/2409.11321
     """
+    part = scale_by_soap(
+        b1,
+        b2,
+        eps,
+        b3,
+        every,
+        max_precond_dim,
+        mu_dtype,
+        skip_first=skip_first,
+        matrix_axes=matrix_axes,
+    )
     return chain(
-        scale_by_soap(
-            b1,
-            b2,
-            eps,
-            b3,
-            every,
-            max_precond_dim,
-            mu_dtype,
-            skip_first=skip_first,
-            matrix_axes=matrix_axes,
-        ),
+        with_rms(part, consistent_rms, matrix_axes),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),
     )
