@@ -25,8 +25,10 @@ from gdjax.optimizers.layerwise.novograd import ScaleByNovogradState as ScaleByN
 from gdjax.optimizers.line_search.backtracking_linesearch import BacktrackingLinesearchInfo as BacktrackingLinesearchInfo, ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState
 from gdjax.optimizers.line_search.lbfgs import ScaleByLBFGSState as ScaleByLBFGSState
 from gdjax.optimizers.line_search.zoom_linesearch import ScaleByZoomLinesearchState as ScaleByZoomLinesearchState, ZoomLinesearchInfo as ZoomLinesearchInfo
+from gdjax.optimizers.matrix.apollo import ApolloState as ApolloState
 from gdjax.optimizers.matrix.dion2 import ScaleByDion2State as ScaleByDion2State
 from gdjax.optimizers.matrix.dion3 import ScaleByDion3State as ScaleByDion3State
+from gdjax.optimizers.matrix.fira import FiraState as FiraState
 from gdjax.optimizers.matrix.galore import GaLoreState as GaLoreState
 from gdjax.optimizers.matrix.kl_shampoo import KLShampooState as KLShampooState
 from gdjax.optimizers.matrix.kron import KronState as KronState

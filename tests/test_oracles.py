@@ -58,6 +58,10 @@ NOT_HERE = {
         "heavyball/columns": "no path: test_kl_shampoo compares the factors",
         "heavyball/gradients": "no path: test_kl_shampoo compares the factors",
     },
+    "low_rank": {
+        "apollo_torch/apollo/drawn": "what the recordings drew",
+        "apollo_torch/apollo_mini/drawn": "what the recordings drew",
+    },
 }
 # Read by other tests: those of compat.torch, of the losses and of `store`.
 ELSEWHERE = {"compat_torch", "losses", "store"}

@@ -36,10 +36,16 @@ CHIPS = ("cpu", "v5e:1", "h200")
 # What an optimizer needs beside the rate.
 GIVEN: dict[str, dict[str, Any]] = {
     "dpsgd": {"max_norm": 1.0, "noise_multiplier": 0.1, "key": 0},
+    "apollo": {"rank": 1, "every": 10},
+    "apollo_mini": {"every": 10},
+    "fira": {"rank": 1, "every": 10},
     "galore": {"rank": 1, "every": 10},
 }
 ON_DIGITS: dict[str, dict[str, Any]] = {
     "dpsgd": {"max_norm": 1.0, "noise_multiplier": 1.0, "key": 0},
+    "apollo": {"rank": 4, "every": 50},
+    "apollo_mini": {"every": 50},
+    "fira": {"rank": 4, "every": 50},
     "galore": {"rank": 4, "every": 50},
     "polyak_sgd": {"f_min": 0.26634696},
 }

@@ -33,7 +33,7 @@ QUERIES = {
     "quasi-newton": "lbfgs!",
     "second order": "shampoo sophia lbfgs",
     "line search": "lbfgs scale_by_zoom_linesearch scale_by_backtracking_linesearch",
-    "low rank": "galore scale_by_galore",
+    "low rank": "galore scale_by_galore fira scale_by_fira",
     "nesterov": "nadam sgd trace (adan nadamw)",
     "heavy ball": "sgd trace",
     "sharpness": "sam!",

@@ -25,6 +25,7 @@ VERSIONS = {
     "mechanic_pytorch": "0.0.1",
     "torch_optimizer": "0.3.0",
     "kron_torch": "0.3.3",
+    "fira": "1.0.2",
 }
 
 

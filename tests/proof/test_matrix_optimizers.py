@@ -8,6 +8,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.core.data.recipe import factories
+from gdjax.proof import program
 from tests.proof import test_factored, test_matrices, test_orthogonalized, test_preconditioners
 from tests.proof.identities import collection
 
@@ -32,6 +33,10 @@ CHAINS = [  # the optimizer; its rule, and what stands between rule and decay
     (
         gd.galore(0.1, 1, weight_decay=0.1, inner=gd.ema(0.5)),
         gd.scale_by_galore(1, 200, 1.0, gd.ema(0.5)),
+    ),
+    (
+        gd.fira(0.1, 1, weight_decay=0.1, max_growth=2.0, inner=gd.ema(0.5)),
+        gd.scale_by_fira(1, 200, 2.0, gd.ema(0.5)),
     ),
     (
         gd.dion2(0.1, weight_decay=0.1, **ONE),
@@ -87,6 +92,41 @@ def kron_between_two_fits(x):
     tx = x.numbered(tx, learning_rate="rate", weight_decay="decay")
     got = x.step(tx, g, (state, *x.start(tx, W)[1:]), W)[0]
     yield got, -(want + W * x["decay"]) * x["rate"]
+
+
+def drawn(rows):
+    """What replaces the normal numbers of a program by these rows."""
+    root = program.exact(np.sqrt(2))  # by which they are multiplied
+    same = lambda field, params, x, *others: [x]
+    array = np.array([[Fraction(x) / root for x in row] for row in rows], object)
+    chosen = lambda field, params, x: [np.frompyfunc(field.number, 1, 1)(array)]
+    bits = lambda field, params, x: [np.full(params["shape"], field.number(1))]
+    passed = dict.fromkeys(["shift_right_logical", "or", "bitcast_convert_type"], same)
+    return {**KEYS, **passed, "random_bits": bits, "erf_inv": chosen}
+
+
+@identity("scale_by_apollo", "scale_by_apollo_mini", "apollo", "apollo_mini", positive="rate decay")
+def gradients_scaled_as_a_projection(x):
+    x.given.update(drawn([[1, 0]]))  # the first row, of norm 13
+    g, inner = x.array([[3, 4, 12], [1, -2, 2]]), gd.ema(0.5, debias=False)
+
+    def second(rule, mean):
+        state = x.start(rule, g)
+        own = state.base_optimizer_state._replace(ema=x.array([mean]))
+        return state._replace(count=jnp.int32(1), base_optimizer_state=own)
+
+    columns = x.array([[Fraction(2, 3), Fraction(3, 4), Fraction(7, 12)]])
+    apollo, mini = (1, 10, 2.0, 9.0, inner), (2.0, 10, 9.0, inner)
+    for rule, whole, given, mean, factors in [
+        (gd.scale_by_apollo, gd.apollo, apollo, [1, 2, 2], columns),  # (2, 3, 7) of (3, 4, 12)
+        (gd.scale_by_apollo_mini, gd.apollo_mini, mini, [9, 12, 36], 2),
+    ]:
+        rule, whole = x.numbered(rule(*given)), whole(0.1, *given, weight_decay=0.1)
+        state, want = second(rule, mean), 2 * g * factors
+        yield x.step(rule, g, state)[0], want
+        whole = x.numbered(whole, learning_rate="rate", weight_decay="decay")
+        got = x.step(whole, g, (state, *x.start(whole, g)[1:]), g)[0]
+        yield got, -(want + g * x["decay"]) * x["rate"]
 
 
 @identity("muon_clip", positive="rate t")

@@ -277,6 +277,21 @@ def adam_of_projections(x):
     yield np.stack(got), u @ np.stack(inside)
 
 
+@identity("scale_by_fira")
+def rest_of_a_projection_is_scaled_as_the_projection(x):
+    u, v = x.rotation(Fraction(1, 3)), x.space_rotation(HALF, 2, 3)
+    first = x.svd(u, [5, 3], v)
+    fira = lambda *given: x.numbered(gd.scale_by_fira(*given))
+    for turn in (lambda m: m, lambda m: m.T.copy()):
+        g = [turn(first), turn(first * 3)]
+        galore = x.updates(x.numbered(gd.scale_by_galore(2, 10, 1.0, gd.ema(0.9))), g)
+        yield from zip(x.updates(fira(2, 10, 2.0, gd.ema(0.9)), g), galore)
+        # Of rank one, with an inner transformation that scales all by 3.
+        yield x.updates(fira(1, 10, 2.0, gd.scale(3.0)), g)[0], 3 * g[0]
+    limited = x.updates(fira(1, 10, 1.5, gd.identity()), [first, x.svd(u, [5, 21], v)])
+    yield limited[1], x.svd(u, [5, Fraction(9, 2)], v)
+
+
 @pytest.mark.parametrize("each", IDENTITIES, ids=lambda each: each.name)
 def test_identities(each):
     assert not each.refuted()

@@ -22,6 +22,9 @@ _ON_DIGITS = {
     "dpsgd": "Every image is an example, with `max_norm=1` and `noise_multiplier=1`.",
     "adam_hyperball": _NORM,
     "muon_hyperball": _NORM,
+    "apollo": "With `rank=4` and `every=50`.",
+    "apollo_mini": "With `every=50`.",
+    "fira": "With `rank=4` and `every=50`.",
     "galore": "With `rank=4` and `every=50`.",
     "polyak_sgd": "Swept is `max_learning_rate`; `f_min` is the least loss.",
 }
@@ -33,6 +36,9 @@ _CIRCLE = (
 )
 _PATHS = {
     "dpsgd": f"{_FALLING} The function is one example; `max_norm=1`, `noise_multiplier=0.1`.",
+    "apollo": f"{_FALLING} With `rank=1` and `every=10`.",
+    "apollo_mini": f"{_FALLING} With `every=10`.",
+    "fira": f"{_FALLING} With `rank=1` and `every=10`.",
     "galore": f"{_FALLING} With `rank=1` and `every=10`: one of the two directions at a time.",
     "polyak_sgd": "The rate is `max_learning_rate`, the best of a sweep; it falls to zero.",
     "lbfgs": "The line search finds how far each step goes.",

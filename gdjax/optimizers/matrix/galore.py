@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from gdjax.core.data.hyperparams import Hyperparam, LearningRate, Mask, WeightDecay
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
-from gdjax.core.engine.transformation import call_update, transformation
-from gdjax.core.matrix import polar
-from gdjax.core.matrix.matrices import axes_of
-from gdjax.core.mesh import distribute
-from gdjax.core.rule import errors, numerics, tree
-from gdjax.core.rule.branch import refresh_if
+from gdjax.core.engine.transformation import transformation
+from gdjax.core.matrix.low_rank import Stacks, call_whole, check_counts, leading
+from gdjax.core.rule import tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -31,28 +25,6 @@ class GaLoreState(NamedTuple):
     count: Count
     base_optimizer_state: Any  # of the projected gradients
     projector: PerMatrix  # [..., short side, rank] for a matrix, None for other leaves
-
-
-class _Wide(NamedTuple):
-    """Conversion of an array to a stack of matrices with the short side first, and back."""
-
-    axes: Any
-    turned: bool
-
-    def stack(self, x: Any) -> Any:
-        stack = distribute.replicate(self.axes.stack(jnp.asarray(x)))
-        return stack.mT if self.turned else stack
-
-    def unstack(self, stack: Any, like: Any) -> Any:
-        return self.axes.unstack(stack.mT if self.turned else stack, like)
-
-
-def _stacks(updates: Any, axes: Any) -> tuple[list[Any], list[Any], Any]:
-    """The leaves, matrices as stacks with the short side first; conversions; the structure."""
-    leaves, found, treedef = axes_of(updates, axes, "scale_by_galore")
-    found = [a if x is not None and jnp.size(x) else None for x, a in zip(leaves, found)]
-    ways = [None if a is None else _Wide(a, a.sides[0] > a.sides[1]) for a in found]
-    return [x if w is None else w.stack(x) for x, w in zip(leaves, ways)], ways, treedef
 
 
 @transformation(kind="wrapper")
@@ -85,48 +57,23 @@ def scale_by_galore(
     Reference: Zhao et al., GaLore: memory-efficient LLM training by gradient low-rank projection,
         2024, https://arxiv.org/abs/2403.03507
     """
-    for name, number in (("rank", rank), ("every", every)):
-        if number < 1:
-            errors.fail("scale_by_galore", f"{name} must be 1 or more", number)
+    check_counts("scale_by_galore", rank=rank, every=every)
     base = scale_by_adam() if inner is None else inner
 
     def init(params):
-        xs, ways, treedef = _stacks(params, matrix_axes)
-        projector, projected = [], []
-        for x, way in zip(xs, ways):
-            if way is None:
-                projector.append(None)
-                projected.append(x)
-                continue
-            r = min(rank, x.shape[-2])
-            projector.append(jnp.zeros((*x.shape[:-1], r), numerics.wide_dtype(x.dtype)))
-            projected.append(jnp.zeros((*x.shape[:-2], r, x.shape[-1]), x.dtype))
-        inner = base.init(treedef.unflatten(projected))
-        return GaLoreState(zero_count(), inner, treedef.unflatten(projector))
+        stacks = Stacks.of(params, matrix_axes, "scale_by_galore")
+        projector = stacks.zeros(lambda shape: (*shape[:-1], min(rank, shape[-2])))
+        return GaLoreState(zero_count(), base.init(stacks.narrow(rank)), projector)
 
     def update(updates, state, params=None, **extra):
-        xs, ways, treedef = _stacks(updates, matrix_axes)
-        stacks = treedef.unflatten(xs)
-        due = state.count % every == 0
-
-        def refresh(g, p):
-            return g, refresh_if(due, lambda: polar.leading_vectors(g, p.shape[-1]), p)
-
-        _, projector = tree.evolve(refresh, (stacks, state.projector))
+        stacks = Stacks.of(updates, matrix_axes, "scale_by_galore")
+        projector = leading(stacks.tree, state.projector, state.count % every == 0)
         project = lambda g, p: g if p is None else p.mT.conj() @ g
-        projected = tree.map(project, stacks, projector)
-        before = state.base_optimizer_state
-        inner = call_update(
-            base, projected, jax.tree.map(distribute.replicate, before), None, extra
-        )
+        projected = tree.map(project, stacks.tree, projector)
+        n, inner_state = call_whole(base, projected, state.base_optimizer_state, extra)
         lead_back = lambda n, p: n if p is None else scale * (p @ n)
-        out = treedef.flatten_up_to(tree.map(lead_back, inner[0], projector))
-        likes = treedef.flatten_up_to(updates)
-        rows = zip(ways, out, likes)
-        out = [u if way is None or u is None else way.unstack(u, x) for way, u, x in rows]
-        after = jax.tree.map(distribute.reshard_like, inner[1], before)
-        state = GaLoreState(increment(state.count), after, projector)
-        return treedef.unflatten(out), state
+        out = stacks.undo(tree.map(lead_back, n, projector), updates)
+        return out, GaLoreState(increment(state.count), inner_state, projector)
 
     return Rule(init, update, children=(Child("inner", base, at="base_optimizer_state"),))
 
