@@ -53,11 +53,10 @@ from gdjax.optimizers.line_search.backtracking_linesearch import scale_by_backtr
 from gdjax.optimizers.line_search.lbfgs import lbfgs as lbfgs, scale_by_lbfgs as scale_by_lbfgs
 from gdjax.optimizers.line_search.value_and_grad import value_and_grad_from_state as value_and_grad_from_state
 from gdjax.optimizers.line_search.zoom_linesearch import scale_by_zoom_linesearch as scale_by_zoom_linesearch
+from gdjax.optimizers.matrix.apollo import apollo as apollo, apollo_mini as apollo_mini, scale_by_apollo as scale_by_apollo, scale_by_apollo_mini as scale_by_apollo_mini
 from gdjax.optimizers.matrix.aurora import aurora as aurora, orthogonalize_uniformly as orthogonalize_uniformly
 from gdjax.optimizers.matrix.dion2 import dion2 as dion2, scale_by_dion2 as scale_by_dion2
 from gdjax.optimizers.matrix.dion3 import dion3 as dion3, scale_by_dion3 as scale_by_dion3
-from gdjax.optimizers.matrix.apollo import apollo as apollo, apollo_mini as apollo_mini, scale_by_apollo as scale_by_apollo, scale_by_apollo_mini as scale_by_apollo_mini
-from gdjax.optimizers.matrix.dion2 import dion2 as dion2, scale_by_dion2 as scale_by_dion2
 from gdjax.optimizers.matrix.fira import fira as fira, scale_by_fira as scale_by_fira
 from gdjax.optimizers.matrix.galore import galore as galore, scale_by_galore as scale_by_galore
 from gdjax.optimizers.matrix.hyperball import adam_hyperball as adam_hyperball, muon_hyperball as muon_hyperball
