@@ -121,6 +121,7 @@ from gdjax.transforms.update_ratio import measure_update_ratio as measure_update
 from gdjax.transforms.weight_norm import hyperball as hyperball, radial_brake as radial_brake, update_floor as update_floor
 from gdjax.transforms.zero_nans import keep_params_nonnegative as keep_params_nonnegative, stateless_with_tree_map as stateless_with_tree_map, zero_nans as zero_nans
 from gdjax.wrappers.averaging.averages import with_ema as with_ema, with_polynomial_averaging as with_polynomial_averaging, with_swa as with_swa
+from gdjax.wrappers.averaging.diloco import diloco as diloco
 from gdjax.wrappers.averaging.ema_nesterov import ema_nesterov as ema_nesterov
 from gdjax.wrappers.averaging.lookahead import lookahead as lookahead
 from gdjax.wrappers.averaging.primal_averaging import generalized_primal_averaging as generalized_primal_averaging

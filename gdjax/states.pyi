@@ -58,6 +58,7 @@ from gdjax.transforms.update_ratio import MeasureUpdateRatioState as MeasureUpda
 from gdjax.transforms.weight_norm import HyperballState as HyperballState
 from gdjax.transforms.zero_nans import ZeroNansState as ZeroNansState
 from gdjax.wrappers.averaging.averages import AverageState as AverageState
+from gdjax.wrappers.averaging.diloco import DilocoState as DilocoState
 from gdjax.wrappers.averaging.ema_nesterov import EmaNesterovState as EmaNesterovState
 from gdjax.wrappers.averaging.lookahead import LookaheadState as LookaheadState
 from gdjax.wrappers.averaging.primal_averaging import GeneralizedPrimalAveragingState as GeneralizedPrimalAveragingState

@@ -1,4 +1,4 @@
-"""Sums and maxima over the shards of an array, inside `shard_map`."""
+"""Sums, means and maxima over the shards of an array, inside `shard_map`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def psum(x: jax.Array, axis_name: Any) -> jax.Array:
     """The sum, over the shards of an array, of a value that each device computed for its shard."""
     names = varying_axes(x, axis_name)
     return jax.lax.psum(x, names) if names else x
+
+
+def pmean(x: jax.Array, axis_name: Any) -> jax.Array:
+    """The mean over the devices of a value that each computed."""
+    names = varying_axes(x, axis_name)
+    return jax.lax.pmean(x, names) if names else x
 
 
 def pmax(x: jax.Array, axis_name: Any) -> jax.Array:

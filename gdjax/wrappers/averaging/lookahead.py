@@ -82,12 +82,15 @@ def lookahead(inner: Any, every: int, slow_step_size: NonNegative, reset_state: 
             inner_state = jax.tree.map(lambda a, b: jnp.where(due, a, b), fresh, inner_state)
         return updates, LookaheadState(inner_state, steps, slow)
 
-    def evaluate(state, params):
-        def pick(slow, p):
-            return p if slow is None else numerics.like(slow, p)
-
-        return jax.tree.map(pick, state.slow, params, is_leaf=tree.is_none)
-
     return Rule(
-        init, update, evaluate=evaluate, children=(Child("inner", inner, at="inner_state"),)
+        init, update, evaluate=slow_weights, children=(Child("inner", inner, at="inner_state"),)
     )
+
+
+def slow_weights(state: Any, params: Any) -> Any:
+    """The slow weights of a state, in the dtypes of the parameters."""
+
+    def pick(slow, p):
+        return p if slow is None else numerics.like(slow, p)
+
+    return jax.tree.map(pick, state.slow, params, is_leaf=tree.is_none)

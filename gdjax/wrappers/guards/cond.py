@@ -193,6 +193,7 @@ def _by_platform(
 # What costs more than to read and to write what it is made of.
 _WORK = {"dot_general", "conv_general_dilated", "while", "scan", "sort", "fft", "custom_call"}
 _WORK |= {"cholesky", "eigh", "lu", "qr", "householder_product", "svd", "triangular_solve"}
+_WORK |= {"psum", "psum2", "psum_invariant"}  # what goes from device to device
 
 
 def _works(program: Any) -> bool:
