@@ -12,7 +12,7 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, numerics
 from gdjax.core.rule.roles import Scalars
-from gdjax.transforms.matrix_norms import in_place, length, unit
+from gdjax.transforms.matrix_norms import SIZES, in_place, length, unit
 
 __all__ = ["HyperballState", "hyperball", "radial_brake", "update_floor"]
 
@@ -123,14 +123,14 @@ def _less(wanted: Any, found: Any) -> Any:
 
 
 @transformation
-def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
-    """Lower bound of the update norm, relative to the weight norm of each matrix.
+def update_floor(ratio: NonNegative = 0.35, *, norm: str = "frobenius", matrix_axes: Any = None):
+    """Lower bound of the update norm, relative to the weight norm of each matrix or neuron.
 
         u = g · max(1, r·‖θ‖ / ‖g‖)
 
-    θ is one matrix. Put it before the learning rate, after a stage whose updates have a known norm,
-    such as the orthogonalized updates of Muon: the relative size of a step is then at least r times
-    the learning rate.
+    θ is one matrix, or one of its columns or rows. Put it before the learning rate, after a stage
+    whose updates have a known norm, such as the orthogonalized updates of Muon: the relative size
+    of a step is then at least r times the learning rate.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> tx = gd.update_floor(0.5)
@@ -139,20 +139,26 @@ def update_floor(ratio: NonNegative = 0.35, *, matrix_axes: Any = None):
 
     Args:
         ratio: r ≥ 0, relative to the norm of the weights.
+        norm: Of what the norms are: "frobenius", of matrices; "columns", of the weights of each
+            output of a matrix [in, out]; or "rows", of those of each input.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`; vectors are
             matrices of one column.
 
     Raises:
-        ValueError: `update` was called without params; an array of more than two axes without
-            `matrix_axes`.
+        ValueError: Unknown norm; `update` was called without params; an array of more than two
+            axes without `matrix_axes`.
 
     Reference: kumarkrishna, Skylight: NorMuon with a floor under ‖u‖/‖w‖, 2026,
         https://github.com/KellerJordan/modded-nanogpt/pull/274
     """
     where = "update_floor"
+    known = ("frobenius", "columns", "rows")
+    if norm not in known:
+        errors.fail(where, f"norm must be one of {', '.join(known)}", norm)
+    size = SIZES[norm]
 
     def leaf(g, p):
-        found, least = length(g), ratio * length(p)
+        found, least = size(g), ratio * size(p)
         return jnp.where(found < least, least.astype(g.dtype) * unit(g, found), g)
 
     def update(updates, state, params=None, **extra):

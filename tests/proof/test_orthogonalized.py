@@ -286,6 +286,9 @@ def norms_of_weights(x):
     yield x.step(brake, -W / 3, (), W)[0], -W / 3  # shorter weights are as they were
     yield x.step(floor, W / 4, (), W)[0], W / 2
     yield x.step(floor, W * 3, (), W)[0], W * 3
+    some = x.array([["a", 0], [0, "b"]])
+    neurons = x.numbered(gd.update_floor(0.5, norm="columns"))
+    yield x.step(neurons, some * [1, Fraction(1, 4)], (), some)[0], some * [1, HALF]
     unit = lambda norm: x.step(gd.normalize_matrices(norm), g, ())[0]
     yield unit("frobenius") * size(g), g
     yield unit("rms") * size(g), 2 * g

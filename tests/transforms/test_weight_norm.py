@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import gdjax as gd
 from tests.cases import Row
@@ -15,6 +16,7 @@ ROWS = [
     Row(gd.hyperball(0.1), descends=False),  # a parabola is as high all over its sphere
     Row(gd.radial_brake(0.5, 0.8)),
     Row(gd.update_floor(0.5)),
+    Row(gd.update_floor(0.5, norm="columns"), label="update_floor-columns"),
 ]
 
 
@@ -43,15 +45,18 @@ def braked_descent(gradient, theta0, steps, *, eta, outward, inward):
     return by_tensor(gradient, theta0, steps, w=rule, b=rule)
 
 
-def floored_descent(gradient, theta0, steps, *, eta, ratio):
-    """Descent; a direction shorter than ratio·‖W‖ is made that long (u/w floor, 2026)."""
+def floored_descent(gradient, theta0, steps, *, eta, ratio, axis=None):
+    """Descent; a direction shorter than ratio·‖W‖ is made that long (u/w floor, 2026).
 
-    def rule(w, g, t):
-        least = ratio * np.linalg.norm(w)
-        length = np.linalg.norm(g)
-        return w - at(eta, t) * (g * least / length if length < least else g)
+    Along an axis it is the columns or rows that are made so (RowFloor, 2026).
+    """
 
-    return by_tensor(gradient, theta0, steps, w=rule, b=rule)
+    def rule(w, g, t, axis=axis):
+        least, length = (np.linalg.norm(x, axis=axis, keepdims=True) for x in (ratio * w, g))
+        return w - at(eta, t) * (g * np.where(length < least, least / length, 1))
+
+    whole = lambda b, g, t: rule(b[:, None], g[:, None], t, None if axis is None else 0)[:, 0]
+    return by_tensor(gradient, theta0, steps, w=rule, b=whole)
 
 
 AGREE = {
@@ -67,10 +72,26 @@ AGREE = {
     "numpy-update_floor": Agree(
         descent(gd.update_floor(0.5), eta=0.1), rule(floored_descent, eta=0.1, ratio=0.5)
     ),
+    "numpy-update_floor-columns": Agree(
+        descent(gd.update_floor(0.5, norm="columns"), eta=0.1),
+        rule(floored_descent, eta=0.1, ratio=0.5, axis=0),
+    ),
+    "numpy-update_floor-transposed": Agree(
+        descent(gd.update_floor(0.5, norm="columns", matrix_axes="out in"), eta=0.1),
+        rule(floored_descent, eta=0.1, ratio=0.5, axis=1),
+    ),
     "numpy-update_floor-default": Agree(
         descent(gd.update_floor(), eta=0.1), rule(floored_descent, eta=0.1, ratio=0.35)
     ),
 }
+
+
+def test_a_floor_of_rows_is_that_of_columns_transposed(x64):
+    w, g = jnp.linspace(-1.0, 2.0, 12).reshape(3, 4), jnp.linspace(0.0, 0.5, 12).reshape(3, 4)
+    floor = lambda norm: lambda g, w: gd.update_floor(0.5, norm=norm).update(g, (), w)[0]
+    np.testing.assert_array_equal(floor("rows")(g, w), floor("columns")(g.T, w.T).T)
+    with pytest.raises(ValueError, match="norm must be one of frobenius, columns, rows, got spec"):
+        gd.update_floor(norm="spectral")
 
 
 def test_hyperball_keeps_the_length_at_the_start(x64):

@@ -36,16 +36,17 @@ class AverageState(NamedTuple):
 
 
 @transformation(kind="wrapper")
-def with_ema(inner: Any, decay: Decay, debias: bool = True):
+def with_ema(inner: Any, decay: Decay, debias: bool = True, *, share: float = 1.0):
     """Exponential moving average (EMA) of the parameters; training is unchanged.
 
         θ ← θ + u of `inner`
         w ← β·w + (1 − β)          c = (1 − β)/w          θ̄ ← θ̄ + c·(θ − θ̄)
 
-    `gdjax.state.eval_params` returns the average θ̄, in the dtypes of the parameters. The average
-    is debiased and is taken over the points at which `inner` would be evaluated: around `sam`,
-    over the parameters before the ascent. A call that a wrapper inside leaves out does not count
-    as a step: in `with_ema(accumulate(tx, 4), β)` every fourth call is a step.
+    `gdjax.state.eval_params` returns the average θ̄, in the dtypes of the parameters; with a share
+    λ less than 1 the mixture (1 − λ)·θ + λ·θ̄, which is less far behind θ. The average is debiased
+    and is taken over the points at which `inner` would be evaluated: around `sam`, over the
+    parameters before the ascent. A call that a wrapper inside leaves out does not count as a step:
+    in `with_ema(accumulate(tx, 4), β)` every fourth call is a step.
     `accumulate(with_ema(tx, β), 4)` gives the same average and saves the comparison of the
     parameters. This wrapper must be the last to change the updates. Averaging over the whole run
     is Polyak averaging: `with_polynomial_averaging(tx, eta=0)`.
@@ -63,21 +64,24 @@ def with_ema(inner: Any, decay: Decay, debias: bool = True):
         decay: β in [0, 1), a number or a schedule that counts calls.
         debias: Whether the average starts at the parameters after the first step. False starts it
             at the initial parameters, whose weight decreases as βᵗ.
+        share: λ in (0, 1], of the average in the parameters that are evaluated.
 
     Raises:
-        ValueError: `update` was called without params.
+        ValueError: `share` is not in (0, 1], or `update` was called without params.
 
     Reference: Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992,
         https://doi.org/10.1137/0330046; Morales-Brotons, Vogels and Hendrikx, Exponential moving
         average of weights in deep learning: dynamics and benefits, 2024,
         https://arxiv.org/abs/2411.18704
     """
+    if not 0 < share <= 1:
+        errors.fail("with_ema", "share must lie in (0, 1]", share)
 
-    def share(count, weight):
+    def part(count, weight):
         total = numerics.ema(weight, jnp.ones_like(weight), decay)
         return None, total, (1 - decay) / total
 
-    return _averaging("with_ema", inner, share, 0.0 if debias else 1.0)
+    return _averaging("with_ema", inner, part, 0.0 if debias else 1.0, share)
 
 
 @transformation(kind="wrapper")
@@ -159,7 +163,11 @@ def with_polynomial_averaging(inner: Any, eta: NonNegative = 3.0):
 
 
 def _averaging(
-    where: str, inner: Any, share: Callable[[Any, Any], tuple[Any, Any, Any]], first: float
+    where: str,
+    inner: Any,
+    share: Callable[[Any, Any], tuple[Any, Any, Any]],
+    first: float,
+    evaluated: float = 1.0,
 ) -> Rule:
     """A wrapper that maintains an average of the parameters.
 
@@ -169,6 +177,7 @@ def _averaging(
         share: Takes the number of steps and the weight so far; returns whether to average (None:
             always), the weight then and the share of the new parameters in the average.
         first: The weight of the parameters before the first step.
+        evaluated: The share of the average in the parameters that are evaluated.
     """
 
     def init(params):
@@ -210,7 +219,10 @@ def _averaging(
 
     def evaluate(state, params):
         def pick(mean, p):
-            return p if mean is None else jnp.where(begun, numerics.like(mean, p), p)
+            if mean is None:
+                return p
+            mixed = mean if evaluated == 1 else p + evaluated * (mean - p)
+            return jnp.where(begun, numerics.like(mixed, p), p)
 
         begun = state.weight > 0
         here = call_evaluate(inner, state.inner_state, params)

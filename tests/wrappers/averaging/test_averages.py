@@ -17,6 +17,7 @@ ADAM = gd.adam(1e-2)
 ROWS = [
     Row(gd.with_ema(ADAM, 0.9)),
     Row(gd.with_ema(gd.accumulate(ADAM, 2), 0.9, debias=False), label="with_ema-accumulate"),
+    Row(gd.with_ema(ADAM, 0.9, share=0.5), label="with_ema-share"),
     Row(gd.with_swa(ADAM, 1, 2)),
     Row(gd.with_swa(gd.with_ema(ADAM, 0.5), 0), label="with_swa-of-ema"),
     Row(gd.with_polynomial_averaging(ADAM, 2.0)),
@@ -39,6 +40,19 @@ def ema(gradient, theta0, steps, *, beta, debias=True):
             out.append(weights @ path[1 : t + 1] / weights.sum())
         else:
             out.append(np.prod(betas) * path[0] + weights @ path[1 : t + 1])
+    return np.stack(out)
+
+
+def mixed(gradient, theta0, steps, *, share, start, tau):
+    """The tail average of a record of modded-nanogpt: from step `start` on, mixed with the point.
+
+    Its mean is the point of step `start` first, and then moves by 1/τ of the way to each.
+    """
+    path, mean = _path(gradient, theta0, steps), theta0
+    out = [theta0]
+    for t in range(1, steps + 1):
+        mean = path[t] if t <= start else mean + (path[t] - mean) / tau
+        out.append((1 - share) * path[t] + share * mean)
     return np.stack(out)
 
 
@@ -77,6 +91,10 @@ AGREE = {
         gd.with_ema(DESCENT, 0.95, debias=False), rule(ema, beta=0.95, debias=False)
     ),
     "numpy-ema-schedule": answer(gd.with_ema(DESCENT, rising), rule(ema, beta=rising)),
+    "numpy-ema-tail": answer(
+        gd.with_ema(DESCENT, lambda t: jnp.where(t < 20, 0.0, 1 - 1 / 15), share=0.6),
+        rule(mixed, share=0.6, start=20, tau=15),
+    ),
     "numpy-swa": answer(gd.with_swa(DESCENT, 10, 7), rule(swa, start=10, every=7)),
     "numpy-swa-from-the-start": answer(gd.with_swa(DESCENT, 0), rule(swa, start=0)),
     "numpy-polynomial": answer(gd.with_polynomial_averaging(DESCENT), rule(polynomial, eta=3.0)),
@@ -219,6 +237,8 @@ def test_a_transformation_of_optax_is_averaged():
 def test_what_cannot_be_raises():
     with pytest.raises(ValueError, match="decay must lie in"):
         gd.with_ema(SGD, 1.0)
+    with pytest.raises(ValueError, match=r"with_ema: share must lie in \(0, 1\], got 0"):
+        gd.with_ema(SGD, 0.5, share=0.0)
     with pytest.raises(ValueError, match="start must be"):
         gd.with_swa(SGD, -1)
     with pytest.raises(ValueError, match="every must be"):
