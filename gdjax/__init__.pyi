@@ -156,6 +156,7 @@ from gdjax import params as params
 from gdjax import plots as plots
 from gdjax import programs as programs
 from gdjax import projections as projections
+from gdjax import recipes as recipes
 from gdjax import sharding as sharding
 from gdjax import state as state
 from gdjax import states as states

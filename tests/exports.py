@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parent.parent / "gdjax"
 COMMAND = "python -m tests.update"
 MODULES = (
     *("compat", "contract", "lab", "losses", "params", "plots", "programs"),
-    *("projections", "sharding", "state", "states"),
+    *("projections", "recipes", "sharding", "state", "states"),
 )
 ROOMS = ("losses", "optimizers", "params", "run", "schedules", "transforms", "wrappers")
 # Files outside of these, and files in them that help others: which of their names are public.

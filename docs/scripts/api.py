@@ -36,6 +36,7 @@ FAMILIES = {
     "gdjax.run": ("run", "Training loops and summaries"),
     "gdjax.losses": ("losses", "Loss functions"),
     "gdjax.projections": ("projections", "Projections"),
+    "gdjax.recipes": ("recipes", "Recipes: compositions with a name"),
     "gdjax.state": ("state", "State: hyperparameters, metrics, checkpoints"),
     "gdjax.states": ("states", "Classes of states"),
     "gdjax.sharding": ("sharding", "Sharding"),
@@ -49,7 +50,7 @@ FAMILIES = {
 # Modules whose public names are read from the modules themselves.
 MODULES = (
     *("gdjax.contract", "gdjax.plots", "gdjax.programs", "gdjax.projections"),
-    *("gdjax.sharding", "gdjax.state"),
+    *("gdjax.recipes", "gdjax.sharding", "gdjax.state"),
     *("gdjax.lab.problems", "gdjax.lab.race"),
     *("gdjax.compat.torch", "gdjax.compat.torch.lr_scheduler"),
 )
