@@ -35,7 +35,11 @@ def recipe(steps=2900):
 
 
 def part(tx, name):
-    return tx.arguments["inner"].arguments["transformations"][name]
+    return ahead(tx).arguments["inner"].arguments["transformations"][name]
+
+
+def ahead(tx):
+    return tx.arguments["inner"]
 
 
 @pytest.mark.parametrize("name", POWER_C)
@@ -56,6 +60,17 @@ def test_momentum_rises_and_falls_as_in_the_program(x64):
     want = np.interp(t, [0, 300, 2700, 2900], [0.85, 0.95, 0.95, 0.85])
     trace = part(recipe(), "hidden").arguments["transformations"][0]
     np.testing.assert_allclose(trace.arguments["decay"](jnp.asarray(t)), want, rtol=1e-12)
+
+
+def test_the_lookahead_is_that_of_the_program(x64):
+    """In step t, by the rates of the step before; 0 in the first 300 steps and the last 950."""
+    t = np.arange(2900)
+    first, c = POWER_C["embed"]
+    rates = np.minimum(first, c * np.maximum(0, 2900 - (t - 1)) ** 1.2)
+    want = np.where((t + 1 > 300) & (t < 1950), 0.3 * rates / first, 0.0)
+    got = ahead(recipe()).arguments["step_size"](jnp.asarray(t[1:] - 1))
+    np.testing.assert_allclose(got, want[1:], rtol=1e-6)
+    assert want[0] == 0
 
 
 def hidden(w, gradients, steps):
@@ -102,13 +117,13 @@ def test_it_is_data_and_it_trains():
     read = gd.state.eval_params(tx, result.state, result.params)
     assert loss(read) < 0.2 * loss(PARAMS)
     average = gd.state.find(result.state, "average")
-    for k in read:  # 2/5 of the parameters, 3/5 of the average
+    for k in read:  # 2/5 of the parameters, 3/5 of the average; by the end nothing is ahead
         want = 0.4 * result.params[k] + 0.6 * average[k]
         np.testing.assert_allclose(read[k], want, rtol=1e-5, atol=1e-6)
 
 
 def test_parts_that_a_model_lacks_are_left_out():
     tx = gd.recipes.track3_46(100, hidden=gd.by_path("up"))
-    assert set(tx.arguments["inner"].arguments["transformations"]) == {"hidden", "other"}
+    assert set(ahead(tx).arguments["inner"].arguments["transformations"]) == {"hidden", "other"}
     with pytest.raises(ValueError, match="track3_46: steps must be 20 or more, got 10"):
         gd.recipes.track3_46(10)
