@@ -66,6 +66,7 @@ from gdjax.optimizers.matrix.muon import muon as muon, scale_by_muon as scale_by
 from gdjax.optimizers.matrix.muon_clip import muon_clip as muon_clip, qk_clip as qk_clip
 from gdjax.optimizers.matrix.muown import muown as muown
 from gdjax.optimizers.matrix.namo import namo as namo, scale_by_namo as scale_by_namo
+from gdjax.optimizers.matrix.muonbp import muonbp as muonbp, orthogonalize_blocks as orthogonalize_blocks
 from gdjax.optimizers.matrix.normuon import normuon as normuon, scale_by_neurons as scale_by_neurons
 from gdjax.optimizers.matrix.scion import scale_by_lmo as scale_by_lmo, scion as scion, unconstrained_scion as unconstrained_scion
 from gdjax.optimizers.matrix.shampoo import scale_by_shampoo as scale_by_shampoo, shampoo as shampoo

@@ -21,9 +21,14 @@ class Cut(NamedTuple):
         """The smallest number of blocks, of nearly equal sides."""
         if block_size is None:
             return cls(shape, (1, 1), shape)
-        m, n = shape
         a, b = (max(1, math.ceil(side / block_size)) for side in shape)
-        return cls(shape, (a, b), (math.ceil(m / a), math.ceil(n / b)))
+        return cls.into(shape, (a, b))
+
+    @classmethod
+    def into(cls, shape: tuple[int, int], count: tuple[int, int]) -> Cut:
+        """This number of blocks along each side, at most one for each row and column."""
+        a, b = (min(n, max(1, side)) for n, side in zip(count, shape))
+        return cls(shape, (a, b), (math.ceil(shape[0] / a), math.ceil(shape[1] / b)))
 
     def blocks(self, x: jax.Array) -> jax.Array:
         """[m, n] as [a, b, p, q]."""

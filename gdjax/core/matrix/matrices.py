@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.matrix.batching import Axes, evolve_stacks
+from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.params.rules import ParamRule, _matches, _names, _rule
 
@@ -248,6 +249,25 @@ def evolve(
 def map(leaf: Callable[..., Any], updates: Any, *read: Any, axes: Any, where: str) -> Any:
     """`evolve` for a rule without state: one tree in, one tree out."""
     return evolve(leaf, (updates,), *read, axes=axes, where=where)[0]
+
+
+def map_shards(leaf: Callable[..., Any], updates: Any, *, axes: Any, where: str) -> Any:
+    """`map` for the part of each matrix that a device has: without communication.
+
+    Where JAX does not know these parts (Auto axes, no mesh, inside `shard_map`) it is `map`.
+    """
+    leaves, found, treedef = _stacks(updates, axes, where)
+    members = [i for i, a in enumerate(found) if a is not None and np.size(leaves[i])]
+    stacks = [found[i].stack(jnp.asarray(leaves[i])) for i in members]
+    if not stacks or distribute.spec_of(stacks[0]) is None:
+        return map(leaf, updates, axes=axes, where=where)
+
+    def rule(*shards: Any) -> list[Any]:
+        return [out for (out,) in evolve_stacks(leaf, [(shard,) for shard in shards], 1)]
+
+    for i, out in zip(members, distribute.on_shards(rule, stacks)):
+        leaves[i] = found[i].unstack(out, leaves[i])
+    return treedef.unflatten(leaves)
 
 
 def per_matrix(make: Callable[[jax.Array], Any], params: Any, *, axes: Any, where: str) -> Any:

@@ -149,6 +149,19 @@ def _on_each(share: Callable[..., Any], names: Any, mesh: Any, into: Any, out: A
     )
 
 
+def on_shards(rule: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+    """Applies a rule to shards of arrays, each device to those that it has; nothing is sent.
+
+    The first result is sharded like the first array, and so on. It needs Explicit axes.
+    """
+    mesh = mesh_of(*arrays)
+    specs = [placed(x, spec_of(x) or ()).spec for x in arrays]
+    values, closed = closure_convert(rule)
+    share = lambda values, *shards: closed(values)(*shards)
+    run = _on_each(share, _names(mesh, AxisType.Explicit), mesh, (PartitionSpec(), *specs), specs)
+    return run(values, *arrays)
+
+
 def _by_compiler(rule: Callable[..., Any], stacks: list[Any], names: Any, mesh: Any) -> list[Any]:
     shares = _on_each(rule, names, mesh, PartitionSpec(names), PartitionSpec(names))
     # Replicated before and after: else the compiler moves parts of matrices one by one.

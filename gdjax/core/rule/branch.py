@@ -29,12 +29,25 @@ def refresh_if(flag: jax.Array, new: Callable[[], Any], old: Any) -> Any:
         new: Returns a tree like `old`.
         old: A tree of arrays.
     """
+    return either(flag, new, lambda: old)
+
+
+def either(flag: jax.Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+    """`yes()` where a flag holds, else `no()`, as a conditional under `jax.vmap` too.
+
+    If the flag is batched, `yes` is computed in the steps in which it holds for any element.
+
+    Args:
+        flag: [] bool.
+        yes: Returns a tree of arrays.
+        no: Returns a tree like it.
+    """
 
     def act() -> Any:
         own = _own(flag)
-        return jax.tree.map(lambda x, y: jnp.where(own, x, y), new(), old)
+        return jax.tree.map(lambda x, y: jnp.where(own, x, y), yes(), no())
 
-    return jax.lax.cond(_any(flag), act, lambda: old)
+    return jax.lax.cond(_any(flag), act, no)
 
 
 @jax.custom_batching.custom_vmap
