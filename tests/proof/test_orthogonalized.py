@@ -300,6 +300,28 @@ def norms_of_weights(x):
     yield (unit("rows") ** 2).sum(1), x.array([1, 1])
 
 
+@identity("orthogonalize_blocks", "muonbp", positive="r k eps rate")
+def blocks_in_turn(x):
+    g, names = x.array([[1, 0, 2], [1, 0, 4], [1, 0, 4], [1, 0, 8]]), {"consistent_rms": "r"}
+    names |= {"block_scale": "k"}
+    for name in ("orthogonalize_blocks", "muonbp"):
+        whole = {"blocks": (1, 1), "every": 2, "backend": "classical", "steps": 1}
+        alone = {**whole, "blocks": (1, 3)}
+        make, rate = getattr(gd, name), ({"learning_rate": "rate"} if name == "muonbp" else {})
+        start = (0.1,) if name == "muonbp" else ()
+        runs = [
+            x.updates(x.numbered(make(*start, **how), eps="eps", **names, **rate), [g] * 3, g)
+            for how in (whole, alone)
+        ]
+        yield runs[0][0], runs[1][0]
+        yield runs[0][2], runs[1][2]
+        factor = x["r"] * x["k"] * 2 * (-x["rate"] if name == "muonbp" else 1)  # √4
+        for column, length in ((0, 2), (1, 0), (2, 10)):
+            sigma = classical(x.array([length])[0] / (length + x["eps"]))
+            unit = g[:, column] / max(length, 1)
+            yield runs[1][1][:, column], unit * (sigma * factor)
+
+
 @identity("qk_clip", "muon_clip", positive="t", others="a b c d")
 def clipped_attention(x):
     names = {"threshold": "t"}
