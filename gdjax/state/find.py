@@ -67,11 +67,18 @@ def _put(node: Any, path: tuple[str, ...], value: Any) -> Any:
 
 
 def nbytes(state: Any) -> int:
-    """The number of bytes of a state, or of any tree of arrays or abstract values.
+    """The number of bytes of a state, or of any tree of arrays or abstract values, on a device.
+
+    Two numbers of four bits are one byte there; in NumPy, and so in a file, they are two.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> gd.state.nbytes(gd.adam(0.1).init(jnp.zeros(1000)))
     8004
     """
     leaves = [x for x in jax.tree.leaves(state) if hasattr(x, "dtype")]
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves)
+    return sum(-(-math.prod(x.shape) * _bits(x.dtype) // 8) for x in leaves)
+
+
+def _bits(dtype: Any) -> int:
+    packed = jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits < 8
+    return jnp.iinfo(dtype).bits if packed else 8 * dtype.itemsize

@@ -8,9 +8,12 @@ In one with torchao==0.18.0, torch==2.13.0 and numpy:
 Adds to recorded/store.npz. Keys, for each package: `<package>/book_signed` and
 `<package>/book_unsigned`, float32 [256]; `<package>/adamw8bit`, float32 [3, 16, 256], the points
 after the steps `store_problem.SEEN`; `<package>/meta`, a JSON string. And of bitsandbytes,
-`codes_signed` and `codes_unsigned`, uint8 [16, 256], what it makes of the numbers `numbers`.
+`codes_signed` and `codes_unsigned`, uint8 [16, 256], what it makes of the numbers `numbers`; of
+torchao `book4_signed`, `book4_unsigned`, float32 [16], `codes4_signed` and `codes4_unsigned`, what
+it makes of them in blocks of 128, and the points of `adamw4bit` and `adamwfp8`.
 """
 
+import functools
 import json
 import pathlib
 import sys
@@ -52,13 +55,26 @@ def of_bitsandbytes():
 
 def of_torchao():
     import torchao
-    from torchao.optim import AdamW8bit
-    from torchao.optim.quant_utils import create_dynamic_map
+    from torchao.optim import AdamW4bit, AdamW8bit, AdamWFp8
+    from torchao.optim.quant_utils import create_dynamic_map, quantize_4bit_with_qmap, scale_tensor
+    from torchao.optim.subclass_4bit import get_qmap_signed, get_qmap_unsigned
 
     book = lambda signed: np.asarray(create_dynamic_map(signed), np.float32)
     out = {"book_signed": book(True), "book_unsigned": book(False)}
-    make = lambda params: AdamW8bit(params, **problem.ARGUMENTS, block_size=256)
-    return torchao.__version__, out | {"adamw8bit": trajectory(make)}
+    numbers = np.load(TARGET)["bitsandbytes/numbers"]
+    for name, qmap in (("signed", get_qmap_signed()), ("unsigned", get_qmap_unsigned())):
+        qmap = torch.tensor(qmap)
+        scaled, _ = scale_tensor(torch.tensor(numbers if name == "signed" else numbers**2), 128)
+        out |= {f"book4_{name}": qmap.numpy()}
+        out |= {f"codes4_{name}": quantize_4bit_with_qmap(scaled, qmap).numpy()}
+    for key, make, block in (
+        ("adamw8bit", AdamW8bit, 256),
+        ("adamw4bit", AdamW4bit, 128),
+        ("adamwfp8", AdamWFp8, 256),
+    ):
+        optimizer = functools.partial(make, **problem.ARGUMENTS, block_size=block)
+        out[key] = trajectory(optimizer)
+    return torchao.__version__, out
 
 
 def main():
@@ -68,7 +84,7 @@ def main():
     meta = {"package": package, "version": version, "torch": torch.__version__}
     meta |= {"script": "tests/oracles/record_store.py", "arguments": problem.ARGUMENTS}
     new = {f"{package}/{key}": value for key, value in out.items()}
-    np.savez_compressed(TARGET, **before, **new, **{f"{package}/meta": json.dumps(meta)})
+    np.savez_compressed(TARGET, **before | new | {f"{package}/meta": json.dumps(meta)})
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def codebook(name: str, square: bool) -> np.ndarray:
     """
     k = np.arange(256 if square else 128)
     if name == "8bit":
-        size = _dynamic(2 if square else 1)
+        size = dynamic(2 if square else 1)
     elif name == "8bit-linear" and not square:
         size = k / 127
     elif name == "8bit-linear":
@@ -49,20 +49,22 @@ def codebook(name: str, square: bool) -> np.ndarray:
     return np.concatenate([-size[_ZERO:0:-1], size])
 
 
-def _dynamic(first: int) -> np.ndarray:
+def dynamic(first: int, decades: int = _DECADES) -> np.ndarray:
     """The absolute values of the dynamic codebook: 0, the centers of the cells of each decade, 1.
 
-    Decade i, from 10⁻⁶ up, has first·2ⁱ equal cells, rounded as in other packages with this
-    codebook: the ends of the cells are those of torch.linspace(0.1, 1).
+    Decade i, up to 1, has first·2ⁱ equal cells, rounded as in other packages with this codebook:
+    the ends of the cells are those of torch.linspace(0.1, 1).
     """
     sizes = [np.zeros(1, np.float32)]
     low, high = np.float32(0.1), np.float32(1)
-    for i in range(_DECADES):
+    for i in range(decades):
         cells = first * 2**i
         width, k = np.float64((high - low) / np.float32(cells)), np.arange(cells + 1)
         ends = np.where(k < (cells + 1) // 2, low + width * k, high - width * (cells - k))
         ends = ends.astype(np.float32)  # each from its nearer end of the decade, rounded once
-        sizes.append(np.float32(10.0 ** (i - 6)) * ((ends[:-1] + ends[1:]) / np.float32(2)))
+        sizes.append(
+            np.float32(10.0 ** (i - decades + 1)) * ((ends[:-1] + ends[1:]) / np.float32(2))
+        )
     return np.concatenate([*sizes, np.ones(1, np.float32)])
 
 
@@ -90,7 +92,7 @@ def _dynamic_number(size: jax.Array, first: int) -> jax.Array:
     """The numbers of the dynamic codebook by their index among its absolute values, exactly.
 
     The indices of decade i begin at first·2ⁱ − first + 1, so i follows from the leading zeros of an
-    index. The ends of the cells are integers times 2⁻³¹, as in `_dynamic` before rounding.
+    index. The ends of the cells are integers times 2⁻³¹, as in `dynamic` before rounding.
     """
     place = size + np.uint32(first - 1)
     zeros = jax.lax.clz(place)

@@ -1,4 +1,4 @@
-"""Quantized arrays: 8-bit codes with a scale for each block, or bfloat16."""
+"""Quantized arrays: codes of 4 or 8 bits with a scale for each block, or bfloat16."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.core.lowbit.codebooks import CODEBOOKS, decode, encode
-from gdjax.core.lowbit.words import mix, positions
+from gdjax.core.lowbit import codebooks, float8, four_bits
+from gdjax.core.lowbit.codebooks import CODEBOOKS
+from gdjax.core.lowbit.float8 import FLOATS
+from gdjax.core.lowbit.rounding import squares_to_bfloat16
+from gdjax.core.lowbit.words import mix
 from gdjax.core.mesh import distribute
 from gdjax.core.rule import errors, numerics
 
-FORMATS = (*CODEBOOKS, "bf16")
+FORMATS = (*CODEBOOKS, "4bit", *FLOATS, "bf16")
+_WITHOUT_MINUS_ONE = ("8bit", "4bit")  # codebooks of numbers of either sign
 
 
 class Format(NamedTuple):
@@ -33,12 +37,13 @@ class Format(NamedTuple):
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True)
 class Quantized:
-    """A quantized array: a pytree of its codes and, for 8 bits, scales of blocks.
+    """A quantized array: a pytree of its codes and, but for bfloat16, scales of blocks.
 
     `codes` has the shape of the array, so it is sharded like the array. A block is a box of
     adjacent entries, along the last axis first, and `scale` has one entry for each block and as
     many axes as the array. Further leading axes (of `vmap`, of stacked states) are allowed. In
-    `"bf16"` the codes are the numbers, and `scale` is None.
+    `"bf16"` the codes are the numbers, and `scale` is None. XLA packs two codes of `"4bit"`, uint4,
+    into a byte of its memory; NumPy, and so a file, has a byte for each.
 
     The entry of largest absolute value of a block is represented exactly. A block with a NaN or an
     infinity becomes NaN. Numbers below the smallest normal float32 become 0.
@@ -51,7 +56,7 @@ class Quantized:
     Array([ 3., -1.,  0.,  0.], dtype=float32)
     """
 
-    codes: Any  # in the shape of the array: uint8, or bfloat16
+    codes: Any  # in the shape of the array: uint8, uint4, or bfloat16
     scale: Any  # [blocks along each axis] float32 or wider; None where there are no blocks
     kind: Format
 
@@ -64,11 +69,11 @@ class Quantized:
         Args:
             array: The array.
             format: One of `FORMATS`.
-            square: Whether it holds squares: a positive number never becomes 0, and `"bf16"` rounds
-                stochastically if there is a seed, so that small changes add up on average.
+            square: Whether it holds squares: a positive number never becomes 0, and if there is a
+                seed, formats other than the codebooks of 8 bits round stochastically, so that small
+                changes add up on average.
             block: Largest number of entries that share a scale.
-            seed: [] uint32 or a Python number, for stochastic rounding of `"bf16"`; None rounds to
-                nearest.
+            seed: [] uint32 or a Python number, for stochastic rounding; None rounds to nearest.
         """
         check_format(format, "Quantized")
         _tell_flax()
@@ -123,11 +128,12 @@ class Quantized:
         if kind.format == "bf16":
             return self.codes.astype(kind.dtype)
         wide = self.scale.dtype
-        numbers = decode(self.codes, kind.format, kind.square, wide)
-        value = numbers * _spread(self.scale, kind.block, self.shape)
+        spread = _spread(self.scale, kind.block, self.shape)
+        value = _decode(self.codes, kind, wide) * spread
         if kind.square:  # the product may be too small for its dtype
             tiny = float(jnp.finfo(kind.dtype).tiny)
-            value = jnp.where(self.codes > 0, jnp.maximum(value, tiny), value)
+            positive = spread > 0 if kind.format == "4bit" else self.codes > 0
+            value = jnp.where(positive, jnp.maximum(value, tiny), value)
         return value.astype(kind.dtype)
 
     def requantize(self, array: Any, word: Any = None, twin: Any = None) -> Quantized:
@@ -212,7 +218,9 @@ def _encode(x: jax.Array, kind: Format, word: Any, twin: Any = None) -> Quantize
     wide = numerics.wide(x)
     if kind.format == "bf16":
         rounds = kind.square and word is not None
-        return Quantized(_rounded(wide, word) if rounds else x.astype(jnp.bfloat16), None, kind)
+        return Quantized(
+            squares_to_bfloat16(wide, word) if rounds else x.astype(jnp.bfloat16), None, kind
+        )
     scale = _scales(wide, kind)
     if twin is not None:
         of_twin = lambda: _scales(numerics.wide(twin.astype(x.dtype)), kind, _largest)
@@ -220,16 +228,29 @@ def _encode(x: jax.Array, kind: Format, word: Any, twin: Any = None) -> Quantize
     spread = _spread(scale, kind.block, x.shape)
     usable = (spread != 0) & (spread == spread)
     ratio = jnp.where(usable, wide / jnp.where(usable, spread, 1), 0)
-    codes = encode(ratio, kind.format, kind.square)
+    if kind.format == "4bit":  # squares have no code for 0
+        return Quantized(four_bits.encode(ratio, kind.square, word), scale, kind)
+    if kind.format in FLOATS:
+        codes = float8.encode(ratio, kind.format, kind.square, word)
+    else:
+        codes = codebooks.encode(ratio, kind.format, kind.square)
     if kind.square:
         codes = jnp.where((wide > 0) & usable, jnp.maximum(codes, 1), codes)
     return Quantized(codes, scale, kind)
 
 
+def _decode(codes: jax.Array, kind: Format, dtype: Any) -> jax.Array:
+    if kind.format == "4bit":
+        return four_bits.decode(codes, kind.square, dtype)
+    if kind.format in FLOATS:
+        return float8.decode(codes, kind.format, dtype)
+    return codebooks.decode(codes, kind.format, kind.square, dtype)
+
+
 def _scales(x: jax.Array, kind: Format, largest: Any = None) -> jax.Array:
     """The largest absolute value in each block, NaN where an entry is not finite.
 
-    The dynamic codebook has a code for 1 and none for −1: there the scale has the entry's sign.
+    Dynamic codebooks have a code for 1 and none for −1: there the scale has the entry's sign.
     """
     sides = (1,) * (x.ndim - len(kind.block)) + kind.block
     where = distribute.spec_of(x)
@@ -248,7 +269,7 @@ def _scales(x: jax.Array, kind: Format, largest: Any = None) -> jax.Array:
         top = jnp.max(boxes, axis=inside, initial=0)
     else:
         top = (largest or _high_or_low)(boxes, inside)
-    top = top if kind.square or kind.format == "8bit" else jnp.abs(top)
+    top = top if kind.square or kind.format in _WITHOUT_MINUS_ONE else jnp.abs(top)
     return jnp.where(jnp.isfinite(top), top, jnp.nan)
 
 
@@ -296,18 +317,3 @@ def _reshaped(x: jax.Array, shape: Sequence[int], where: Any) -> jax.Array:
 
 def _shards(x: jax.Array, names: tuple[str, ...]) -> int:
     return math.prod(distribute.mesh_of(x).shape[name] for name in names)
-
-
-def _rounded(x: jax.Array, word: jax.Array) -> jax.Array:
-    """Stochastic rounding of squares to bfloat16: unbiased.
-
-    The random bits are a function of the word and the position in the array, whatever the sharding.
-    Numbers of bfloat16 do not change, and finite ones stay finite.
-    """
-    x = x.astype(jnp.float32)
-    noise = mix(positions(x.shape) ^ word) >> 16
-    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x), jnp.uint32) + noise
-    kept = jax.lax.bitcast_convert_type(bits & np.uint32(0xFFFF0000), jnp.float32)
-    least, most = (float(b) for b in (jnp.finfo(jnp.bfloat16).tiny, jnp.finfo(jnp.bfloat16).max))
-    kept = jnp.where(x > 0, jnp.clip(kept, least, most), 0)
-    return jnp.where(jnp.isfinite(x) & (x >= 0), kept, x).astype(jnp.bfloat16)

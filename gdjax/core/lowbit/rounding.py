@@ -155,3 +155,31 @@ def random_bits(seed: tuple[jax.Array, jax.Array], shape: tuple[int, ...]) -> ja
     """
     first, second = seed
     return mix(mix(positions(shape) + first) ^ second)
+
+
+def random_bits_of(word: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Random bits, uint32, a function of one of `words` and the position of the entry."""
+    return mix(positions(shape) ^ word)
+
+
+def settled(x: jax.Array, near: jax.Array, other: jax.Array) -> jax.Array:
+    """`near`, where x differs from it by rounding errors of float32 only, else `other`.
+
+    So what was decoded and is encoded again, stochastically, does not change.
+    """
+    return jnp.where(jnp.abs(x - near) <= 2**-21 * jnp.abs(x), near, other)
+
+
+def squares_to_bfloat16(x: jax.Array, word: jax.Array) -> jax.Array:
+    """Stochastic rounding of squares to bfloat16: unbiased.
+
+    The random bits are a function of the word and the position in the array, whatever the sharding.
+    Numbers of bfloat16 do not change, and finite ones stay finite.
+    """
+    x = x.astype(jnp.float32)
+    noise = random_bits_of(word, x.shape) >> 16
+    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x), jnp.uint32) + noise
+    kept = jax.lax.bitcast_convert_type(bits & np.uint32(0xFFFF0000), jnp.float32)
+    least, most = (float(b) for b in (jnp.finfo(jnp.bfloat16).tiny, jnp.finfo(jnp.bfloat16).max))
+    kept = jnp.where(x > 0, jnp.clip(kept, least, most), 0)
+    return jnp.where(jnp.isfinite(x) & (x >= 0), kept, x).astype(jnp.bfloat16)
