@@ -64,9 +64,9 @@ from gdjax.optimizers.matrix.kl_shampoo import kl_shampoo as kl_shampoo, scale_b
 from gdjax.optimizers.matrix.kron import kron as kron, scale_by_kron as scale_by_kron
 from gdjax.optimizers.matrix.muon import muon as muon, scale_by_muon as scale_by_muon, scale_by_shape as scale_by_shape
 from gdjax.optimizers.matrix.muon_clip import muon_clip as muon_clip, qk_clip as qk_clip
+from gdjax.optimizers.matrix.muonbp import muonbp as muonbp, orthogonalize_blocks as orthogonalize_blocks
 from gdjax.optimizers.matrix.muown import muown as muown
 from gdjax.optimizers.matrix.namo import namo as namo, scale_by_namo as scale_by_namo
-from gdjax.optimizers.matrix.muonbp import muonbp as muonbp, orthogonalize_blocks as orthogonalize_blocks
 from gdjax.optimizers.matrix.normuon import normuon as normuon, scale_by_neurons as scale_by_neurons
 from gdjax.optimizers.matrix.scion import scale_by_lmo as scale_by_lmo, scion as scion, unconstrained_scion as unconstrained_scion
 from gdjax.optimizers.matrix.shampoo import scale_by_shampoo as scale_by_shampoo, shampoo as shampoo

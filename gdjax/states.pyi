@@ -33,8 +33,8 @@ from gdjax.optimizers.matrix.galore import GaLoreState as GaLoreState
 from gdjax.optimizers.matrix.kl_shampoo import KLShampooState as KLShampooState
 from gdjax.optimizers.matrix.kron import KronState as KronState
 from gdjax.optimizers.matrix.muon import MuonState as MuonState
-from gdjax.optimizers.matrix.namo import ScaleByNamoState as ScaleByNamoState
 from gdjax.optimizers.matrix.muonbp import OrthogonalizeBlocksState as OrthogonalizeBlocksState
+from gdjax.optimizers.matrix.namo import ScaleByNamoState as ScaleByNamoState
 from gdjax.optimizers.matrix.normuon import ScaleByNeuronsState as ScaleByNeuronsState
 from gdjax.optimizers.matrix.shampoo import ScaleByShampooState as ScaleByShampooState
 from gdjax.optimizers.matrix.soap import ScaleBySoapState as ScaleBySoapState
