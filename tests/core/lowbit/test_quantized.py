@@ -97,6 +97,14 @@ def test_no_positive_square_becomes_zero(format):
     assert np.all(value_of(stored_as(small, format, True))[:3] > 0)
 
 
+@pytest.mark.parametrize("format", [f for f in FORMATS if f not in ("bf16", "4bit")])
+def test_small_squares_have_the_smallest_code(format):
+    assert Quantized.of(jnp.asarray([1.0, 1e-30]), format, square=True).codes[1] == 1
+    half = Quantized.of(jnp.asarray([1.0, 1e-7], jnp.float16), format, square=True)
+    if format != "float8_e4m3fn":  # its smallest number is larger
+        assert half.value()[1] == jnp.finfo(jnp.float16).tiny
+
+
 @BOTH
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("bad", (np.nan, np.inf), ids=str)
@@ -164,6 +172,7 @@ def test_blocks_do_not_cross_shards():
     assert block_shape((1024, 10), 256) == (16, 10)
     assert block_shape((3, 3, 32, 64), 256) == (1, 1, 4, 64)
     assert block_shape((300,), 256) == (256,) and block_shape((), 256) == ()
+    assert block_shape((1024, 2), 256) == (128, 2) and block_shape((300, 1), 100) == (100, 1)
 
 
 def test_rounding_at_random_is_right_on_average():

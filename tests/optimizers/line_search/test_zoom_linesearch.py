@@ -262,13 +262,19 @@ class TestZoom:
             expected, _ = search(phi, start, most=40, **constants)
             np.testing.assert_allclose(found, expected, rtol=1e-9)
 
-    def test_a_value_above_the_line_by_less_than_tol_is_taken(self):
-        tx = gd.scale_by_zoom_linesearch(5, tol=0.1, curv_rtol=jnp.inf, approx_dec_rtol=None)
-        rises = lambda x: x * (x - 1) + 0.05 * x
-        _, state = one_search(tx, rises)
+    @pytest.mark.parametrize(
+        "function, tol, approximate",
+        [
+            (lambda x: x * (x - 0.95), 0.1, None),  # 0.05 above the line
+            (lambda x: 1000 - x + 15.5 * x**2 - 9.5 * x**3, 1.0, 0.01),  # a slope 0.5 too steep
+        ],
+        ids=["value", "slope"],
+    )
+    def test_what_is_too_large_by_less_than_tol_is_taken(self, function, tol, approximate):
+        tx = gd.scale_by_zoom_linesearch(5, curv_rtol=jnp.inf, approx_dec_rtol=approximate)
+        _, state = one_search(tx.replace(tol=tol), function)
         assert state.learning_rate == 1 and state.info.num_linesearch_steps == 1
-        _, state = one_search(tx.replace(tol=0.0), rises)
-        assert state.info.num_linesearch_steps > 1
+        assert one_search(tx, function)[1].info.num_linesearch_steps > 1
 
     @pytest.mark.parametrize("bounds", first(1, [(0.02, 0.0), (0.2, 0.01), (None, 0.05)]), ids=str)
     @pytest.mark.parametrize("name", LINES)
