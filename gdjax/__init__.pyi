@@ -147,6 +147,7 @@ from gdjax.wrappers.sam import normalize_adaptively as normalize_adaptively, sam
 from gdjax.wrappers.select.edit_chain import Times as Times, times as times
 from gdjax.wrappers.select.groups import groups as groups
 from gdjax.wrappers.select.masked import freeze as freeze, frozen as frozen, masked as masked, partition as partition, selective_transform as selective_transform
+from gdjax.wrappers.select.rescaled import rescaled as rescaled
 from gdjax.wrappers.select.widths import depth_groups as depth_groups, width_groups as width_groups
 from gdjax.wrappers.weight_normalized import weight_normalized as weight_normalized
 from gdjax import compat as compat

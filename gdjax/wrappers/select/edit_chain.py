@@ -19,7 +19,17 @@ from gdjax.core.engine.walk import distinct
 from gdjax.core.rule import errors
 from gdjax.schedules.scaled import scaled_schedule
 
-__all__ = ["Times", "chain_like", "edited", "faster", "is_chain", "leading", "parts_of", "times"]
+__all__ = [
+    "Times",
+    "chain_like",
+    "edited",
+    "faster",
+    "is_chain",
+    "leading",
+    "parts_of",
+    "product",
+    "times",
+]
 
 P = ParamSpec("P")
 RATE = "learning rate"  # a role of arguments, see `gdjax.core.data.hyperparams`
@@ -95,17 +105,18 @@ def _edit(tx: Any, keys: tuple, changes: dict[str, Any]) -> Any:
             tx, list({**parts, key: _edit(parts[key], tuple(deeper), changes)}.values())
         )
     given = tx.arguments
-    of = lambda name, x: _product(name, given[name], x.arguments["factor"])
+    of = lambda name, x: product("groups", name, given[name], x.arguments["factor"])
     return tx.replace(**{k: of(k, x) if isinstance(x, Times) else x for k, x in changes.items()})
 
 
-def _product(name: str, value: Any, factor: Any) -> Any:
+def product(where: str, name: str, value: Any, factor: Any) -> Any:
+    """An argument, a number or a schedule, multiplied by a factor."""
     if isinstance(value, Live):
         return live(value.arguments["value"] * factor)
     if callable(value):
         return scaled_schedule(value, factor)
     if not is_number(value):
-        errors.fail("groups", f"{name} must be a number or a schedule to be multiplied", value)
+        errors.fail(where, f"{name} must be a number or a schedule to be multiplied", value)
     return value * factor
 
 
