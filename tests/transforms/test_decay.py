@@ -107,8 +107,9 @@ DECAYING = {
     for name, made in factories().items()
     if made.module.startswith("gdjax.")
     and set(DECAYS) & set(made.signature.parameters)
-    # MoMo's decay is part of the model that gives the step; Mechanic's is one of its factor.
-    and name not in ("momo", "momo_adam", "mechanize")
+    # MoMo's decay is part of the model that gives the step; Mechanic's is one of its factor; NAMO's
+    # is 0 without gradients; Muown's is of the norms of its matrices, and takes no mask.
+    and name not in ("momo", "momo_adam", "mechanize", "scale_by_namo", "namo", "muown")
 }
 
 

@@ -27,6 +27,7 @@ from tests import cases
 
 # What is inside of these sees other arrays than the parameters.
 RESHAPED = {"flatten", "split_real_and_imaginary", "galore", "scale_by_galore"}
+RESHAPED |= {"weight_normalized", "muown"}
 
 
 def abstract_state(row, params):

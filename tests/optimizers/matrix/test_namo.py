@@ -83,3 +83,14 @@ def test_noise_shortens_the_steps(x64):
         lengths.append(float(jnp.linalg.norm(u)))
     np.testing.assert_allclose(lengths[0], 2.0, rtol=1e-6)  # √4, and α = 1
     assert lengths[1] < 0.6 * lengths[0]
+
+
+def test_decay_may_be_of_some_parameters_alone(x64):
+    params = {"a": jnp.asarray(normal(3, 4)), "b": jnp.asarray(normal(3, 4, seed=1))}
+    steps = [
+        tx.update(params, tx.init(params), params)[0]
+        for tx in (gd.namo(0.1), gd.namo(0.1, weight_decay=0.5, mask={"a": True, "b": False}))
+    ]
+    # α is 1 in the first step.
+    np.testing.assert_allclose(steps[1]["a"] - steps[0]["a"], -0.05 * params["a"], rtol=1e-6)
+    np.testing.assert_allclose(steps[1]["b"], steps[0]["b"], rtol=1e-12)
