@@ -61,6 +61,7 @@ from gdjax.optimizers.matrix.fira import fira as fira, scale_by_fira as scale_by
 from gdjax.optimizers.matrix.galore import galore as galore, scale_by_galore as scale_by_galore
 from gdjax.optimizers.matrix.hyperball import adam_hyperball as adam_hyperball, muon_hyperball as muon_hyperball
 from gdjax.optimizers.matrix.kl_shampoo import kl_shampoo as kl_shampoo, scale_by_kl_shampoo as scale_by_kl_shampoo
+from gdjax.optimizers.matrix.kl_soap import kl_soap as kl_soap, scale_by_kl_soap as scale_by_kl_soap
 from gdjax.optimizers.matrix.kron import kron as kron, scale_by_kron as scale_by_kron
 from gdjax.optimizers.matrix.muon import muon as muon, scale_by_muon as scale_by_muon, scale_by_shape as scale_by_shape
 from gdjax.optimizers.matrix.muon_clip import muon_clip as muon_clip, qk_clip as qk_clip

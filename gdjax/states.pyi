@@ -31,6 +31,7 @@ from gdjax.optimizers.matrix.dion3 import ScaleByDion3State as ScaleByDion3State
 from gdjax.optimizers.matrix.fira import FiraState as FiraState
 from gdjax.optimizers.matrix.galore import GaLoreState as GaLoreState
 from gdjax.optimizers.matrix.kl_shampoo import KLShampooState as KLShampooState
+from gdjax.optimizers.matrix.kl_soap import KLSoapState as KLSoapState
 from gdjax.optimizers.matrix.kron import KronState as KronState
 from gdjax.optimizers.matrix.muon import MuonState as MuonState
 from gdjax.optimizers.matrix.muonbp import OrthogonalizeBlocksState as OrthogonalizeBlocksState

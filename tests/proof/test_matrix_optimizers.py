@@ -25,6 +25,7 @@ ONE = {"backend": "classical", "steps": 1}
 CHAINS = [  # the optimizer; its rule, and what stands between rule and decay
     (gd.soap(0.1, weight_decay=0.1), gd.scale_by_soap(0.95, 0.95, 1e-8)),
     (gd.kl_shampoo(0.1, weight_decay=0.1), gd.scale_by_kl_shampoo(0.95, 0.95, 1e-8)),
+    (gd.kl_soap(0.1, weight_decay=0.1), gd.scale_by_kl_soap(0.95, 0.95, 1e-8)),
     (
         gd.came(0.1, 0.5, 0.5, 0.5, 0.0, 0.0, weight_decay=0.1),
         gd.scale_by_came(0.5, 0.5, 0.5, 0.0, 0.0),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.optimizers.matrix import kl_shampoo, kron
+from gdjax.optimizers.matrix import kl_shampoo, kl_soap, kron
 from tests.proof.identities import collection
 
 IDENTITIES, identity = collection()
@@ -181,6 +181,40 @@ def kl_shampoo_of_any_state(x):
     S, bases = (A @ S[0] @ A.T, B.T @ S[1] @ B), (A @ P, B.T @ Q)
     state = state._replace(mu=A @ M @ B, covariance=S, basis=bases)
     yield x.step(x.numbered(gd.scale_by_kl_shampoo(0.5, 0.5)), A @ g @ B, state)[0], A @ got @ B
+
+
+@identity("scale_by_kl_soap", "scale_by_adam")
+def kl_soap_is_adam_in_the_bases_of_kl_shampoo(x):
+    P, Q = x.rotation(Fraction(1, 3)), x.rotation(5)
+    g, M = x.array([[1, 5], [2, -3]]), x.array([[2, 3], [5, -7]])
+    V, lam = x.array([[1, 2], [3, 4]]), (x.array([2, 3]), x.array([5, 7]))
+    S = symmetric(x, P, [3, 2]), symmetric(x, Q, [5, 4])
+    state = gd.states.KLSoapState(jnp.int32(1), M, V, S, (P, Q), lam)
+    got, after = x.step(x.numbered(gd.scale_by_kl_soap(0.5, 0.25, b3=0.5)), g, state)
+    adam = gd.states.ScaleByAdamState(jnp.int32(1), P.T @ M @ Q, V)
+    want, moments = x.step(x.numbered(gd.scale_by_adam(0.5, 0.25)), P.T @ g @ Q, adam)
+    yield got, P @ want @ Q.T
+    yield after.nu, moments.nu
+    a, b = (x.svd(q, 1 / values, q) for q, values in zip((P, Q), lam))  # S⁻¹ by λ
+    for i, (q, delta) in enumerate(zip((P, Q), (g @ b @ g.T / 2, g.T @ a @ g / 2))):
+        yield after.covariance[i], (S[i] + delta) / 2
+        yield after.eigenvalues[i], (lam[i] + np.diagonal(q.T @ delta @ q)) / 2
+        yield after.basis[i], q
+
+
+@identity("scale_by_kl_soap")
+def bases_of_kl_soap(x):
+    """The basis of a step, eigenvalues and mean squares take part in its gradient."""
+    P, Q = x.rotation(Fraction(1, 3)), x.rotation(5)
+    S = x.array([[2, 1], [1, 5]]), x.array([[7, 1], [1, 4]])
+    lam, V = (x.array([3, 1]), x.array([1, 2])), x.array([[1, 2], [3, 4]])
+    bases, values, squares = x.run(kl_soap.turned, S, (P, Q), lam, V)
+    wanted, sorted_values = x.run(kl_shampoo.turn, S, (P, Q), lam)
+    for got, want, numbers, theirs in zip(bases, wanted, values, sorted_values):
+        yield got, want
+        yield numbers, theirs
+    rows, columns = (list(v).index(a[0]) for v, a in zip(lam, values))
+    yield squares, V[[rows, 1 - rows]][:, [columns, 1 - columns]]
 
 
 @identity("scale_by_kl_shampoo", positive="s")

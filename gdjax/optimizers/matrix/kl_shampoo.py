@@ -142,11 +142,7 @@ def scale_by_kl_shampoo(
             size = numerics.norm(g) / max(g.size, 1) ** 0.5
             if init_factor is None:
                 S, lam = start(S, lam, size ** (2 / sum(x is not None for x in lam)))
-            S, lam = jax.tree.map(
-                lambda new, old: jnp.where(size > 0, new, old),
-                update_factors(g, S, Q, lam, b2, eps),
-                (S, lam),
-            )
+            S, lam = update_factors(g, S, Q, lam, b2, eps)
             Q, lam = refresh_if(due, lambda: turn(S, Q, lam), (Q, lam))
             return rotate_back(by_roots(rotate(M / c, Q), lam, eps), Q), S, Q, lam
 
@@ -177,7 +173,7 @@ def by_roots(x: jax.Array, lam: tuple, eps: Any) -> jax.Array:
 def update_factors(
     g: jax.Array, S: tuple, Q: tuple, lam: tuple, decay: Any, eps: Any
 ) -> tuple[tuple, tuple]:
-    """Updates S and λ of each side with the gradient whitened from the other side."""
+    """Updates S and λ of each side with the gradient whitened from the other, unless it is 0."""
     covariance, eigenvalues = list(S), list(lam)
     for side in (0, 1):
         w = by_roots(rotate(g, one_side(Q, 1 - side)), one_side(lam, 1 - side), eps)
@@ -188,7 +184,8 @@ def update_factors(
         if lam[side] is not None:
             squares = jnp.sum(abs_sq(rotate(w, one_side(Q, side))), 1 - side) / count
             eigenvalues[side] = ema(lam[side], squares, decay)
-    return tuple(covariance), tuple(eigenvalues)
+    keep = lambda new, old: jnp.where(jnp.any(g != 0), new, old)
+    return jax.tree.map(keep, (tuple(covariance), tuple(eigenvalues)), (S, lam))
 
 
 def one_side(pair: tuple, side: int) -> tuple[Any, Any]:
@@ -198,13 +195,21 @@ def one_side(pair: tuple, side: int) -> tuple[Any, Any]:
 
 def turn(S: tuple, Q: tuple, lam: tuple) -> tuple[tuple, tuple]:
     """A step of power iteration for both bases; eigenvalues are permuted with their vectors."""
-    bases, eigenvalues = list(Q), list(lam)
+    bases, orders = next_bases(S, Q)
+    found = (x if order is None else jnp.take(x, order) for x, order in zip(lam, orders))
+    return bases, tuple(found)
+
+
+def next_bases(S: tuple, Q: tuple) -> tuple[tuple, tuple]:
+    """A step of power iteration for both bases, and the permutations of their columns."""
+    bases: list[Any] = [None, None]
+    orders: list[Any] = [None, None]
     for side in (0, 1):
         if Q[side] is not None:
             top = jnp.max(jnp.abs(S[side])).astype(S[side].dtype)  # QR fails near the least numbers
-            bases[side], order = inverse_roots.next_basis(safe_divide(S[side], top), Q[side])
-            eigenvalues[side] = jnp.take(lam[side], order)
-    return tuple(bases), tuple(eigenvalues)
+            scaled = safe_divide(S[side], top)
+            bases[side], orders[side] = inverse_roots.next_basis(scaled, Q[side])
+    return (bases[0], bases[1]), (orders[0], orders[1])
 
 
 @transformation(kind="optimizer")
