@@ -93,6 +93,7 @@ from gdjax.params.rules import ParamRule as ParamRule, by_all as by_all, by_any 
 from gdjax.run.explain import Explanation as Explanation, explain as explain
 from gdjax.run.microbatches import accumulate_gradients as accumulate_gradients
 from gdjax.run.minimize import History as History, MinimizeResult as MinimizeResult, Status as Status, minimize as minimize
+from gdjax.run.release import ReleasedGradients as ReleasedGradients, release_gradients as release_gradients
 from gdjax.schedules.basic import constant_schedule as constant_schedule, linear_schedule as linear_schedule, linear_to_zero as linear_to_zero, polynomial_schedule as polynomial_schedule
 from gdjax.schedules.cosine import cosine_decay_schedule as cosine_decay_schedule, cosine_restarts_schedule as cosine_restarts_schedule, sgdr_schedule as sgdr_schedule
 from gdjax.schedules.cycles import cosine_cycle_schedule as cosine_cycle_schedule, cosine_onecycle_schedule as cosine_onecycle_schedule, linear_onecycle_schedule as linear_onecycle_schedule, triangular_schedule as triangular_schedule

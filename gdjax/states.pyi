@@ -46,6 +46,7 @@ from gdjax.optimizers.parameter_free.momo import MomoAdamState as MomoAdamState,
 from gdjax.optimizers.parameter_free.prodigy import ProdigyState as ProdigyState
 from gdjax.optimizers.sgd.optimistic import ScaleByOptimisticGradientState as ScaleByOptimisticGradientState
 from gdjax.optimizers.sign.lion import ScaleByLionState as ScaleByLionState
+from gdjax.run.release import ReleasedState as ReleasedState
 from gdjax.sharding.zero import ZeroState as ZeroState
 from gdjax.transforms.adaptive_clipping import ZClipState as ZClipState
 from gdjax.transforms.apply_every import ApplyEvery as ApplyEvery
