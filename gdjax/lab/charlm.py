@@ -1,8 +1,8 @@
-"""Character-level language model: the problem of the long races.
+"""Character-level language models: the problems of the races under equal budgets.
 
-The setting is the smallest one of nanoGPT (4 layers, 4 heads, width 128, context 64, batches of
-12, 2000 steps), whose published validation loss on Shakespeare's plays is 1.88 with AdamW. The
-text is by default the sources of Python's own standard library, which every machine has.
+The setting of `charlm` is the smallest one of nanoGPT (4 layers, 4 heads, width 128, context 64,
+batches of 12, 2000 steps), whose published validation loss on Shakespeare's plays is 1.88 with
+AdamW. The text is by default the sources of Python's own standard library, which every machine has.
 
 >>> from gdjax.lab.charlm import charlm
 >>> charlm().steps
@@ -11,8 +11,9 @@ text is by default the sources of Python's own standard library, which every mac
 
 from __future__ import annotations
 
-__all__ = ["MODULES", "Shape", "Text", "charlm", "library", "read", "warmup_cosine"]
+__all__ = ["MODULES", "Shape", "Text", "charlm", "charlm_small", "library", "read"]
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -72,6 +73,7 @@ class Shape(NamedTuple):
 
 
 SHAPE = Shape()
+_SMALL = Shape(layers=2, heads=4, width=64, context=32, batch=8)
 
 
 @functools.cache
@@ -113,13 +115,6 @@ def _text(name: str, characters: str, alphabet: str) -> Text:
     place = {c: i for i, c in enumerate(alphabet)}
     kind = np.uint8 if len(alphabet) <= 256 else np.uint16
     return Text(name, alphabet, np.array([place[c] for c in characters if c in place], kind))
-
-
-def warmup_cosine(peak: float, steps: int, warmup: int = 100) -> Any:
-    """The schedule of nanoGPT: linear warm-up, cosine decay to a tenth."""
-    import gdjax as gd
-
-    return gd.warmup_cosine_decay_schedule(0.0, peak, min(warmup, steps - 1), steps, peak / 10)
 
 
 def charlm(text: Text | str | os.PathLike[str] | None = None, shape: Shape = SHAPE) -> Problem:
@@ -182,8 +177,23 @@ def charlm(text: Text | str | os.PathLike[str] | None = None, shape: Shape = SHA
         target=1.5,
         measured="validation loss (nats a character)",
         digest=text.digest,
-        apart=True,
+        apart=jax.default_backend() == "cpu",
     )
+
+
+def charlm_small(text: Text | str | os.PathLike[str] | None = None) -> Problem:
+    """Character-level transformer for races on a CPU: 0.1 million parameters, 300 steps.
+
+    It is `charlm` with 2 layers, 4 heads, width 64, context 32 and batches of 8.
+
+    Args:
+        text: As of `charlm`.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The text is not UTF-8, or too short for the context.
+    """
+    return dataclasses.replace(charlm(text, _SMALL), name="charlm_small", steps=300)
 
 
 def _init(alphabet: int, shape: Shape, key: chex.PRNGKey) -> dict[str, Any]:

@@ -1,27 +1,23 @@
-"""Tuned optimizers of a problem: the contestants of its long race.
+"""Search spaces of the optimizers that race under equal budgets on characters.
 
-The hyperparameters were searched with one seed each. AdamW: four learning rates, cosine decay as in
-nanoGPT or linear decay (better), weight decay, warm-up. Muon: three learning rates. NorMuon: two.
-SOAP and SOAP-Muon: both sides of matrices or the shorter one. Schedule-Free AdamW: nothing. All
-others are the defaults or those of nanoGPT. Muon, its variants and SOAP were tuned in runs of 1000
-steps; the race runs SOAP-Muon for fewer steps and SOAP for more.
+Every rate has a range of two decades, every weight decay one of three. What is not searched is the
+same for all: gradients are clipped to norm 1, the rate rises in a twentieth of the steps and falls
+linearly to zero in their last nine tenths; Schedule-Free AdamW has the warm-up alone.
 """
 
 from __future__ import annotations
 
-__all__ = ["CHARLM", "PROBLEMS", "contestants", "problem"]
+__all__ = ["PROBLEMS", "SPACES", "problem", "spaces"]
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import jax.numpy as jnp
 
 import gdjax as gd
 from gdjax.core.rule import errors
-from gdjax.lab.charlm import charlm, warmup_cosine
+from gdjax.lab.charlm import charlm, charlm_small
 from gdjax.lab.problem import Problem
-from gdjax.lab.trials import Contestant
+from gdjax.lab.spaces import Space, decay, ratio
 
 # Queries, keys and values are three matrices in one array; Muon leaves embeddings to AdamW.
 _HIDDEN: dict[str, str | None] = {
@@ -29,121 +25,105 @@ _HIDDEN: dict[str, str | None] = {
     r"blocks/.*/(proj|up|down)": "in out",
 }
 _TABLES: dict[str, str | None] = {r"embed/.*": "in out"}
+_WARMUP = 0.05
 
 
-def _line(peak: float, steps: int, warmup: float = 0.02) -> Any:
-    """Warm-up in a fiftieth of the steps, a short constant phase, linear decay in nine tenths."""
-    return gd.warmup_stable_decay_schedule(peak, steps, warmup, 0.9)
+def _line(peak: Any, steps: int) -> Any:
+    return gd.warmup_stable_decay_schedule(peak, steps, _WARMUP, 0.9)
 
 
-def _clipped(tx: Any) -> Any:
-    return gd.chain(gd.clip_by_global_norm(1.0), tx)
+def _clipped(*stages: Any) -> Any:
+    return gd.chain(gd.clip_by_global_norm(1.0), *stages)
 
 
-def _rest(rate: float, steps: int) -> Any:
-    """AdamW for all parameters but hidden matrices."""
-    return {"adam_learning_rate": _line(rate, steps), "adam_b2": 0.99}
+def _adamw(steps: int, learning_rate: Any, **setting: Any) -> Any:
+    return _clipped(gd.adamw(_line(learning_rate, steps), mask="matrices", **setting))
 
 
-def _adamw(rate: float, steps: int) -> Any:
-    rate = _line(rate, steps, 0.05)
-    return _clipped(gd.adamw(rate, b1=0.8, b2=0.95, weight_decay=0.1, mask="matrices"))
+def _lion(steps: int, learning_rate: Any, **setting: Any) -> Any:
+    return _clipped(gd.lion(_line(learning_rate, steps), mask="matrices", **setting))
 
 
-def _setting(rate: float, steps: int) -> Any:
-    """AdamW as in nanoGPT, whose loss on Shakespeare's plays is published."""
-    rate = warmup_cosine(rate, steps)
-    return _clipped(gd.adamw(rate, b2=0.99, weight_decay=0.1, mask="matrices"))
+def _momentum(steps: int, learning_rate: Any, decay: Any, weight_decay: Any) -> Any:
+    decayed = gd.add_decayed_weights(weight_decay, "matrices")
+    return _clipped(decayed, gd.momentum(_line(learning_rate, steps), decay))
 
 
-def _muon(rate: float, steps: int, **more: Any) -> Any:
-    axes, rest = gd.matrix_axes(_HIDDEN), _rest(3e-3, steps)
-    matrices: Any = {"matrix_axes": axes, "weight_decay": 0.01}
-    return gd.muon(_line(rate, steps), "polar_express", **matrices, **rest, **more)
+def _schedule_free_adamw(steps: int, learning_rate: Any, **setting: Any) -> Any:
+    warmup = max(1, round(_WARMUP * steps))
+    return _clipped(gd.schedule_free_adamw(learning_rate, warmup, mask="matrices", **setting))
 
 
-def _muon_bfloat16(rate: float, steps: int) -> Any:
-    return _muon(rate, steps, dtype=jnp.bfloat16)
+def _soap(steps: int, learning_rate: Any, **setting: Any) -> Any:
+    about: Any = {"mask": "matrices", "matrix_axes": gd.matrix_axes(_HIDDEN | _TABLES)}
+    rate = _line(learning_rate, steps)
+    return _clipped(gd.soap(rate, max_precond_dim=128, **about, **setting))
 
 
-def _normuon(rate: float, steps: int) -> Any:
-    axes, rest = gd.matrix_axes(_HIDDEN), _rest(3e-3, steps)
-    return gd.normuon(_line(rate, steps), weight_decay=0.01, matrix_axes=axes, **rest)
+def _of_hidden(factory: Any, *args: Any) -> Any:
+    """An optimizer of the hidden matrices, AdamW for the rest."""
+
+    def make(steps: int, learning_rate: Any, adam_learning_rate: Any, **setting: Any) -> Any:
+        rest: Any = {"adam_learning_rate": _line(adam_learning_rate, steps), "adam_b2": 0.99}
+        axes, rate = gd.matrix_axes(_HIDDEN), _line(learning_rate, steps)
+        return _clipped(factory(rate, *args, matrix_axes=axes, **rest, **setting))
+
+    return make
 
 
-def _soap(rate: float, steps: int) -> Any:
-    axes, rate = gd.matrix_axes(_HIDDEN | _TABLES), _line(rate, steps, 0.05)
-    about: Any = {"mask": "matrices", "matrix_axes": axes, "max_precond_dim": 128}
-    return _clipped(gd.soap(rate, weight_decay=0.1, **about))
-
-
-def _soap_muon(rate: float, steps: int) -> Any:
-    axes, rest = gd.matrix_axes(_HIDDEN), _rest(3e-3, steps)
-    return gd.soap_muon(_line(rate, steps), weight_decay=0.01, matrix_axes=axes, **rest)
-
-
-def _schedule_free_adamw(rate: float, steps: int) -> Any:
-    free = gd.schedule_free_adamw(rate, 100, 0.9, 0.99, weight_decay=0.1, mask="matrices")
-    return _clipped(free)
-
-
-# Name: how many of the problem's 2000 steps, the rate, and what makes the optimizer of rate and
-# steps; the baseline first.
-CHARLM: Mapping[str, tuple[int, float, Callable[[float, int], Any]]] = {
-    "adamw": (2000, 4e-3, _adamw),
-    "muon": (1000, 0.02, _muon),
-    "muon_bfloat16": (1000, 0.02, _muon_bfloat16),
-    "normuon": (1000, 5e-3, _normuon),
-    "soap_muon": (800, 0.02, _soap_muon),
-    "soap": (1600, 3e-3, _soap),
-    "schedule_free_adamw": (2000, 6e-3, _schedule_free_adamw),
-    "adamw_nanogpt": (2000, 1e-3, _setting),
+_DECAY, _B1, _B2 = ratio(1e-3, 1.0), decay(0.8, 0.98), decay(0.9, 0.999)
+_ADAM = {"learning_rate": ratio(3e-4, 3e-2), "weight_decay": _DECAY, "b1": _B1, "b2": _B2}
+_MUON = {
+    "learning_rate": ratio(2e-3, 0.2),
+    "adam_learning_rate": ratio(3e-4, 3e-2),
+    "weight_decay": _DECAY,
+    "b1": _B1,
 }
-PROBLEMS = {"charlm": CHARLM}
+_LION = _ADAM | {"learning_rate": ratio(3e-5, 3e-3), "weight_decay": ratio(1e-2, 10.0)}
+_SGD = {"learning_rate": ratio(0.03, 3.0), "weight_decay": ratio(1e-5, 1e-2), "decay": _B1}
+
+# The baseline first.
+SPACES: Mapping[str, Space] = {
+    "adamw": Space(_adamw, _ADAM),
+    "muon": Space(_of_hidden(gd.muon, "polar_express"), _MUON),
+    "normuon": Space(_of_hidden(gd.normuon), _MUON | {"learning_rate": ratio(5e-4, 5e-2)}),
+    "soap_muon": Space(_of_hidden(gd.soap_muon), _MUON),
+    "soap": Space(_soap, _ADAM),
+    "schedule_free_adamw": Space(_schedule_free_adamw, _ADAM),
+    "lion": Space(_lion, _LION),
+    "momentum": Space(_momentum, _SGD),
+}
+PROBLEMS = {"charlm": charlm, "charlm_small": charlm_small}
 
 
 def problem(name: str, text: str | os.PathLike[str] | None = None) -> Problem:
-    """A problem with tuned optimizers.
+    """A problem whose optimizers have search spaces.
 
     Args:
         name: A key of `PROBLEMS`.
         text: The training text; see `charlm`.
 
     Raises:
-        ValueError: The problem has no tuned optimizers.
+        ValueError: There are no search spaces for the problem.
     """
     if name not in PROBLEMS:
-        must = f"for the problem {name} there must be rates, as 1e-4:1:9"
-        errors.fail("race", must, "tuned", instead=f"Tuned ones are for {', '.join(PROBLEMS)}.")
-    return charlm(text)
+        must = f"with --budget the problem must be one of {', '.join(PROBLEMS)}"
+        errors.fail("race", must, repr(name), instead="Write --rates LOW:HIGH:COUNT for others.")
+    return PROBLEMS[name](text)
 
 
-def contestants(
-    name: str, optimizers: Sequence[str] = (), steps: int | None = None
-) -> list[Contestant]:
-    """The contestants of a problem, the baseline first.
+def spaces(optimizers: Sequence[str] = ()) -> dict[str, Space]:
+    """The search spaces of optimizers, the baseline first.
 
     Args:
-        name: A key of `PROBLEMS`.
-        optimizers: Names of the contestants beside the baseline; none for all.
-        steps: Steps of the baseline, 10 or more; those of the others are in proportion. By default
-            the steps of the tuned race.
+        optimizers: Names of optimizers beside the baseline; none for all.
 
     Raises:
-        ValueError: Unknown optimizer, or too few steps.
+        ValueError: An optimizer has no search space.
     """
-    numbers = PROBLEMS[name]
-    base = next(iter(numbers))
+    base = next(iter(SPACES))
     for one in optimizers:
-        if one not in numbers:
-            must = f"with tuned rates an optimizer must be one of {', '.join(numbers)}"
+        if one not in SPACES:
+            must = f"with --budget an optimizer must be one of {', '.join(SPACES)}"
             errors.fail("race", must, repr(one), instead="Give rates: --rates 1e-3:1e-1:5.")
-    full = numbers[base][0]
-    if steps is not None and steps < 10:
-        errors.fail("race", "steps must be 10 or more", steps)
-    made = []
-    for one in dict.fromkeys([base, *(optimizers or numbers)]):
-        count, rate, make = numbers[one]
-        count = count if steps is None else max(5, count * steps // full)
-        made.append(Contestant(one, count, make(rate, count)))
-    return made
+    return {name: SPACES[name] for name in dict.fromkeys([base, *(optimizers or SPACES)])}

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 SEMINAR = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
 # As in gdjax.lab.problems, which would load JAX for a line of help.
-PROBLEMS = ("parabola", "bowl", "quadratic", "rosenbrock", "digits", "digits_network", "charlm")
+TEXTS = ("charlm", "charlm_small")  # those with a text, and with search spaces
+PROBLEMS = ("parabola", "bowl", "quadratic", "rosenbrock", "digits", "digits_network", *TEXTS)
 
 
 def options(command: argparse.ArgumentParser) -> None:
@@ -37,16 +38,22 @@ def options(command: argparse.ArgumentParser) -> None:
     )
     add("--problem", default="digits", help=words)
     words = (
-        "LOW:HIGH:COUNT in equal ratios, a list as 0.1,0.3,1, or `tuned`: who needs fewer steps "
-        "than adamw, on charlm; default: tuned there, elsewhere the range of the problem, widened "
-        "for an optimizer until its best rate lies inside"
+        "LOW:HIGH:COUNT in equal ratios, or a list as 0.1,0.3,1; default: the range of the "
+        "problem, widened for an optimizer until its best rate lies inside"
     )
     add("--rates", help=words)
+    words = (
+        "search so many settings of each optimizer in its ranges of rate, decay and betas, then "
+        "race the best in steps and seconds to adamw's loss; on " + " and ".join(TEXTS)
+    )
+    add("--budget", type=int, metavar="N", help=words)
+    words = "how many of these runs are one program; default: all, on a CPU one"
+    add("--together", type=int, metavar="N", help=words)
     words = "values of another hyperparameter, as b2=0.9,0.99; several give all combinations"
     add("--sweep", action="append", default=[], metavar="NAME=VALUES", help=words)
     words = "that charlm is trained on; default: the sources of Python's standard library"
     add("--text", metavar="FILE", help=words)
-    add("--seeds", type=int, default=3, metavar="N", help="how many; default: 3")
+    add("--seeds", type=int, metavar="N", help="how many; default: 3, with --budget 10")
     add("--steps", type=int, metavar="N", help="of each run; default: the problem's")
     add("--out", default="race", metavar="DIR", help="where to write; default: race")
     add("--replace", action="store_true", help="replace the results of another race in DIR")
@@ -57,22 +64,23 @@ def run(arguments: argparse.Namespace) -> None:
     """Races, prints the table, writes pictures and numbers."""
     import matplotlib  # noqa: F401 - if it is missing, this is reported before anything is computed
 
-    from gdjax.lab import charlm_configs
     from gdjax.run import progress as bars
 
     bars.add_cpu()
-    if arguments.text is not None and arguments.problem != "charlm":
-        raise Wrong(f"race: --text is for --problem charlm, got --problem {arguments.problem}.")
+    if arguments.text is not None and arguments.problem not in TEXTS:
+        texts = " or ".join(TEXTS)
+        raise Wrong(f"race: --text is for --problem {texts}, got --problem {arguments.problem}.")
     if not arguments.out:
         raise Wrong("race: --out must be a folder, got ''. Write --out race.")
-    if arguments.rates is None and arguments.problem in charlm_configs.PROBLEMS:
-        arguments.rates = "tuned"
-    _trials(arguments) if arguments.rates == "tuned" else _race(arguments)
+    if (budget := arguments.budget is not None) < (arguments.together is not None):
+        raise Wrong("race: --together is for --budget N, got no budget.")
+    if arguments.seeds is None:
+        arguments.seeds = 10 if budget else 3
+    _budget(arguments) if budget else _race(arguments)
 
 
 def _race(arguments: argparse.Namespace) -> None:
-    from gdjax.lab import report
-    from gdjax.lab.charlm import charlm
+    from gdjax.lab import charlm_configs, report
     from gdjax.lab.folder import folder, keep_others, write
     from gdjax.lab.makers import read_sweep, swept
     from gdjax.lab.race import race
@@ -81,8 +89,9 @@ def _race(arguments: argparse.Namespace) -> None:
     with judged():
         if not arguments.replace:
             keep_others(arguments.out, report.FILES, repeats)
-        problem: Any = charlm(arguments.text) if arguments.text else arguments.problem
-        problem = load_problem(problem) if ":" in str(problem) else problem
+        name = arguments.problem
+        problem = load_problem(name) if ":" in name else name
+        problem = charlm_configs.problem(name, arguments.text) if arguments.text else problem
         entered = swept(arguments.optimizers or SEMINAR, read_sweep(arguments.sweep))
     place = Path(arguments.out)
     arguments.kept = place / "unfinished.jsonl"
@@ -101,40 +110,45 @@ def _race(arguments: argparse.Namespace) -> None:
     _say_written(out, written, arguments.out, old)
 
 
-def _trials(arguments: argparse.Namespace) -> None:
+def _budget(arguments: argparse.Namespace) -> None:
     from rich.table import Table
 
-    from gdjax.lab import charlm_configs, results, trials
+    from gdjax.lab import charlm_configs, outcomes, results
     from gdjax.lab.folder import folder, keep_others, write
 
-    out, seeds, name = console(), arguments.seeds, arguments.problem
-    if seeds < 1:
-        raise Wrong(f"race: seeds must be a positive integer, got {seeds}.")
-    if arguments.sweep:
-        raise Wrong("race: --sweep needs --rates, as 1e-3:1e-1:5, got tuned rates.")
+    out = console()
+    if arguments.sweep or arguments.rates is not None:
+        given = "--sweep" if arguments.sweep else "--rates"
+        raise Wrong(f"race: --budget searches rates and decays itself, got {given} too.")
     place = Path(arguments.out)
     runs_file = place / "runs.jsonl"
     with judged():
         if not arguments.replace:  # all runs stay in runs.jsonl, so nothing is lost
             keep_others(place, results.FILES, lambda _: runs_file.exists())
+        spaces = charlm_configs.spaces(arguments.optimizers)
+    base = next(iter(spaces))
     with folder(place):
         with judged(), progress() as told:
-            problem = charlm_configs.problem(name, arguments.text)
-            who = charlm_configs.contestants(name, arguments.optimizers, arguments.steps)
+            problem = charlm_configs.problem(arguments.problem, arguments.text)
             arguments.kept = runs_file
-            runs = trials.trials(problem, who, seeds, runs_file, told)
-            made = results.files(problem, runs, who[0].name, arguments.command)
+            counts = (arguments.budget, arguments.seeds, runs_file, arguments.steps)
+            runs = outcomes.tuned(problem, spaces, *counts, told, arguments.together)
+            made = results.files(problem, spaces, runs, base, arguments.command)
         old = (place / "results.json").exists()
         written = write(place.absolute(), made)
     if arguments.json:
         print(made["results.json"].decode(), end="")
         return
-    head, *rows = results.cells(trials.outcomes(runs, who[0].name))
-    table = Table(*head, title=f"{problem.name}: {problem.description}", title_justify="left")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
-    out.print("\n".join(results.notes(seeds, who[0].name)))
+    rows = outcomes.outcomes(runs, base)
+    for lines, title in (
+        (results.cells(rows), f"{problem.name}: {problem.description}"),
+        (results.searched(spaces, rows), "The best setting of each, of the range of its search"),
+    ):
+        table = Table(*lines[0], title=title, title_justify="left")
+        for row in lines[1:]:
+            table.add_row(*row)
+        out.print(table)
+    out.print("\n".join(results.notes(runs, base)))
     _say_written(out, written, arguments.out, old)
 
 

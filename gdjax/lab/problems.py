@@ -12,6 +12,7 @@ __all__ = [
     "Problem",
     "bowl",
     "charlm",
+    "charlm_small",
     "digits",
     "digits_network",
     "parabola",
@@ -32,7 +33,7 @@ import numpy as np
 
 from gdjax.core.data.compare import show
 from gdjax.core.rule import errors
-from gdjax.lab.charlm import charlm
+from gdjax.lab.charlm import charlm, charlm_small
 from gdjax.lab.problem import Problem
 
 TRAINING_ROWS = 1400
@@ -231,7 +232,10 @@ def digits_network() -> Problem:
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     factory.__name__: factory
-    for factory in (parabola, bowl, quadratic, rosenbrock, digits, digits_network, charlm)
+    for factory in (
+        *(parabola, bowl, quadratic, rosenbrock, digits, digits_network),
+        *(charlm, charlm_small),
+    )
 }
 """The problems of `gdjax race` by name: functions that make them."""
 

@@ -1,21 +1,22 @@
-"""Report of trials: a table, also in Markdown, a plot, and all numbers as JSON."""
+"""Report of a race under equal budgets: tables, also in Markdown, a plot, numbers as JSON."""
 
 from __future__ import annotations
 
-__all__ = ["cells", "files", "markdown", "notes", "to_json"]
+__all__ = ["cells", "files", "markdown", "notes", "searched", "to_json"]
 
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 import gdjax
+from gdjax.lab.outcomes import SIGNIFICANCE, Outcome, finals, outcomes
 from gdjax.lab.problem import Problem
-from gdjax.lab.trials import SIGNIFICANCE, Outcome, outcomes
+from gdjax.lab.spaces import Space
 from gdjax.programs import tables
 
 _NONE = "–"
@@ -24,34 +25,52 @@ _NONE = "–"
 def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
     """The lines of the table, its head first; `outcomes` begins with the baseline."""
     base = outcomes[0]
-    rows = [
-        ["optimizer", "steps needed", f"of {base.name}'s", "ran", "final loss", "p", "ms a step"]
-    ]
+    heads = ["optimizer", "settings", "diverged", "final loss", "p"]
+    rows = [[*heads, f"steps to {base.name}'s", "seconds", "ms a step"]]
     for one in outcomes:
         final = one.final
         spread = "" if final is None or final.std is None else f" ± {final.std:.4f}"
+        share = f" ({100 * one.needed / base.steps:.0f} %)" if one.needed else ""
         rows.append(
             [
                 one.name,
-                _NONE if one.needed is None else str(one.needed),
-                _NONE if one.needed is None else f"{100 * one.needed / base.steps:.0f} %",
-                str(one.steps),
+                str(one.settings),
+                str(one.diverged),
                 _NONE if final is None else f"{final.mean:.4f}{spread}",
                 _NONE if one.p is None else f"{one.p:.1g}" if one.p > 1e-12 else "< 1e-12",
-                f"{one.milliseconds:.0f}",
+                _NONE if one.needed is None else f"{one.needed}{share}",
+                _NONE if one.seconds is None else f"{one.seconds:.2f}",
+                f"{one.milliseconds:.1f}",
             ]
         )
     return rows
 
 
-def notes(seeds: int, baseline: str) -> list[str]:
+def searched(spaces: Mapping[str, Space], outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """The lines of the table of ranges and of the best settings in them, its head first."""
+    names = list(dict.fromkeys(name for space in spaces.values() for name in space.ranges))
+    rows = [["optimizer", *names]]
+    for one in outcomes:
+        cells = {x: f"{one.best[x]:g} of {r}" for x, r in spaces[one.name].ranges.items()}
+        rows.append([one.name, *(cells.get(name, _NONE) for name in names)])
+    return rows
+
+
+def notes(runs: Sequence[dict[str, Any]], baseline: str) -> list[str]:
     """What a reader of the table should know besides."""
+    best = finals(runs)[baseline]
+    together = max(run["together"] for run in best)
+    share = f" One of {together} together." if together > 1 else ""
     return [
-        f"Target: the mean final validation loss of {baseline}, {seeds} seed{'s' * (seeds > 1)}. "
-        "Each ran with a schedule made for the steps it ran.",
-        f"Steps needed: the first measured step from which on the mean loss is below the target "
-        f"with p < {SIGNIFICANCE:g}; p at the end,",
-        "of a one-sided z-test: z = (m₀ − m) / √(s²/n + s₀²/n₀), p = 1 − Φ(z).",
+        f"{best[0]['steps']} steps. Of each optimizer so many settings were run once, from seed 0; "
+        f"loss, p and times are of its best setting, {len(best)} other "
+        f"seed{'s' * (len(best) > 1)}.",
+        f"Target: the mean final validation loss of {baseline}. Steps to it: the first measured "
+        f"step from which on the mean loss is below it with p < {SIGNIFICANCE:g}; p at the end, of "
+        "a one-sided z-test.",
+        f"Seconds: those steps, by the milliseconds of a step, without validation.{share}",
+        "Settings: a scrambled Halton sequence, uniform in log(x), for decays of means "
+        "in log(1 − x).",
     ]
 
 
@@ -61,15 +80,24 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     return tables.markdown(head, rows)
 
 
-def to_json(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, command: str) -> str:
-    """Everything: the optimizers as `gdjax.build` reads them, and all measured losses."""
-    seen: dict[str, Any] = {}
-    for run in runs:
-        one = seen.setdefault(
-            run["name"],
-            {"optimizer": run["optimizer"], "steps": run["steps"], "at": run["at"], "losses": {}},
-        )
-        one["losses"][str(run["seed"])] = run["losses"]
+def to_json(
+    problem: Problem,
+    spaces: Mapping[str, Space],
+    runs: Sequence[dict[str, Any]],
+    baseline: str,
+    command: str,
+) -> str:
+    """The search spaces, the best optimizers as `gdjax.build` reads them, their measured losses."""
+    seen: dict[str, Any] = {
+        name: {
+            "space": {name: given._asdict() for name, given in spaces[name].ranges.items()},
+            "optimizer": best[0]["optimizer"],
+            "steps": best[0]["steps"],
+            "at": best[0]["at"],
+            "losses": {str(run["seed"]): run["losses"] for run in best},
+        }
+        for name, best in finals(runs).items()
+    }
     versions = {
         "gdjax": gdjax.__version__,
         "jax": jax.__version__,
@@ -98,19 +126,21 @@ FILES = ("results.json", "table.md", "curves.png")
 
 
 def files(
-    problem: Problem, runs: Sequence[dict[str, Any]], baseline: str, command: str = ""
+    problem: Problem,
+    spaces: Mapping[str, Space],
+    runs: Sequence[dict[str, Any]],
+    baseline: str,
+    command: str = "",
 ) -> dict[str, bytes]:
     """`FILES` by name."""
-    table = "\n".join([markdown(outcomes(runs, baseline)), *notes(_seeds(runs), baseline), ""])
+    told = outcomes(runs, baseline)
+    head, *rows = searched(spaces, told)
+    table = [markdown(told), tables.markdown(head, rows), *notes(runs, baseline), ""]
     return {
-        "results.json": to_json(problem, runs, baseline, command).encode(),
-        "table.md": table.encode(),
+        "results.json": to_json(problem, spaces, runs, baseline, command).encode(),
+        "table.md": "\n".join(table).encode(),
         "curves.png": _picture(problem, runs, baseline),
     }
-
-
-def _seeds(runs: Sequence[dict[str, Any]]) -> int:
-    return len({run["seed"] for run in runs})
 
 
 def _picture(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str) -> bytes:
@@ -119,7 +149,7 @@ def _picture(problem: Problem, runs: Sequence[dict[str, Any]], baseline: str) ->
     from gdjax.plots import canvas
 
     curves: dict[str, Any] = {}
-    for run in runs:
+    for run in (run for best in finals(runs).values() for run in best):
         losses = [np.inf if loss is None else loss for loss in run["losses"]]
         drawn = np.interp(np.arange(run["steps"] + 1), run["at"], losses, right=np.inf)
         curves.setdefault(run["name"], []).append(drawn)

@@ -1,21 +1,20 @@
-"""Trials: in how many steps optimizers reach the final loss of a baseline, as in speedruns.
+"""Trials: long runs of optimizers on a problem, each a line of a file as soon as it ends.
 
-Each optimizer has a schedule for its own number of steps. Runs are long and are made one after
-another; each is a line of a file as soon as it ends. Runs in the file are not repeated, so an
-interrupted trial continues where it stopped.
+Runs in the file are not repeated, so interrupted trials continue where they stopped. Runs that
+differ in numbers alone share a compiled program, and where the device has room for several of them
+they are one program, vmapped over the optimizers.
 """
 
 from __future__ import annotations
 
-__all__ = ["Contestant", "Outcome", "attempt", "below", "load", "outcomes", "trials"]
+__all__ = ["Contestant", "attempt", "attempts", "load", "trials"]
 
 import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import jax
@@ -24,13 +23,10 @@ import numpy as np
 
 import gdjax
 from gdjax.core.engine.transformation import call_update
-from gdjax.core.rule import errors
 from gdjax.lab import lines
 from gdjax.lab.problem import Problem
-from gdjax.lab.standing import Spread
 
-SIGNIFICANCE = 0.01
-_MEASURES = 20  # how often a run reports its loss
+MEASURES = 20
 _KEYS = ("problem", "digest", "optimizer", "steps", "seed")  # what decides the numbers of a run
 
 
@@ -40,101 +36,108 @@ class Contestant(NamedTuple):
     name: str
     steps: int
     tx: Any
-
-
-class Outcome(NamedTuple):
-    """What a contestant's runs say."""
-
-    name: str
-    steps: int
-    final: Spread | None  # None if all diverged
-    needed: int | None  # the first measured step from which on its loss is below the target
-    p: float | None  # that its final loss is no lower than the target; None where not asked
-    milliseconds: float  # a step, the least of its runs: other work only adds
-
-
-def below(losses: Sequence[float], target: Sequence[float]) -> float:
-    """The probability that a mean is so far below another by chance: a one-sided z-test.
-
-        z = (m₀ − m) / √(s²/n + s₀²/n₀),    p = 1 − Φ(z)
-
-    m, s and n are mean, sample standard deviation and number of `losses`, those with a 0 of
-    `target`. A target of one number is taken as exact, s₀ = 0.
-
-    >>> round(below([1.0, 2.0, 3.0], [4.0]), 5)
-    0.00027
-
-    Args:
-        losses: Two or more.
-        target: One or more.
-
-    Reference: the rules of the third track of https://github.com/KellerJordan/modded-nanogpt
-    """
-    one, other = np.asarray(losses, np.float64), np.asarray(target, np.float64)
-    if one.size < 2 or not other.size:
-        errors.fail("below", "there must be two losses and a target", f"{one.size}, {other.size}")
-    of_mean = lambda x: float(x.var(ddof=1)) / x.size if x.size > 1 else 0.0
-    ahead = float(other.mean() - one.mean())
-    error = (of_mean(one) + of_mean(other)) ** 0.5
-    if error == 0:
-        return float(ahead <= 0)
-    return NormalDist().cdf(-ahead / error)
+    setting: Mapping[str, float] | None = None  # those of its numbers that were searched
 
 
 def attempt(
     problem: Problem,
     contestant: Contestant,
     seed: int,
-    every: int | None = None,
+    measures: int = MEASURES,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """One run: the loss before it, every so many steps, and at its end, as data for JSON.
+    """One run; see `attempts`."""
+    return attempts(problem, [(contestant, seed)], measures, progress)[0]
+
+
+def attempts(
+    problem: Problem,
+    together: Sequence[tuple[Contestant, int]],
+    measures: int = MEASURES,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Runs of one optimizer in one program: losses before, some times on the way, and at the end.
+
+    Each is data for JSON. A run ends in what is not finite. Its milliseconds a step are the least
+    between two measures, on a CPU of the process's own time in all cores, since other work on the
+    machine only adds; of several runs together a share.
 
     Args:
         problem: What is trained.
-        contestant: Who runs, and how far.
-        seed: Decides the start and the batches.
-        every: Steps between two measures; a twentieth of them all by default.
+        together: Optimizers that differ in numbers alone, with seeds.
+        measures: How often the loss is measured after the start.
         progress: Called with the name, the steps done and the steps of the run.
     """
-    name, steps, tx = contestant
-    every = every or max(1, steps // _MEASURES)
+    name, steps = together[0][0][:2]
+    every = max(1, steps // measures)
     if progress:
         progress(name, 0, steps)  # compiling takes half a minute
+    tx, seed = _stacked([one.tx for one, _ in together]), _stacked([seed for _, seed in together])
     begun = time.perf_counter()
-    begin, advance, measure = _programs(problem, tx, every)
+    begin, advance, measure = _programs(problem, *jax.tree.flatten((tx, seed)), len(together))
     compiled = time.perf_counter()
-    start, batches = jax.random.split(jax.random.key(seed))
-    carry = begin(start)
-    at, losses, spent = [0], [float(measure(carry))], 0.0
-    while at[-1] < steps and np.isfinite(losses[-1]):
-        count, before = min(every, steps - at[-1]), time.perf_counter()
-        carry = jax.block_until_ready(advance(carry, batches, at[-1], at[-1] + count))
-        spent += time.perf_counter() - before
+    clock = time.process_time if jax.default_backend() == "cpu" else time.perf_counter
+    carry = begin(tx, seed)
+    at, losses, spent = [0], [_each(measure(tx, carry))], np.inf
+    while at[-1] < steps and np.isfinite(losses[-1]).any():
+        count, before = min(every, steps - at[-1]), clock()
+        carry = jax.block_until_ready(advance(tx, carry, seed, at[-1], at[-1] + count))
+        spent = min(spent, (clock() - before) / count)
         at.append(at[-1] + count)
-        losses.append(float(measure(carry)))
+        losses.append(_each(measure(tx, carry)))
         if progress:
             progress(name, at[-1], steps)
-    return {
-        **_key(problem, contestant, seed),
-        "name": name,
-        "at": at,
-        "losses": [round(x, 5) if np.isfinite(x) else None for x in losses],
-        "milliseconds": round(1000 * spent / at[-1], 1),
+    times = {
+        "milliseconds": round(1000 * spent / len(together), 2),
         "compile_seconds": round(compiled - begun, 1),
+        "together": len(together),
+    }
+    return [
+        _key(problem, *one) | _about(one[0]) | _curve(at, own) | times
+        for one, own in zip(together, np.transpose(losses))
+    ]
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    """Trees of numbers as one tree of arrays [n]; a single one keeps its shapes."""
+    stack = lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]) if xs[1:] else jnp.asarray(xs[0])
+    return jax.tree.map(stack, *values)
+
+
+def _each(losses: Any) -> np.ndarray:
+    return np.atleast_1d(np.asarray(losses, np.float64))
+
+
+def _about(contestant: Contestant) -> dict[str, Any]:
+    setting = contestant.setting
+    return {"name": contestant.name} | ({} if setting is None else {"setting": dict(setting)})
+
+
+def _curve(at: list[int], losses: np.ndarray) -> dict[str, Any]:
+    """The losses up to the first that is not finite, which is None."""
+    finite = np.isfinite(losses)
+    end = len(at) if finite.all() else int(finite.argmin()) + 1
+    return {
+        "at": at[:end],
+        "losses": [round(float(x), 5) if np.isfinite(x) else None for x in losses[:end]],
     }
 
 
-@functools.lru_cache(maxsize=8)
-def _programs(problem: Problem, tx: Any, every: int) -> tuple[Any, Any, Any]:
-    """Compiled, of a key: the start; some steps on; the loss at the evaluation parameters."""
+def _programs(problem: Problem, leaves: list[Any], structure: Any, count: int) -> Any:
+    kinds = tuple((x.shape, x.dtype) for x in leaves)
+    return _compiled(problem, kinds, structure, count)
 
-    def begin(key: Any) -> Any:
-        params = problem.init(key)
+
+@functools.lru_cache(maxsize=8)
+def _compiled(problem: Problem, kinds: Any, structure: Any, count: int) -> tuple[Any, Any, Any]:
+    """Compiled, of optimizers and seeds: the start; some steps on; the loss at `eval_params`."""
+
+    def begin(tx: Any, seed: Any) -> Any:
+        params = problem.init(_keys(seed)[0])
         return params, tx.init(params)
 
-    def advance(carry: Any, key: Any, first: Any, last: Any) -> Any:
-        batch = problem.batches(key) if problem.batches else lambda i: None
+    def advance(tx: Any, carry: Any, seed: Any, first: Any, last: Any) -> Any:
+        batch = problem.batches(_keys(seed)[1]) if problem.batches else lambda i: None
 
         def step(i: Any, carry: Any) -> Any:
             params, state = carry
@@ -147,95 +150,70 @@ def _programs(problem: Problem, tx: Any, every: int) -> tuple[Any, Any, Any]:
 
         return jax.lax.fori_loop(first, last, step, carry)
 
-    def measure(carry: Any) -> Any:
+    def measure(tx: Any, carry: Any) -> Any:
         params, state = carry
         return problem.loss(gdjax.state.eval_params(tx, state, params), None)
 
-    key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
-    carry = jax.eval_shape(begin, key)
+    over = jax.vmap if count > 1 else lambda function, in_axes: function
+    begin, measure = over(begin, in_axes=(0, 0)), over(measure, in_axes=(0, 0))
+    advance = over(advance, in_axes=(0, 0, 0, None, None))
+    tx, seed = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*kind) for kind in kinds])
+    number, carry = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(begin, tx, seed)
     return (
-        jax.jit(begin).lower(key).compile(),
-        jax.jit(advance, donate_argnums=0).lower(carry, key, number, number).compile(),
-        jax.jit(measure).lower(carry).compile(),
+        jax.jit(begin).lower(tx, seed).compile(),
+        jax.jit(advance, donate_argnums=1).lower(tx, carry, seed, number, number).compile(),
+        jax.jit(measure).lower(tx, carry).compile(),
     )
+
+
+def _keys(seed: Any) -> jax.Array:
+    """The keys of the start and of the batches."""
+    return jax.random.split(jax.random.key(seed))
 
 
 def trials(
     problem: Problem,
     contestants: Iterable[Contestant],
-    seeds: int,
+    seeds: Iterable[int],
     path: str | os.PathLike[str],
     progress: Callable[[str, int, int], None] | None = None,
+    *,
+    together: int | None = None,
+    measures: int = MEASURES,
 ) -> list[dict[str, Any]]:
     """Runs every contestant from every seed, but for what the file has, and adds each run to it.
 
-    Seed by seed, so that all have been seen early.
-
     Args:
         problem: What is trained.
-        contestants: Who runs.
-        seeds: How many, from 0.
+        contestants: Who runs; those of one name differ in numbers alone.
+        seeds: From which they start and draw batches.
         path: A file of lines of JSON; it need not be there.
-        progress: See `attempt`.
+        progress: See `attempts`.
+        together: Runs in one program: all of a name by default, one where a run uses the whole
+            machine. Fewer take less memory.
+        measures: See `attempts`.
     """
     path, known = Path(path), {_name(run): run for run in load(path)}
-    wanted = [(c, seed) for seed in range(seeds) for c in contestants]
+    wanted = [(c, seed) for c in contestants for seed in seeds]
     names = [_name(_key(problem, *one)) for one in wanted]
-    missing = [one for one, name in zip(wanted, names) if name not in known]
-    total, done = sum(c.steps for c, _ in missing), 0
-    for contestant, seed in missing:
-        tell = progress and (
-            lambda name, step, _, seed=seed, done=done: progress(
-                f"{name}, seed {seed}", done + step, total
-            )
-        )
-        run = attempt(problem, contestant, seed, progress=tell)
-        lines.append(path, run)
-        known[_name(run)] = run
-        done += contestant.steps
+    missing: dict[str, list[tuple[Contestant, int]]] = {}
+    for one, name in zip(wanted, names):
+        if name not in known:
+            missing.setdefault(one[0].name, []).append(one)
+    total, done = sum(c.steps for runs in missing.values() for c, _ in runs), 0
+    for runs in missing.values():
+        size = together or (1 if problem.apart else len(runs))
+        for chunk in (runs[i : i + size] for i in range(0, len(runs), size)):
+            tell = progress and functools.partial(_tell, progress, done, len(chunk), total)
+            for run in attempts(problem, chunk, measures, tell):
+                lines.append(path, run)
+                known[_name(run)] = run
+            done += sum(one.steps for one, _ in chunk)
     return [known[name] for name in names]
 
 
-def outcomes(runs: Sequence[dict[str, Any]], baseline: str) -> list[Outcome]:
-    """The table: the baseline first, then who needs the fewest steps.
-
-    Args:
-        runs: Of `trials`.
-        baseline: The name of the contestant whose mean final loss is the target.
-
-    Raises:
-        ValueError: None of the runs is the baseline's.
-    """
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        grouped.setdefault(run["name"], []).append(run)
-    if baseline not in grouped:
-        must = f"one of the runs must be of the baseline, {baseline}"
-        errors.fail("trials", must, ", ".join(grouped) or "none")
-    target = _finals(grouped[baseline])
-    told = [_outcome(name, group, target, name == baseline) for name, group in grouped.items()]
-    rank = lambda one: (one.name != baseline, one.needed or np.inf, one.steps, one.name)
-    return sorted(told, key=rank)
-
-
-def _outcome(name: str, runs: list[dict[str, Any]], target: list[float], same: bool) -> Outcome:
-    steps, needed, p = runs[0]["steps"], None, None
-    if same:
-        needed = steps
-    elif len(runs) > 1 and all(run["at"][-1] == steps for run in runs):
-        by_step = zip(runs[0]["at"], zip(*(run["losses"] for run in runs)))
-        chances = [(at, 1.0 if None in ls else below(ls, target)) for at, ls in by_step]
-        p = chances[-1][1]
-        for at, chance in reversed(chances):
-            if chance >= SIGNIFICANCE:
-                break
-            needed = at
-    milliseconds = float(min(run["milliseconds"] for run in runs))
-    return Outcome(name, steps, Spread.of(_finals(runs)), needed, p, milliseconds)
-
-
-def _finals(runs: list[dict[str, Any]]) -> list[float]:
-    return [np.nan if run["losses"][-1] is None else run["losses"][-1] for run in runs]
+def _tell(progress: Any, done: int, runs: int, total: int, name: str, step: int, _: int) -> None:
+    progress(name, done + step * runs, total)
 
 
 def _key(problem: Problem, contestant: Contestant, seed: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The transformer on characters, and trials: who needs fewer steps, said with what certainty."""
+"""The transformer on characters, and races under equal budgets: search, seeds, the z-test."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import gdjax as gd
 from gdjax.lab import charlm, charlm_configs, results, trials
 from gdjax.lab.charlm import Shape
 from gdjax.lab.cli import main
+from gdjax.lab.outcomes import below, outcomes
 from gdjax.lab.race import race
-from gdjax.lab.trials import Contestant, below, outcomes
+from gdjax.lab.spaces import Space, ratio
+from gdjax.lab.trials import Contestant
 
 TINY = Shape(layers=2, heads=2, width=8, context=6, batch=3)
 KEY = jax.random.key(0)
@@ -154,7 +156,7 @@ def test_it_races_one_run_after_another(tiny):
     assert results.runs[0].losses.shape == (2, 2, 21)
     assert told == sorted(told) and told[-1] == 20 and len(told) > 50
     # As a trial, which is another program; averages are measured where an optimizer keeps them.
-    alone = trials.attempt(tiny, Contestant("one", 20, gd.schedule_free_adamw(0.03)), 1, every=5)
+    alone = trials.attempt(tiny, Contestant("one", 20, gd.schedule_free_adamw(0.03)), 1, 4)
     np.testing.assert_allclose(results.runs[0].losses[1, 1, ::5], alone["losses"], atol=2e-5)
 
 
@@ -162,49 +164,68 @@ def contestants(steps=6):
     return [Contestant("adamw", steps, gd.adamw(0.03)), Contestant("sgd", steps // 2, gd.sgd(0.1))]
 
 
-def numbers(runs):
-    return [{k: v for k, v in run.items() if "seconds" not in k} for run in runs]
-
-
 @pytest.mark.slow
 def test_what_was_interrupted_goes_on_to_the_same_end(tiny, tmp_path, monkeypatch):
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
-    whole = trials.trials(tiny, contestants(), 2, one)
+    whole = trials.trials(tiny, contestants(), [0, 1], one)
     assert [(run["name"], run["seed"]) for run in whole] == [
-        *(("adamw", 0), ("sgd", 0)),
-        *(("adamw", 1), ("sgd", 1)),
+        *(("adamw", 0), ("adamw", 1)),
+        *(("sgd", 0), ("sgd", 1)),
     ]
-    assert whole[0]["at"] == list(range(7)) and whole[0]["losses"] != whole[2]["losses"]
-    trials.trials(tiny, contestants()[:1], 1, other)
+    assert whole[0]["at"] == list(range(7)) and whole[0]["losses"] != whole[1]["losses"]
+    trials.trials(tiny, contestants()[:1], [0], other)
     with other.open("a") as file:
         file.write('{"name": "sgd", "los')  # as a killed process leaves it
     assert len(trials.load(other)) == 1
     ran = []
     monkeypatch.setattr(
-        trials, "attempt", lambda *a, _of=trials.attempt, **k: ran.append(a) or _of(*a, **k)
+        trials, "attempts", lambda *a, _of=trials.attempts, **k: ran.extend(a[1]) or _of(*a, **k)
     )
-    resumed = trials.trials(tiny, contestants(), 2, other)
-    assert [(c.name, seed) for _, c, seed in ran] == [("sgd", 0), ("adamw", 1), ("sgd", 1)]
+    resumed = trials.trials(tiny, contestants(), [0, 1], other)
+    assert [(c.name, seed) for c, seed in ran] == [("adamw", 1), ("sgd", 0), ("sgd", 1)]
     assert [r["losses"] for r in resumed] == [r["losses"] for r in whole]
     assert len(trials.load(other)) == 4 == len(other.read_text().splitlines())
-    trials.trials(tiny, contestants(), 2, other)
+    trials.trials(tiny, contestants(), [0, 1], other)
     assert len(ran) == 3
     # Another number, another text, other steps: another run.
     changed = [Contestant("sgd", 3, gd.sgd(0.2))]
-    trials.trials(tiny, changed, 1, other)
+    trials.trials(tiny, changed, [0], other)
     assert len(ran) == 4
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_ends_and_is_counted_out(tiny, tmp_path):
-    wild = Contestant("wild", 50, gd.sgd(1e38))
-    runs = trials.trials(tiny, [*contestants(), wild], 2, tmp_path / "runs.jsonl")
-    run = next(run for run in runs if run["name"] == "wild")
-    assert run["losses"][-1] is None and run["at"][-1] < 50
-    row = outcomes(runs, "adamw")[-1]
-    assert (row.name, row.final, row.needed, row.p) == ("wild", None, None, None)
-    json.loads(results.to_json(tiny, runs, "adamw", ""))
-    assert "| wild | – | – | 50 | – | – |" in results.markdown(outcomes(runs, "adamw"))
+def test_runs_together_are_those_apart_and_each_ends_where_it_diverges(tiny):
+    made = [(Contestant("sgd", 6, gd.sgd(rate)), seed) for rate, seed in ((0.1, 0), (1e38, 1))]
+    apart = [trials.attempt(tiny, *one) for one in made]
+    together = trials.attempts(tiny, made)
+    assert [run["together"] for run in apart + together] == [1, 1, 2, 2]
+    for one, other in zip(apart, together):
+        assert one["at"] == other["at"] and one["optimizer"] == other["optimizer"]
+        losses = [np.array(run["losses"], float) for run in (one, other)]
+        np.testing.assert_allclose(*losses, atol=2e-5)
+    assert together[1]["losses"][-1] is None and together[1]["at"][-1] < 6
+
+
+def parts(jaxpr, inside=()):
+    """The primitives of a program, each with the conditionals and loops around it."""
+    for eqn in jaxpr.eqns:
+        yield eqn.primitive.name, inside
+        for inner in jax.tree.leaves(eqn.params, is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from parts(inner, (*inside, eqn.primitive.name))
+
+
+@pytest.mark.parametrize("name", ["soap", "soap_muon"])
+def test_settings_in_one_program_refresh_bases_in_a_branch(name):
+    """Decompositions would be computed in every step if the branch became a select."""
+    txs = trials._stacked([getattr(gd, name)(rate, b1=0.9) for rate in (0.1, 0.2)])
+    params = jnp.ones((2, 3, 3))
+    state = jax.eval_shape(jax.vmap(lambda tx, p: tx.init(p)), txs, params)
+    step = jax.make_jaxpr(jax.vmap(lambda tx, s, p: tx.update(p, s, p)))(txs, state, params)
+    costly = ("eigh", "householder_product")
+    found = [inside for part, inside in parts(step.jaxpr) if part in costly]
+    assert found and all("cond" in inside for inside in found)
 
 
 def test_a_file_that_is_none_of_runs_is_told(tmp_path):
@@ -228,67 +249,93 @@ def test_the_z_test():
 
 
 def made(name, seed, losses, ms=1.0):
-    at = [0, 10, 20, 30]
-    return dict(name=name, seed=seed, at=at, steps=30, losses=losses, milliseconds=ms, optimizer={})
+    return dict(
+        **dict(name=name, seed=seed, at=[0, 10, 20, 30], steps=30, losses=losses),
+        **dict(milliseconds=ms, together=1, optimizer={}, setting={"learning_rate": 0.1}),
+    )
 
 
 def test_steps_needed_are_those_from_which_on_it_is_certain():
-    runs = [made("adamw", s, [4, 3, 2.5, 2 + 0.01 * s]) for s in range(3)]
-    runs += [made("fast", s, [4, 2.5, 1.8 + 0.01 * s, 1.7]) for s in range(3)]
-    runs += [made("again", s, [4, 1.8, 2.5, 1.9 + 0.01 * s]) for s in range(3)]
-    runs += [made("level", s, [4, 3, 2.5, 2 + 0.01 * s]) for s in range(3)]
+    seeds = range(1, 4)
+    runs = [made("adamw", s, [4, 3, 2.5, 2 + 0.01 * s]) for s in seeds]
+    runs += [made("fast", s, [4, 2.5, 1.8 + 0.01 * s, 1.7], 8 - s) for s in seeds]
+    runs += [made("again", s, [4, 1.8, 2.5, 1.9 + 0.01 * s]) for s in seeds]
+    runs += [made("level", s, [4, 3, 2.5, 2 + 0.01 * s]) for s in seeds]
+    # The search decides nothing but the setting: its losses are not among those reported.
+    runs += [made("fast", 0, losses) for losses in ([4, 3, 2, 1], [4, 3, 2, 5], [4, None])]
     rows = {row.name: row for row in outcomes(runs, "adamw")}
     assert list(rows) == ["adamw", "fast", "again", "level"]
     assert [row.needed for row in rows.values()] == [30, 20, 30, None]
     assert rows["level"].p == 0.5 and rows["adamw"].p is None and rows["fast"].p < 1e-9
+    assert (rows["fast"].settings, rows["fast"].diverged) == (3, 2)
+    assert (rows["fast"].seconds, rows["level"].seconds) == (0.1, None)
     table = results.markdown(list(rows.values())).splitlines()
-    assert table[3].startswith("| fast | 20 | 67 % | 30 | 1.7000 ± 0.0000 | ")
+    assert table[3] == "| fast | 3 | 2 | 1.7000 ± 0.0000 | < 1e-12 | 20 (67 %) | 0.10 | 5.0 |"
     with pytest.raises(ValueError, match="of the baseline, muon, got adamw, fast"):
         outcomes(runs, "muon")
 
 
-def test_tuned_ones_are_data_and_know_their_steps(tiny):
-    whole = charlm_configs.contestants("charlm")
-    assert [c.name for c in whole] == list(charlm_configs.CHARLM) and whole[0].steps == 2000
-    half = charlm_configs.contestants("charlm", ["muon"], 1000)
-    assert [c.name for c in half] == ["adamw", "muon"]
-    assert [c.steps for c in half] == [1000, charlm_configs.CHARLM["muon"][0] // 2]
+def test_settings_lie_in_their_ranges_and_a_larger_budget_has_those_of_a_smaller(tiny):
     params = jax.eval_shape(tiny.init, KEY)
-    for one in whole:
-        assert gd.build(json.loads(json.dumps(gd.spec(one.tx)))) == one.tx
-        jax.eval_shape(one.tx.init, params)
-    with pytest.raises(ValueError, match="one of adamw, muon, .*, got 'sgd'. Give rates"):
-        charlm_configs.contestants("charlm", ["sgd"])
+    for space in charlm_configs.SPACES.values():
+        found = space.settings(48)
+        assert found == space.settings(48) and found[:5] == space.settings(5)
+        for name, (low, high, decays) in space.ranges.items():
+            values = np.array([setting[name] for setting in found])
+            assert (values >= low).all() and (values <= high).all()
+            middle = 1 - ((1 - low) * (1 - high)) ** 0.5 if decays else (low * high) ** 0.5
+            assert 20 <= (values < middle).sum() <= 28
+        tx = space.make(40, **found[0])
+        assert gd.build(json.loads(json.dumps(gd.spec(tx)))) == tx
+        jax.eval_shape(tx.init, params)
 
 
 @pytest.mark.slow
-def test_the_command_line(tmp_path, path, capsys, monkeypatch):
-    monkeypatch.setattr(charlm_configs, "charlm", lambda text: charlm.charlm(text, TINY))
+def test_equal_budgets_on_the_command_line(tmp_path, tiny, path, capsys, monkeypatch):
+    ranges = charlm_configs.SPACES["momentum"].ranges | {"learning_rate": ratio(0.1, 1e6)}
+    wild = Space(charlm_configs.SPACES["momentum"].make, ranges)
+    monkeypatch.setitem(charlm_configs.PROBLEMS, "charlm", lambda text: tiny)
+    monkeypatch.setattr(charlm_configs, "SPACES", charlm_configs.SPACES | {"momentum": wild})
     folder = tmp_path / "out"
-    words = ["race", "schedule_free_adamw", "--problem", "charlm", "--steps", "10", "--seeds", "2"]
-    words += ["--text", str(path), "--out", str(folder)]
+    words = ["race", "momentum", "--problem", "charlm", "--budget", "3", "--steps", "10"]
+    words += ["--seeds", "2", "--text", str(path), "--out", str(folder)]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "words.txt" in out and "one-sided z-test" in out and "schedule_free_adamw" in out
-    made = {p.name for p in folder.iterdir()}
-    assert made == {"runs.jsonl", "results.json", "table.md", "curves.png"}
+    assert "words.txt" in out and "one-sided z-test" in out and "of 0.1 to 1e+06" in out
+    assert {p.name for p in folder.iterdir()} == {"runs.jsonl", *results.FILES}
     data = json.loads((folder / "results.json").read_text())
     assert data["problem"]["digest"] == charlm.read(path).digest and data["baseline"] == "adamw"
-    assert len(data["runs"]["adamw"]["losses"]["1"]) == 11
+    row = data["table"][1]
+    assert (row["name"], row["settings"]) == ("momentum", 3) and row["diverged"] >= 2
+    space = data["runs"]["momentum"]["space"]
+    assert space["learning_rate"] == {"low": 0.1, "high": 1e6, "decays": False}
+    assert list(data["runs"]["adamw"]["losses"]) == ["1", "2"]
+    # The best is the one that ended lowest in the search, and it runs from other seeds.
+    runs = trials.load(folder / "runs.jsonl")
+    searched = [r for r in runs if r["name"] == "adamw" and r["seed"] == 0]
+    assert len(runs) == 10 and len(searched) == 3
+    best = min(searched, key=lambda run: run["losses"][-1])
+    assert data["runs"]["adamw"]["optimizer"] == best["optimizer"]
+    # A larger budget runs the further settings alone, and then the best, where it is another.
     before = (folder / "runs.jsonl").read_text()
     assert main(words) == 0 and (folder / "runs.jsonl").read_text() == before
+    words[words.index("--budget") + 1] = "5"
+    assert main(words) == 0
+    more = trials.load(folder / "runs.jsonl")[10:]
+    further = [("adamw", 0)] * 2 + [("momentum", 0)] * 2
+    assert [(run["name"], run["seed"]) for run in more[:4]] == further
+    assert {run["seed"] for run in more[4:]} <= {1, 2}
 
 
 @pytest.mark.parametrize(
     "words, told",
     [
-        ("--problem digits --text x", "--text is for --problem charlm"),
-        ("--problem digits --rates tuned", "for the problem digits there must be rates"),
-        ("--problem charlm --text none.txt", "must be a file that can be read"),
+        ("--problem digits --text x", "--text is for --problem charlm or charlm_small"),
+        ("--problem charlm --budget 3 --text none.txt", "must be a file that can be read"),
         ("--problem charlm --rates 0.1 --text none.txt", "must be a file that can be read"),
-        ("sgd --problem charlm", "must be one of adamw"),
-        ("--problem charlm --seeds 0", "seeds must be a positive integer"),
-        ("--problem charlm --steps 3", "steps must be 10 or more"),
+        ("sgd --problem charlm --budget 3", "must be one of adamw"),
+        ("--problem charlm --budget 3 --seeds 0", "seeds must be a positive integer"),
+        ("--problem charlm --budget 0", "budget must be a positive integer"),
     ],
 )
 def test_a_wrong_call_is_one_line(words, told, capsys, tmp_path):

@@ -191,10 +191,10 @@ def test_double_precision(x64):
     assert 0 < run.final_losses[0, 0] < 1e-30
 
 
-# digits is in test_cli, charlm in test_charlm
-@pytest.mark.parametrize(
-    "name", first(2, [name for name in PROBLEMS if name not in ("digits", "charlm")])
-)
+ELSEWHERE = ("digits", "charlm", "charlm_small")  # in test_cli and test_charlm
+
+
+@pytest.mark.parametrize("name", first(2, [name for name in PROBLEMS if name not in ELSEWHERE]))
 def test_every_problem_races(name):
     row = race(["adam"], name, [0.01], 1, 2).rows()[0]
     assert row.final_loss is not None and row.seconds > 0 and row.compile_seconds > 0
