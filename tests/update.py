@@ -110,11 +110,28 @@ def differences(page: str) -> str:
 
 @derived("docs/race.md")
 def race(page: str) -> str:
-    """The table of `gdjax race --problem charlm`, from the runs in `docs/data`."""
-    from gdjax.lab import results, trials
+    """The tables of a race under equal budgets, from the runs in `docs/data`."""
+    from gdjax.lab import charlm_configs, results
+
+    rows = _raced()
+    page = between(page, "race", results.markdown(results.cells(rows)))
+    best = results.searched(charlm_configs.SPACES, rows)
+    return between(page, "settings", results.markdown(best))
+
+
+@derived("README.md")
+def race_in_short(page: str) -> str:
+    """The first table of docs/race.md."""
+    from gdjax.lab import results
+
+    return between(page, "race", results.markdown(results.cells(_raced())))
+
+
+def _raced():
+    from gdjax.lab import outcomes, trials
 
     runs = trials.load(ROOT / "docs" / "data" / "charlm_runs.jsonl")
-    return between(page, "race", results.markdown(trials.outcomes(runs, "adamw")))
+    return outcomes.outcomes(runs, "adamw")
 
 
 @derived("docs/meshes.md")

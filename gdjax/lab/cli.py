@@ -29,7 +29,7 @@ _EXAMPLES = """examples:
   gdjax race                       six optimizers on images of digits
   gdjax race adamw 'adamw(b2=0.99)' --rates 1e-4:1e-1:7 --problem digits_network
   gdjax race 'chain(clip(1.0), adam(RATE))' --problem mymodule:problem
-  gdjax race --problem charlm --budget 48       equal budgets: who needs fewer steps
+  gdjax race --problem charlm --budget 48     who needs fewer steps than adamw
   gdjax list adam                  optimizers, schedules, ... of this name
   gdjax show adamw                 formula, arguments, parts, state
   gdjax prove adamw                that its program is its formula

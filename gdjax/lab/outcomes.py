@@ -136,7 +136,7 @@ def finals(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def outcomes(runs: Sequence[dict[str, Any]], baseline: str) -> list[Outcome]:
-    """The table: the baseline first, then who needs the fewest steps.
+    """The table: the baseline first, then by steps needed, and by final loss.
 
     Args:
         runs: Of `tuned`.
@@ -150,19 +150,20 @@ def outcomes(runs: Sequence[dict[str, Any]], baseline: str) -> list[Outcome]:
         must = f"one of the runs must be of the baseline, {baseline}"
         errors.fail("race", must, ", ".join(grouped) or "none")
     target = _ends(grouped[baseline])
+    search = [run for run in runs if run["seed"] == _SEARCH]
     told = [
-        _outcome(group, [r for r in runs if r["name"] == name and r not in group], target, baseline)
+        _outcome(group, [run for run in search if run["name"] == name], target, name == baseline)
         for name, group in grouped.items()
     ]
-    rank = lambda one: (one.name != baseline, one.needed or np.inf, one.p or 0.0, one.name)
-    return sorted(told, key=rank)
+    mean = lambda one: one.final.mean if one.final else np.inf
+    return sorted(told, key=lambda x: (x.name != baseline, x.needed or np.inf, mean(x), x.name))
 
 
 def _outcome(
-    group: list[dict[str, Any]], searched: list[dict[str, Any]], target: list[float], baseline: str
+    group: list[dict[str, Any]], searched: list[dict[str, Any]], target: list[float], same: bool
 ) -> Outcome:
     name, steps, needed, p = group[0]["name"], group[0]["steps"], None, None
-    if name == baseline:
+    if same:
         needed = steps
     elif len(group) > 1 and all(run["at"][-1] == steps for run in group):
         by_step = zip(group[0]["at"], zip(*(run["losses"] for run in group)))

@@ -74,9 +74,9 @@ def notes(runs: Sequence[dict[str, Any]], baseline: str) -> list[str]:
     ]
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The table as markdown."""
-    head, *rows = cells(outcomes)
+def markdown(lines: Sequence[list[str]]) -> str:
+    """The lines of a table, its head first, as Markdown."""
+    head, *rows = lines
     return tables.markdown(head, rows)
 
 
@@ -134,8 +134,8 @@ def files(
 ) -> dict[str, bytes]:
     """`FILES` by name."""
     told = outcomes(runs, baseline)
-    head, *rows = searched(spaces, told)
-    table = [markdown(told), tables.markdown(head, rows), *notes(runs, baseline), ""]
+    both = map(markdown, (cells(told), searched(spaces, told)))
+    table = [*both, *notes(runs, baseline), ""]
     return {
         "results.json": to_json(problem, spaces, runs, baseline, command).encode(),
         "table.md": "\n".join(table).encode(),

@@ -91,6 +91,10 @@ def test_the_setting_has_eight_hundred_thousand_parameters():
     shapes = jax.eval_shape(problem.init, KEY)
     assert sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)) == 808_064
     assert problem.digest == charlm.library().digest
+    small = charlm.charlm_small()
+    shapes = jax.eval_shape(small.init, KEY)
+    assert sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)) == 106_816
+    assert (small.name, small.digest, small.steps) == ("charlm_small", problem.digest, 300)
 
 
 def plain(params, tokens, heads):
@@ -269,7 +273,7 @@ def test_steps_needed_are_those_from_which_on_it_is_certain():
     assert rows["level"].p == 0.5 and rows["adamw"].p is None and rows["fast"].p < 1e-9
     assert (rows["fast"].settings, rows["fast"].diverged) == (3, 2)
     assert (rows["fast"].seconds, rows["level"].seconds) == (0.1, None)
-    table = results.markdown(list(rows.values())).splitlines()
+    table = results.markdown(results.cells(list(rows.values()))).splitlines()
     assert table[3] == "| fast | 3 | 2 | 1.7000 ± 0.0000 | < 1e-12 | 20 (67 %) | 0.10 | 5.0 |"
     with pytest.raises(ValueError, match="of the baseline, muon, got adamw, fast"):
         outcomes(runs, "muon")
