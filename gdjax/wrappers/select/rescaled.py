@@ -52,11 +52,13 @@ class Rescaled(NamedTuple):
 
     def __str__(self) -> str:
         """A line for each argument."""
+        if not self.changes:
+            return "no argument changed"
         rows = [
             (f"{x.where}/{x.argument}", f"{_shown(x.before)} → {_shown(x.after)}", x.reason)
             for x in self.changes
         ]
-        widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else [0, 0]
+        widths = [max(len(row[i]) for row in rows) for i in range(2)]
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {why}" for a, b, why in rows)
 
 
@@ -214,7 +216,7 @@ def _has_squares(tx: Any) -> bool:
     def note(state: Any, name: str, role: Any, value: Any) -> None:
         found.append(role is not None and role.square)
 
-    map_fields(note, jax.eval_shape(tx.init, {"w": jax.ShapeDtypeStruct((7, 11), jnp.float32)}))
+    map_fields(note, jax.eval_shape(tx.init, jax.ShapeDtypeStruct((), jnp.float32)))
     return any(found)
 
 

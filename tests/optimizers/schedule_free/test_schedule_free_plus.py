@@ -135,6 +135,18 @@ AGREE = {
 }
 
 
+def test_share_is_the_last_one_after_the_steps_of_annealing():
+    tx, y = (
+        gd.schedule_free_plus_adamc(sf_beta1=0.5, sf_beta1_max=0.75, anneal_steps=1),
+        jnp.ones(1),
+    )
+    state, shares = tx.init(y), []
+    for _ in range(3):
+        y, state = tx.step(y, state, y, value=1.0)
+        shares.append(float(state.inner_state.b1))
+    assert shares == [0.5, 0.75, 0.75]
+
+
 def test_parameters_in_16_bits_average_in_32():
     y = jnp.ones(1, jnp.bfloat16)
     tx = gd.schedule_free_plus_adamc(2.0**-9)

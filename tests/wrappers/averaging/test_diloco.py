@@ -126,6 +126,15 @@ def test_workers_communicate_in_a_branch_alone():
     assert "platform_index" not in program
 
 
+def test_steps_are_counted_from_the_last_outer_step():
+    tx, x = gd.diloco(gd.sgd(0.1), 3), jnp.ones(1)
+    state, counts = tx.init(x), []
+    for _ in range(4):
+        x, state = tx.step(x, state, x)
+        counts.append(int(state.steps_since_sync))
+    assert counts == [1, 2, 0, 1]
+
+
 def test_a_wrong_period_raises():
     with pytest.raises(ValueError, match="every must be 1 or more"):
         gd.diloco(gd.sgd(0.1), 0)

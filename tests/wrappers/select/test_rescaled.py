@@ -46,6 +46,7 @@ CASES = {
             2,
         ),
     ),
+    "half-life-matrices": (gd.soap(1e-3, b2=0.9), {"batch": 2}, gd.soap(1e-3, b2=0.81)),
     "sqrt-lion": (
         gd.lion(1e-4, 0.9, 0.98),
         {"batch": 4},
@@ -85,7 +86,8 @@ def test_times_in_examples_stay():
 
 def test_nothing_changes_without_another_batch():
     for rule in ("sqrt", "linear", "half-life"):
-        assert gd.rescaled(ADAMW, rule).tx == ADAMW
+        found = gd.rescaled(ADAMW, rule)
+        assert found.tx == ADAMW and str(found) == "no argument changed"
 
 
 def test_ratio_may_be_traced():
