@@ -52,8 +52,8 @@ def release_gradients(
     The parameters are `{"outer": ..., "layers": ...}`; arrays of `layers` have a leading axis of
     layers, as for `lax.scan`. The forward pass stores the input of each layer. The backward pass
     computes each layer again, its gradients, and its update, from the last layer to the first, and
-    writes the new parameters and state over the old ones. So the gradients of one layer
-    exist at a time. Donate parameters and state: `jax.jit(released.step, donate_argnums=(0, 1))`.
+    overwrites its parameters and state. So the gradients of one layer exist at a time. Donate
+    parameters and state: `jax.jit(released.step, donate_argnums=(0, 1))`.
 
     The update of a layer cannot depend on the gradients of others, so `tx` must not declare that it
     couples leaves: no clipping by the global norm, no rate from distances or losses of the whole
