@@ -76,6 +76,7 @@ def scale_by_soap(
     mu_dtype: Any = None,
     *,
     skip_first: bool = True,
+    fresh: bool = False,
     matrix_axes: Any = None,
 ):
     """SOAP scaling: Adam in the eigenbasis of the mean G·Gᵀ and Gᵀ·G of each matrix.
@@ -86,10 +87,13 @@ def scale_by_soap(
         L ← β₃·L + (1 − β₃)·G·Gᵀ,   R ← β₃·R + (1 − β₃)·Gᵀ·G
         every f steps:  Q_L ← QR(L·Q_L),  Q_R ← QR(R·Q_R)
 
-    A step uses the bases of the gradients before it. The first bases are eigenvectors of the first
-    gradient's statistics. The authors' code, and packages derived from it, return zero updates in
-    that step and do not count it; `skip_first` does the same. Without it the first step is Adam's,
-    in the axes of the parameters, as in the paper's algorithm with Q = I.
+    A step uses the bases of the gradients before it, or with `fresh` those that contain its own:
+    statistics and bases are then updated before U. At large batches stale bases are a cause of
+    spikes in the loss, and `fresh` with f = 1 is the remedy of the second reference. The first
+    bases are eigenvectors of the first gradient's statistics. The authors' code, and packages
+    derived from it, return zero updates in that step and do not count it; `skip_first` does the
+    same. Without it the first step is Adam's, in the axes of the parameters, as in the paper's
+    algorithm with Q = I.
 
     Vectors, and matrices of one row or column, are updated by Adam. Before QR the vectors of a
     basis are sorted by the diagonal of QᵀLQ or QᵀRQ, largest first, and V with them, as in the
@@ -111,13 +115,15 @@ def scale_by_soap(
         max_precond_dim: Longer sides are not rotated: their Q is I.
         mu_dtype: Dtype in which M is kept; float32 or wider by default.
         skip_first: Whether the first update is zero.
+        fresh: Whether the bases of a step contain its gradient, but for the first step.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
 
     Raises:
         ValueError: `every` is less than 1; an array of more than two axes without `matrix_axes`.
 
     Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
-        https://arxiv.org/abs/2409.11321
+        https://arxiv.org/abs/2409.11321; Khona et al., SOAP, Muon, and beyond: pushing LLM
+        pretraining scales, 2026, https://arxiv.org/abs/2607.20548
     """
     if every < 1:
         errors.fail("scale_by_soap", "every must be 1 or more", every)
@@ -158,11 +164,16 @@ def scale_by_soap(
         _, mu = tree.evolve(average, (updates, state.mu))
 
         def leaf(g, V, P, Q, M):
+            P = update_statistics(P, g, b2 if b3 is None else b3)
+
+            def refreshed(Q, V):
+                return refresh_if(due & ~first, lambda: next_bases(P, Q, V), (Q, V))
+
+            Q, V = refreshed(Q, V) if fresh else (Q, V)
             V = unless_skipped(ema(V, abs_sq(rotate(g, Q)), b2), V)
             u = rotate_back(divide_by_root(rotate(M, Q) / c1, V / c2, eps), Q)
-            P = update_statistics(P, g, b2 if b3 is None else b3)
             Q = refresh_if(first, lambda: jax.tree.map(inverse_roots.eigenbasis, P), Q)
-            Q, V = refresh_if(due & ~first, lambda: next_bases(P, Q, V), (Q, V))
+            Q, V = (Q, V) if fresh else refreshed(Q, V)
             return u, V, P, Q
 
         trees = updates, state.nu, state.statistics, state.basis
@@ -186,6 +197,7 @@ def soap(
     mu_dtype: Any = None,
     *,
     skip_first: bool = True,
+    fresh: bool = False,
     consistent_rms: NonNegative | None = None,
     matrix_axes: Any = None,
 ):
@@ -210,6 +222,7 @@ def soap(
         max_precond_dim: Longer sides are not rotated.
         mu_dtype: Dtype in which the mean gradient is kept; float32 or wider by default.
         skip_first: Whether the first update is zero; see `scale_by_soap`.
+        fresh: Whether the bases of a step contain its gradient; see `scale_by_soap`.
         consistent_rms: Root mean square of the updates of matrices; None for what they are. See
             `scale_to_rms`.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
@@ -218,7 +231,8 @@ def soap(
         ValueError: `update` was called without params; see also `scale_by_soap`.
 
     Reference: Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024,
-        https://arxiv.org/abs/2409.11321
+        https://arxiv.org/abs/2409.11321; Khona et al., SOAP, Muon, and beyond: pushing LLM
+        pretraining scales, 2026, https://arxiv.org/abs/2607.20548
     """
     part = scale_by_soap(
         b1,
@@ -229,6 +243,7 @@ def soap(
         max_precond_dim,
         mu_dtype,
         skip_first=skip_first,
+        fresh=fresh,
         matrix_axes=matrix_axes,
     )
     return chain(

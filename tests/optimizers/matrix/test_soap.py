@@ -17,6 +17,7 @@ from tests.transcription import at, blockwise
 ROWS = [
     Row(gd.scale_by_soap(0.9, 0.95, 0.1, every=2, skip_first=False)),
     Row(gd.soap(0.05, eps=0.1, weight_decay=0.1)),
+    Row(gd.scale_by_soap(0.9, 0.95, 0.1, every=1, fresh=True), label="scale_by_soap-fresh"),
 ]
 
 
@@ -26,7 +27,7 @@ def refreshed(P, Q, V, axis):
     return np.linalg.qr(P @ Q[:, order])[0], np.take(V, order, axis)
 
 
-def soap_direction(g, kept, t, *, b1, b2, b3, eps, frequency, longest, skip):
+def soap_direction(g, kept, t, *, b1, b2, b3, eps, frequency, longest, skip, fresh=False):
     """N of SOAP's algorithm 3 (Vyas et al. 2024) with Adam's corrections of the two averages."""
     if t == 0:
         kept["M"], kept["V"] = np.zeros_like(g), np.zeros_like(g)
@@ -41,28 +42,35 @@ def soap_direction(g, kept, t, *, b1, b2, b3, eps, frequency, longest, skip):
             x = np.moveaxis(np.tensordot(Q[k], x, (0, k)), 0, k)
         return x
 
+    def learn():
+        for k in kept["sides"]:
+            P[k] = b3 * P[k] + (1 - b3) * np.tensordot(g, g, (1 - k, 1 - k))
+            if t == 0:
+                Q[k] = np.linalg.eigh(P[k])[1][:, ::-1]
+            elif t % frequency == 0:
+                Q[k], kept["V"] = refreshed(P[k], Q[k], kept["V"], k)
+
+    if fresh and t > 0:
+        learn()
     N, taken = np.zeros_like(g), t + 1 - skip  # steps taken, this one too
     if taken > 0:
         kept["M"] = b1 * kept["M"] + (1 - b1) * g
         kept["V"] = b2 * kept["V"] + (1 - b2) * rotate(g, Q) ** 2
         M, V = rotate(kept["M"], Q) / (1 - b1**taken), kept["V"] / (1 - b2**taken)
         N = rotate(M / (np.sqrt(V) + eps), [q.T for q in Q])
-    for k in kept["sides"]:
-        P[k] = b3 * P[k] + (1 - b3) * np.tensordot(g, g, (1 - k, 1 - k))
-        if t == 0:
-            Q[k] = np.linalg.eigh(P[k])[1][:, ::-1]
-        elif t % frequency == 0:
-            Q[k], kept["V"] = refreshed(P[k], Q[k], kept["V"], k)
+    if not fresh or t == 0:
+        learn()
     return N
 
 
 def soap(
     gradient, theta0, steps, *, eta, b1=0.95, b2=0.95, b3=None, eps=1e-8, lam=0.0, frequency=10,
-    longest=10000, skip=True,
+    longest=10000, skip=True, fresh=False,
 ):  # fmt: skip
     """SOAP; decoupled decay of the weights, which shrink in the first step too."""
     b3 = b2 if b3 is None else b3
     numbers = dict(b1=b1, b2=b2, b3=b3, eps=eps, frequency=frequency, longest=longest, skip=skip)
+    numbers["fresh"] = fresh
 
     def rule(w, g, kept, t):
         return w - at(eta, t) * (soap_direction(g, kept, t, **numbers) + lam * w)
@@ -79,6 +87,14 @@ AGREE = {
     "numpy-soap-all": Agree(
         gd.soap(0.05, 0.8, 0.9, 0.1, 0.2, b3=0.7, every=3, skip_first=False),
         rule(soap, eta=0.05, b1=0.8, b2=0.9, eps=0.1, lam=0.2, b3=0.7, frequency=3, skip=False),
+    ),
+    "numpy-soap-fresh": Agree(
+        gd.soap(0.05, every=1, eps=0.1, fresh=True),
+        rule(soap, eta=0.05, frequency=1, eps=0.1, fresh=True),
+    ),
+    "numpy-soap-fresh-adam": Agree(
+        gd.soap(0.05, every=2, eps=0.1, skip_first=False, fresh=True),
+        rule(soap, eta=0.05, frequency=2, eps=0.1, skip=False, fresh=True),
     ),
     "numpy-scale_by_soap": Agree(
         descent(gd.scale_by_soap(every=1, max_precond_dim=2), eta=0.05),
