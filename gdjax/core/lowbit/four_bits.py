@@ -39,7 +39,7 @@ def decode(codes: jax.Array, square: bool, dtype: Any) -> jax.Array:
     k = codes.astype(jnp.int32)
     if square:
         return (k + 1).astype(dtype) / 16
-    size, number = jnp.abs(k - _ZERO), jnp.zeros(codes.shape, dtype)
+    size, number = jnp.abs(k - _ZERO), jnp.zeros_like(k, dtype)
     for i, one in enumerate(book(False)[_ZERO:]):
         number = jnp.where(size == i, one.astype(dtype), number)
     return jnp.where(k < _ZERO, -number, number)
@@ -64,7 +64,7 @@ def encode(x: jax.Array, square: bool, word: Any = None) -> jax.Array:
             near = settled(scaled, near, up_or_down(scaled, random_bits_of(word, x.shape)))
         return (jnp.clip(near, 1, 16).astype(jnp.int32) - 1).astype(jnp.uint4)
     numbers = book(False).astype(np.float64)
-    code = jnp.zeros(x.shape, jnp.int32)
+    code = jnp.zeros_like(x, jnp.int32)
     for middle in (numbers[1:] + numbers[:-1]) / 2:
         code = code + (x >= float(middle)).astype(jnp.int32)
     return code.astype(jnp.uint4)

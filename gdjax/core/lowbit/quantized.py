@@ -129,10 +129,12 @@ class Quantized:
             return self.codes.astype(kind.dtype)
         wide = self.scale.dtype
         spread = _spread(self.scale, kind.block, self.shape)
-        value = _decode(self.codes, kind, wide) * spread
+        numbers = _decode(self.codes, kind, wide)
+        value = numbers * spread
         if kind.square:  # the product may be too small for its dtype
             tiny = float(jnp.finfo(kind.dtype).tiny)
-            positive = spread > 0 if kind.format == "4bit" else self.codes > 0
+            no_zero = kind.format == "4bit"
+            positive = numbers * jnp.sign(spread) > 0 if no_zero else self.codes > 0
             value = jnp.where(positive, jnp.maximum(value, tiny), value)
         return value.astype(kind.dtype)
 
