@@ -51,8 +51,9 @@ def store(
       values matter more than their entries (Muon); squares as in `"8bit"`.
     - `"8bit-companded"`: linear codes of 2x / (1 + |x|) for first and of √x for second moments. The
       paper has blocks of 32.
-    - `"4bit"`: 16 values, those of torchao, for blocks of 128. AdamW's state is 1.06 bytes a
-      parameter. Second moments have 1/16 to 1 of the largest of their block, without 0.
+    - `"4bit"`: 16 values, those of torchao. AdamW's state is 1.06 bytes a parameter in blocks of
+      128, as in the paper, and 1.25 in blocks of 32, which lose less. Second moments have 1/16 to 1
+      of the largest of their block, without 0.
     - `"float8_e4m3fn"`, `"float8_e5m2"`: 8-bit floats, with a scale for each block. The second has
       a wider range and fewer digits: for second moments.
     - `"bf16"`: two bytes.

@@ -329,7 +329,10 @@ for spec in (P("x"), P("x", "y"), P(None, "x")):
 @pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 def test_digits_train_as_well(format):
-    """The loss of a network after training is within what seeds do to it."""
+    """The loss of a network after training is within what seeds do to it.
+
+    In four bits so in blocks of 32; in blocks of 128 it ends 30 % higher.
+    """
     digits = problem_named("digits_network")
     seeds = 6
 
@@ -349,6 +352,7 @@ def test_digits_train_as_well(format):
         return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), seeds))
 
     adamw = gd.adamw(1e-2)
-    exact, stored = ends(adamw), ends(gd.store(adamw, format, min_size=64))
+    block = 32 if format == "4bit" else 256
+    exact, stored = ends(adamw), ends(gd.store(adamw, format, block, min_size=64))
     noise = exact.std(ddof=1) * np.sqrt(2 / seeds)  # of the difference of two means
     assert stored.mean() < exact.mean() + 2 * noise, (exact, stored)
