@@ -17,7 +17,10 @@ from tests.transcription import at, blockwise
 ROWS = [
     Row(gd.scale_by_soap(0.9, 0.95, 0.1, every=2, skip_first=False)),
     Row(gd.soap(0.05, eps=0.1, weight_decay=0.1)),
-    Row(gd.scale_by_soap(0.9, 0.95, 0.1, every=1, fresh=True), label="scale_by_soap-fresh"),
+    Row(
+        gd.scale_by_soap(0.9, 0.95, 0.1, every=1, skip_first=False, fresh=True),
+        label="scale_by_soap-fresh",
+    ),
 ]
 
 
