@@ -88,12 +88,11 @@ def scale_by_soap(
         every f steps:  Q_L ← QR(L·Q_L),  Q_R ← QR(R·Q_R)
 
     A step uses the bases of the gradients before it, or with `fresh` those that contain its own:
-    statistics and bases are then updated before U. At large batches stale bases are a cause of
-    spikes in the loss, and `fresh` with f = 1 is the remedy of the second reference. The first
-    bases are eigenvectors of the first gradient's statistics. The authors' code, and packages
-    derived from it, return zero updates in that step and do not count it; `skip_first` does the
-    same. Without it the first step is Adam's, in the axes of the parameters, as in the paper's
-    algorithm with Q = I.
+    statistics and bases are then updated before U. The second reference refreshes them so in every
+    step, against spikes of the loss at large batches. The first bases are eigenvectors of the first
+    gradient's statistics. The authors' code, and packages derived from it, return zero updates in
+    that step and do not count it; `skip_first` does the same. Without it the first step is Adam's,
+    in the axes of the parameters, as in the paper's algorithm with Q = I.
 
     Vectors, and matrices of one row or column, are updated by Adam. Before QR the vectors of a
     basis are sorted by the diagonal of QᵀLQ or QᵀRQ, largest first, and V with them, as in the
