@@ -70,7 +70,9 @@ def track3_46(
         embed: The embeddings: a pattern of paths, or any rule of `gdjax.params`; None for none.
         head: The output layer, likewise.
         hidden: The hidden matrices among the other parameters; None for arrays of two or more axes.
-        embed_learning_rate: The rate of embeddings before its cool-down.
+        embed_learning_rate: The rate of embeddings before its cool-down. The record's is for
+            embeddings that a normalization follows and that are not the output layer as well;
+            tied ones need a rate such as AdamW's.
         head_learning_rate: That of the output layer.
         other_learning_rate: That of all other parameters: biases, gains.
         matrix_axes: Which axes are the sides of matrices; see `gdjax.matrix_axes`.
