@@ -146,8 +146,8 @@ def namo(
         W ← W − η·α·(r·√max(in, out)·U·Vᵀ + λW),    U·S·Vᵀ = M̂,    α = ‖M̂‖ / √v̂
 
     M̂ is the mean gradient of a matrix and v̂ the mean of its squared norm, as in `scale_by_namo`.
-    Embeddings, the last layer and vectors are updated by AdamW, as in `muon`. This is the paper's
-    algorithm; the authors' code also has Nesterov momentum, and bounds η·α by 1.
+    Embeddings, the last layer and vectors are updated by AdamW, as in `muon`. The authors' code
+    also has Nesterov momentum, and bounds η·α by 1.
 
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}

@@ -27,7 +27,8 @@ from tests import cases
 
 # What is inside of these sees other arrays than the parameters.
 RESHAPED = {"flatten", "split_real_and_imaginary", "galore", "scale_by_galore"}
-RESHAPED |= {"weight_normalized", "muown"}
+RESHAPED |= {"weight_normalized", "muown", "apollo", "apollo_mini", "fira"}
+RESHAPED |= {"scale_by_apollo", "scale_by_apollo_mini", "scale_by_fira"}
 
 
 def abstract_state(row, params):
