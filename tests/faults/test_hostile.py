@@ -78,15 +78,16 @@ def test_specs():
 
 @pytest.mark.slow
 def test_every_argument_of_every_factory():
-    """About 90,000 specs: a value of each kind for each argument; some are right."""
+    """About 30,000 specs: values of a third of all kinds, in turn, for each argument."""
     kinds = {**hostile.VALUES, "text": "x", "a large number": 10**15, "nan": float("nan")}
-    built = counted = 0
+    built = counted = turn = 0
     for key, made in sorted(factories().items()):
         parameters = [p for p in made.signature.parameters.values() if p.kind not in (2, 4)]
         needed = {p.name: _example(made, p.name) for p in parameters if p.default is p.empty}
         with nothing_happens():
             for p in parameters:
-                for value in kinds.values():
+                turn += 1
+                for value in list(kinds.values())[turn % 3 :: 3]:
                     counted += 1
                     begin = time.monotonic()
                     try:
@@ -98,7 +99,7 @@ def test_every_argument_of_every_factory():
                         says = any(part in str(error) for part in ("got", *OF_A_SIGNATURE))
                         assert says, (key, p.name, error)
                     assert time.monotonic() - begin < SECONDS, (key, p.name, value)
-    assert counted > 30_000 and built < counted / 4
+    assert counted > 25_000 and built < counted / 4
 
 
 def _example(made, name):

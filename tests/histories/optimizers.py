@@ -82,6 +82,8 @@ WRAPPERS = [
     "gd.lookahead({}, 2, 0.5, reset_state=True)",
     "gd.schedule_free({}, 0.05)",
     "gd.generalized_primal_averaging({})",
+    "gd.ema_nesterov({})",
+    "gd.diloco({}, 3)",
     "gd.graft({}, gd.sgd(0.1))",
     "gd.flatten({})",
     "gd.split_real_and_imaginary({})",

@@ -24,7 +24,9 @@ def test_all_wrappers_are_drawn():
     drawn = {text.removeprefix("gd.").split("(")[0] for text in WRAPPERS}
     made = recipe.factories().items()
     known = {name for name, one in made if one.kind == "wrapper" and ".wrappers." in one.module}
-    assert known - drawn == {"conditionally_transform"}  # which is a stage
+    # Those that are not drawn: a stage, one that needs the loss, and one of two transformations.
+    beside = {"conditionally_transform", "schedule_free_plus", "weight_normalized"}
+    assert known - drawn == beside
 
 
 def forgets(monkeypatch):

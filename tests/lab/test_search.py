@@ -34,7 +34,7 @@ QUERIES = {
     "second order": "shampoo sophia lbfgs",
     "line search": "lbfgs scale_by_zoom_linesearch scale_by_backtracking_linesearch",
     "low rank": "galore scale_by_galore fira scale_by_fira",
-    "nesterov": "nadam sgd trace (adan nadamw)",
+    "nesterov": "ema_nesterov nadam sgd trace (adan nadamw)",
     "heavy ball": "sgd trace",
     "sharpness": "sam!",
     "sign descent": "sign_sgd signum lion (tiger)",
@@ -88,7 +88,7 @@ def test_names_come_before_first_lines_and_these_before_bodies():
     for earlier, later in [("adam_mini", "adamw"), ("adamw", "adabelief")]:
         assert found.index(earlier) < found.index(later)
     names = [entry.name for entry in search("nesterov")]
-    assert names.index("sgd") < names.index("generalized_primal_averaging")  # its body alone
+    assert names.index("ema_nesterov") < names.index("sgd") < names.index("scale_by_nadam")
 
 
 def test_patterns_of_names():

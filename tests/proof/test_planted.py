@@ -16,7 +16,7 @@ IDENTITIES = {each.name: each for file in FILES for each in file.IDENTITIES}
 ROOT = pathlib.Path(gdjax.__file__).parent
 FAULTS = (  # the identity; the module; the text that goes; the text that comes
     # Coefficients
-    ("polynomials_of_matrices_of_any_size", "polar", "b * r + c *", "b * r + 1.0001 * c *"),
+    ("polynomials_of_matrices_of_any_size", "polar", "+ triple[2] *", "+ 1.0001 * triple[2] *"),
     (
         "polynomials_of_singular_values",
         "polar",

@@ -56,9 +56,9 @@ def orthogonalize_blocks(
     >>> tx = gd.orthogonalize_blocks((1, 2), every=2, consistent_rms=1.0, backend="svd")
     >>> g = jnp.array([[3.0, 3.0], [0.0, 4.0]])
     >>> whole, state = tx.update(g, tx.init(g))
-    >>> tx.update(g, state)[0].round(3)  # each column alone
-    Array([[1.414, 0.849],
-           [0.   , 1.131]], dtype=float32)
+    >>> (1000 * tx.update(g, state)[0]).round()  # each column alone
+    Array([[1414.,  849.],
+           [   0., 1131.]], dtype=float32)
 
     Args:
         blocks: The numbers of blocks (a, b) along rows and columns, of nearly equal sides; None for
@@ -147,9 +147,9 @@ def muonbp(
     >>> import gdjax as gd, jax.numpy as jnp
     >>> params = {"w": jnp.array([[3.0, 0.0], [0.0, 0.1]]), "b": jnp.ones(2)}
     >>> tx = gd.muonbp(1.0, (2, 1), backend="svd")
-    >>> tx.update(params, tx.init(params), params)[0]["w"].round(3) + 0.0
-    Array([[-0.283,  0.   ],
-           [ 0.   , -0.283]], dtype=float32)
+    >>> (1000 * tx.update(params, tx.init(params), params)[0]["w"]).round() + 0.0
+    Array([[-283.,    0.],
+           [   0., -283.]], dtype=float32)
 
     Args:
         learning_rate: η ≥ 0.
