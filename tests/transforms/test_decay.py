@@ -107,8 +107,8 @@ DECAYING = {
     for name, made in factories().items()
     if made.module.startswith("gdjax.")
     and set(DECAYS) & set(made.signature.parameters)
-    # MoMo's decay is part of the model that gives the step; Mechanic's is one of its factor; Muown's
-    # is of the norms of its matrices, and takes no mask.
+    # MoMo's decay is part of the model that gives the step; Mechanic's is one of its factor;
+    # Muown's is of the norms of its matrices, and takes no mask.
     and name not in ("momo", "momo_adam", "mechanize", "muown")
     # Their decay is 0 without gradients; their own tests have masks.
     and name not in ("scale_by_namo", "namo", "schedule_free_plus", "schedule_free_plus_adamc")
