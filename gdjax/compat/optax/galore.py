@@ -67,9 +67,8 @@ def scale_by_galore(
     weight_dimension_numbers: Any = None,
 ) -> Any:
     """GaLore scaling that projects the longer side: PᵀG for a tall matrix, GP for a wide one."""
-    for name, number in (("rank", rank), ("update_proj_gap", update_proj_gap)):
-        if number < 1:
-            errors.fail("optax.contrib.scale_by_galore", f"{name} must be 1 or more", number)
+    where = "optax.contrib.scale_by_galore"
+    errors.check_counts(where, rank=rank, update_proj_gap=update_proj_gap)
     base = scale_by_adam() if base_optimizer is None else base_optimizer
     project = lambda m, p: p.mT.conj() @ m if _tall(m) else m @ p
 

@@ -24,10 +24,8 @@ def decode(codes: jax.Array, name: str, dtype: Any) -> jax.Array:
     Array([ 0.,  1., -1.], dtype=float32)
     """
     kind = FLOATS[name]
-    number, most = (
-        jax.lax.bitcast_convert_type(codes, kind).astype(dtype),
-        float(jnp.finfo(kind).max),
-    )
+    number = jax.lax.bitcast_convert_type(codes, kind).astype(dtype)
+    most = float(jnp.finfo(kind).max)
     # XLA may multiply by 1/most, and the product with most may not be 1.
     return jnp.where(jnp.abs(number) == most, jnp.sign(number), number / most)
 

@@ -176,7 +176,6 @@ def _register(flax: Any) -> None:
         Quantized,
         lambda x: {part: getattr(x, part) for part in parts_of(x.kind.format)},
         lambda x, saved: Quantized.build(x.form, [saved[p] for p in parts_of(x.kind.format)]),
-        override=True,
     )
 
 

@@ -76,6 +76,16 @@ def _inverse_root_jvp(root: int, primals: tuple, tangents: tuple) -> tuple:
     return y, vectors @ d @ vectors.mT.conj()
 
 
+def _ridged(a: jax.Array, eps: Any) -> tuple[jax.Array, jax.Array]:
+    """A + eps·λ·I, λ an estimate of the largest eigenvalue of A, and its norm [..., 1, 1].
+
+    The root of a matrix is that of the matrix over s times s^(−1/p), for any s: the norm is a
+    constant for derivatives.
+    """
+    a = a + (eps * largest_eigenvalue(a)).astype(a.dtype) * _eye(a)
+    return a, jax.lax.stop_gradient(numerics.norm(a, (-2, -1), keepdims=True))
+
+
 def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int = 30) -> jax.Array:
     """(A + eps·λ·I) to the power −1/root by products of matrices alone, λ an estimate of λ₁.
 
@@ -99,9 +109,7 @@ def inverse_root_by_newton(a: jax.Array, root: int, eps: Any = 0.0, steps: int =
     if not a.size:
         return a
     eye = _eye(a)
-    a = a + (eps * largest_eigenvalue(a)).astype(a.dtype) * eye
-    # The root of A is that of A / s times s^(−1/p), for any s: a constant for derivatives.
-    size = jax.lax.stop_gradient(numerics.norm(a, (-2, -1), keepdims=True))
+    a, size = _ridged(a, eps)
     m = numerics.safe_divide(a, size.astype(a.dtype)) * ((1 + root) / 2)
     scale = numerics.safe_divide((1 + root) / 2 * jnp.ones_like(size), size) ** (1 / root)
 
@@ -143,8 +151,7 @@ def inverse_root_by_cans(a: jax.Array, root: int, eps: Any = 0.0, steps: int = 1
     if not a.size:
         return a
     eye = _eye(a)
-    a = a + (eps * largest_eigenvalue(a)).astype(a.dtype) * eye
-    size = jax.lax.stop_gradient(numerics.norm(a, (-2, -1), keepdims=True))
+    a, size = _ridged(a, eps)
     scale = numerics.safe_divide(jnp.ones_like(size), size) ** (1 / root)
     pairs = jnp.asarray([triple[:2] for triple in cans(steps, lower=1e-4)], a.dtype)
 

@@ -13,7 +13,7 @@ from gdjax.core.matrix import polar
 from gdjax.core.matrix.batching import Axes
 from gdjax.core.matrix.matrices import axes_of
 from gdjax.core.mesh import distribute
-from gdjax.core.rule import errors, numerics, tree
+from gdjax.core.rule import numerics, tree
 from gdjax.core.rule.branch import refresh_if
 
 
@@ -82,13 +82,6 @@ class Stacks(NamedTuple):
 
 def _is_way(x: Any) -> bool:
     return x is None or isinstance(x, _Wide)
-
-
-def check_counts(where: str, **numbers: int) -> None:
-    """Checks that numbers, such as a rank, are 1 or more."""
-    for name, number in numbers.items():
-        if number < 1:
-            errors.fail(where, f"{name} must be 1 or more", number)
 
 
 def leading(stacks: Any, before: Any, due: jax.Array) -> Any:

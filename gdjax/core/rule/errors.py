@@ -31,6 +31,13 @@ def fail(
     raise error
 
 
+def check_counts(where: str, **numbers: Any) -> None:
+    """Raises unless numbers, such as a rank or a period, are 1 or more."""
+    for name, number in numbers.items():
+        if number < 1:
+            fail(where, f"{name} must be 1 or more", number)
+
+
 def rename(error: Exception, name: str, *, alias: bool) -> None:
     """Makes an error name the factory that the user called, instead of a part of it.
 

@@ -77,8 +77,7 @@ def scale_by_sophia(
     Reference: Liu et al., Sophia: a scalable stochastic second-order optimizer for language model
         pre-training, 2023, https://arxiv.org/abs/2305.14342
     """
-    if every < 1:
-        errors.fail("scale_by_sophia", "every must be 1 or more", every)
+    errors.check_counts("scale_by_sophia", every=every)
     estimator = hessian_diagonal_fn
     if estimator is None:
         estimator = hutchinson_estimator_diag_hessian()

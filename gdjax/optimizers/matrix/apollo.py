@@ -11,8 +11,8 @@ from gdjax.core.data.hyperparams import Hyperparam, LearningRate, Mask, Positive
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import transformation
-from gdjax.core.matrix.low_rank import Stacks, call_whole, check_counts, growth, limit_growth
-from gdjax.core.rule import tree
+from gdjax.core.matrix.low_rank import Stacks, call_whole, growth, limit_growth
+from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, Key, PerMatrix
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -127,7 +127,7 @@ def _scaled_by(
     key: Any,
 ) -> Rule:
     """The rule whose factors are ratios of norms over these axes of the projected gradients."""
-    check_counts(where, rank=rank, every=every)
+    errors.check_counts(where, rank=rank, every=every)
     judge_key(where, key)
     base = scale_by_adam() if inner is None else inner
 

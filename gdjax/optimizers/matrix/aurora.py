@@ -74,8 +74,7 @@ def orthogonalize_uniformly(
         2026, https://arxiv.org/abs/2606.27715
     """
     where = "orthogonalize_uniformly"
-    if rounds < 1:
-        errors.fail(where, "rounds must be 1 or more", rounds)
+    errors.check_counts(where, rounds=rounds)
     how = polar_steps(where, "backend", backend, steps, dtype)
 
     def leaf(g):

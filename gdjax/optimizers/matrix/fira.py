@@ -11,12 +11,11 @@ from gdjax.core.engine.transformation import transformation
 from gdjax.core.matrix.low_rank import (
     Stacks,
     call_whole,
-    check_counts,
     growth,
     leading,
     limit_growth,
 )
-from gdjax.core.rule import tree
+from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -73,7 +72,7 @@ def scale_by_fira(
     Reference: Chen et al., Fira: can we achieve full-rank training of LLMs under low-rank
         constraint?, 2024, https://arxiv.org/abs/2410.01623
     """
-    check_counts("scale_by_fira", rank=rank, every=every)
+    errors.check_counts("scale_by_fira", rank=rank, every=every)
     base = scale_by_adam() if inner is None else inner
 
     def init(params):

@@ -8,8 +8,8 @@ from gdjax.core.data.hyperparams import Hyperparam, LearningRate, Mask, WeightDe
 from gdjax.core.engine.chain import chain
 from gdjax.core.engine.rule import Child, Rule
 from gdjax.core.engine.transformation import transformation
-from gdjax.core.matrix.low_rank import Stacks, call_whole, check_counts, leading
-from gdjax.core.rule import tree
+from gdjax.core.matrix.low_rank import Stacks, call_whole, leading
+from gdjax.core.rule import errors, tree
 from gdjax.core.rule.numerics import increment, zero_count
 from gdjax.core.rule.roles import Count, PerMatrix
 from gdjax.optimizers.adam.adam import scale_by_adam
@@ -57,7 +57,7 @@ def scale_by_galore(
     Reference: Zhao et al., GaLore: memory-efficient LLM training by gradient low-rank projection,
         2024, https://arxiv.org/abs/2403.03507
     """
-    check_counts("scale_by_galore", rank=rank, every=every)
+    errors.check_counts("scale_by_galore", rank=rank, every=every)
     base = scale_by_adam() if inner is None else inner
 
     def init(params):

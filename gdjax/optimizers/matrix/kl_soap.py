@@ -85,8 +85,7 @@ def scale_by_kl_soap(
         al., SOAP, Muon, and beyond: pushing LLM pretraining scales, 2026,
         https://arxiv.org/abs/2607.20548
     """
-    if every < 1:
-        errors.fail("scale_by_kl_soap", "every must be 1 or more", every)
+    errors.check_counts("scale_by_kl_soap", every=every)
     about = {"axes": matrix_axes, "where": "scale_by_kl_soap"}
 
     def pair(make, longest=None):

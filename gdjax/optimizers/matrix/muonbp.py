@@ -82,8 +82,7 @@ def orthogonalize_blocks(
         orthogonalization, 2025, https://arxiv.org/abs/2510.16981
     """
     where = "orthogonalize_blocks"
-    if every < 1:
-        errors.fail(where, "every must be 1 or more", every)
+    errors.check_counts(where, every=every)
     if blocks is not None and not (np.shape(blocks) == (2,) and min(blocks) >= 1):
         hint = f"Write ({blocks}, 1) for blocks of rows." if np.ndim(blocks) == 0 else ""
         errors.fail(where, "blocks must be two numbers, 1 or more", blocks, instead=hint)

@@ -213,9 +213,7 @@ def _check(
     if long_sides not in LONG_SIDES:
         errors.fail(where, f"long_sides must be one of {', '.join(LONG_SIDES)}", long_sides)
     named = {"root": root, "every": frequency, "block_size": block}
-    for name, number in named.items():
-        if number is not None and number < 1:
-            errors.fail(where, f"{name} must be 1 or more", number)
+    errors.check_counts(where, **{name: n for name, n in named.items() if n is not None})
 
 
 GRAFTS = {

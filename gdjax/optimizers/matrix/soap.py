@@ -124,8 +124,7 @@ def scale_by_soap(
         https://arxiv.org/abs/2409.11321; Khona et al., SOAP, Muon, and beyond: pushing LLM
         pretraining scales, 2026, https://arxiv.org/abs/2607.20548
     """
-    if every < 1:
-        errors.fail("scale_by_soap", "every must be 1 or more", every)
+    errors.check_counts("scale_by_soap", every=every)
     about = {"axes": matrix_axes, "where": "scale_by_soap"}
 
     def squares(make):

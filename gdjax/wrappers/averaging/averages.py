@@ -116,8 +116,7 @@ def with_swa(inner: Any, start: int, every: int = 1):
     """
     if start < 0:
         errors.fail("with_swa", "start must be 0 or more", start)
-    if every < 1:
-        errors.fail("with_swa", "every must be 1 or more", every)
+    errors.check_counts("with_swa", every=every)
 
     def share(count, weight):
         due = (count >= start) & ((count - start) % every == 0)

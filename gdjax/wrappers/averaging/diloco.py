@@ -68,8 +68,7 @@ def diloco(inner: Any, every: int, outer: Any | None = None, *, axis_name: Any =
         MuLoCo: Muon is a practical inner optimizer for DiLoCo, 2025,
         https://arxiv.org/abs/2505.23725
     """
-    if every < 1:
-        errors.fail("diloco", "every must be 1 or more", every)
+    errors.check_counts("diloco", every=every)
     if outer is None:
         outer = chain(trace(0.9, nesterov=True), scale_by_learning_rate(0.7))
 

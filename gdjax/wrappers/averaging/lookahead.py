@@ -58,8 +58,7 @@ def lookahead(inner: Any, every: int, slow_step_size: NonNegative, reset_state: 
     Reference: Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019,
         https://arxiv.org/abs/1907.08610
     """
-    if every < 1:
-        errors.fail("lookahead", "every must be 1 or more", every)
+    errors.check_counts("lookahead", every=every)
 
     def init(params):
         return LookaheadState(

@@ -19,9 +19,8 @@ from gdjax.wrappers.averaging.schedule_free import schedule_free_eval_params
 
 __all__ = ["ScheduleFreePlusState", "schedule_free_plus"]
 
-VANISHING = (
-    1e-12  # gradients of no length beside the loss: the square of a step size must be finite
-)
+# Norms of gradients below this share of the loss are 0: the square of a step size must be finite.
+VANISHING = 1e-12
 OF_NORMAL = math.sqrt(math.pi / 2)  # of normal entries: the root of the mean square over mean |g|
 
 

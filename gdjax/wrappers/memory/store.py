@@ -95,8 +95,7 @@ def store(
     named = format if isinstance(format, Mapping) else None
     for one in [format] if named is None else named.values():
         check_format(one, "store")
-    if block < 1:
-        errors.fail("store", "block must be 1 or more", block)
+    errors.check_counts("store", block=block)
 
     def pack(x: Any, to: str, square: bool) -> Any:
         if is_quantized(x) or not _is_real(x) or np.size(x) < min_size:
