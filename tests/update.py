@@ -151,6 +151,14 @@ def budgets(page: str) -> str:
     return between(page, "budgets", markdown())
 
 
+@derived("docs/data/mutants.jsonl")
+def results_of_mutants(_: str) -> str:
+    """What noticed each mutant, without those that are not in the code any more."""
+    from tests.mutation import tables
+
+    return tables.tidy()
+
+
 @derived("docs/mutants.md")
 def mutants(page: str) -> str:
     """What noticed the mutants, from `docs/data/mutants.jsonl`; and those that change nothing."""

@@ -55,11 +55,29 @@ def caught(mutant=None, *, of=None):
     One that fails without the mutant too notices nothing. `of` runs what looks at a mutant
     without it.
     """
-    for check in _checks(mutant or of):
+    known = _recent(mutant) if mutant else []
+    for check in itertools.chain(known, _checks(mutant or of)):
         found = _fails(check, mutant)
         if found and (mutant is None or not _fails(found, None)):
+            if mutant:
+                _NOTICED[mutant.file, mutant.function, found.name] = found
             return found.name
     return None
+
+
+# What noticed mutants in this process, by their file and function; the last one is the latest.
+_NOTICED: dict[tuple[str, str, str], "Check"] = {}
+
+
+def _recent(mutant):
+    """What noticed the latest mutants of the same function, then one of the same file.
+
+    Their tests alone: the programs of other tests need not be compiled again.
+    """
+    latest = list(reversed(_NOTICED.items()))
+    here = [check for (file, name, _), check in latest if (file, name) == mutant[:2]]
+    near = [check for (file, name, _), check in latest if file == mutant.file and name != mutant[1]]
+    return list({check.name: check for check in (*here[:3], *near[:1])}.values())
 
 
 class Check(NamedTuple):

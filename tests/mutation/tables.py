@@ -1,4 +1,4 @@
-"""Results of mutants: the lines of a run, their counts per file, and the tables of the docs."""
+"""Results of mutants: a line for each, and the tables of the docs."""
 
 import collections
 import json
@@ -9,9 +9,9 @@ from gdjax.programs.tables import markdown
 from . import unseen
 from .sites import mutants
 
-__all__ = ["TOTALS", "read", "reasons", "totals", "write_totals"]
+__all__ = ["RESULTS", "line", "read", "reasons", "tidy", "totals"]
 
-TOTALS = pathlib.Path(__file__).parents[2] / "docs" / "data" / "mutants.jsonl"
+RESULTS = pathlib.Path(__file__).parents[2] / "docs" / "data" / "mutants.jsonl"
 COLUMNS = (
     "a reference",
     "a proof",
@@ -24,28 +24,21 @@ COLUMNS = (
 KINDS = {kind: f"a {kind}" for kind in ("reference", "proof", "promise")}
 
 
-def read(file):
+def line(name, by):
+    """The line of a mutant; `by` is None if nothing noticed it."""
+    return json.dumps({"mutant": name, "by": by}, ensure_ascii=False) + "\n"
+
+
+def read(file=RESULTS):
     """What noticed each mutant, by its name; the last line counts."""
     lines = map(json.loads, file.read_text("utf-8").splitlines()) if file.exists() else ()
     return {line["mutant"]: line["by"] for line in lines}
 
 
-def write_totals(results, file=TOTALS):
-    """Writes the counts of each file; a file without results keeps those that it had."""
-    old = {line["file"]: line for line in _lines(file)}
-    known, counts = unseen.reasons(), collections.defaultdict(collections.Counter)
-    for mutant in mutants():
-        counts[mutant.file][_column(mutant.key, results, known)] += 1
-    lines = []
-    for path, found in sorted(counts.items()):
-        new = {"file": path} | {column: found[column] for column in COLUMNS}
-        ran = set(found) - {"change nothing", "not run yet"}
-        lines.append(json.dumps(new if ran else old.get(path, new)) + "\n")
-    file.write_text("".join(lines), "utf-8")
-
-
-def _lines(file):
-    return map(json.loads, file.read_text("utf-8").splitlines()) if file.exists() else ()
+def tidy(file=RESULTS):
+    """The lines of a file, one for each mutant that is still in the code, in the code's order."""
+    results = read(file)
+    return "".join(line(m.key, results[m.key]) for m in mutants() if m.key in results)
 
 
 def _column(name, results, known):
@@ -59,11 +52,12 @@ def _column(name, results, known):
 
 def totals():
     """The table of the counts in each folder."""
+    known, results = unseen.reasons(), read()
     total = collections.defaultdict(collections.Counter)
-    for line in _lines(TOTALS):
-        for folder in (f"`{line['file'].rpartition('/')[0]}`", "**all**"):
-            total[folder].update({column: line.get(column, 0) for column in COLUMNS})
-    rows = [(name, sum(n.values()), *(n[c] for c in COLUMNS)) for name, n in total.items()]
+    for mutant in mutants():
+        for folder in (f"`{mutant.file.rpartition('/')[0]}`", "**all**"):
+            total[folder][_column(mutant.key, results, known)] += 1
+    rows = [(name, n.total(), *(n[c] for c in COLUMNS)) for name, n in total.items()]
     rows.sort(key=lambda row: (row[0] == "**all**", row[0]))
     return markdown(("folder", "mutants", *COLUMNS), [tuple(map(str, row)) for row in rows])
 
