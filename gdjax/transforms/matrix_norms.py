@@ -29,7 +29,7 @@ def in_place(
     """
     leaves, found, treedef = matrices._stacks(trees[0], axes, where)
     columns = [_up_to(treedef, x, trees[0], where) for x in trees]
-    beside = [[None] * len(leaves) if x is None else treedef.flatten_up_to(x) for x in read]
+    beside = [treedef.flatten_up_to(x) for x in read]
     for i, a in enumerate(found):
         if a is None:
             continue

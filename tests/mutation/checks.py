@@ -173,10 +173,11 @@ def _tests(mutant):
     beside += [f for f in sorted((TESTS / folder).glob("test_*.py")) if f not in beside]
     beside = [f for f in beside if not re.search(OTHER, str(f.relative_to(TESTS)))]
     tests = lambda *given: [Check("test", functools.partial(_pytest, given))] if given else []
+    named = dict.fromkeys([*offered, *(row.tx.name for row in _nearest("promise", mutant))])
     own_tests = [Check("doctest", functools.partial(_doctest, module))]
     own_tests += tests(own) if own.exists() else []
     by_name = (
-        tests("-k", " or ".join(offered), *EVERY) if mutant.file.startswith(IN_RULES[:3]) else []
+        tests("-k", " or ".join(named), *EVERY) if mutant.file.startswith(IN_RULES[:3]) else []
     )
     slow = tests("-m", "slow", own) if own.exists() else []
     return own_tests, [*by_name, *tests(*(f for f in beside if f != own))], slow

@@ -100,6 +100,7 @@ def changed(mutant: Mutant) -> ast.Module:
 
 
 def _sites(tree: ast.Module) -> Iterator[_Site]:
+    defaults = _only_defaults(tree)
     for statement in tree.body:
         name = getattr(statement, "name", "")
         if isinstance(statement, ast.FunctionDef):
@@ -108,8 +109,16 @@ def _sites(tree: ast.Module) -> Iterator[_Site]:
             for method in statement.body:
                 if isinstance(method, ast.FunctionDef):
                     yield from _of_body(method, f"{name}.{method.name}")
-        elif target := _constant_of(statement):
+        elif (target := _constant_of(statement)) and target not in defaults:
             yield from _inside(statement.value, statement, target)
+
+
+def _only_defaults(tree: ast.Module) -> set[str]:
+    """Names that are read as defaults of arguments, which are bound already, and nowhere else."""
+    given = [node for node in ast.walk(tree) if isinstance(node, ast.arguments)]
+    given = [d for a in given for d in (*a.defaults, *a.kw_defaults) if isinstance(d, ast.Name)]
+    read = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    return {n.id for n in given} - {n.id for n in read if n not in given}
 
 
 def constant(tree: ast.Module, name: str) -> Any:

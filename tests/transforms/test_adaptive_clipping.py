@@ -83,3 +83,11 @@ AGREE = {
         gd.chain(gd.adaptive_grad_clip(0.3, 0.5), gd.sgd(0.3)), recorded("layerwise", "timm/agc")
     ),
 }
+
+
+def test_after_one_step_of_warmup_spikes_are_clipped_to_the_mean():
+    tx = gd.zclip(0.5, warmup_steps=1)
+    state = tx.init(np.float32(0))
+    for g, expected in ((1, 1), (9, 1)):
+        u, state = tx.update(np.float32(g), state)
+        assert u == expected

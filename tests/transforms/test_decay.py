@@ -172,3 +172,10 @@ def test_a_mask_that_does_not_fit_raises():
     tx = gd.adamw(0.1, mask={"w": True})
     with pytest.raises(ValueError, match="adamw: mask must be a tree of bools"):
         tx.update(params, tx.init(params), params)
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(1, 7), (0, 2), (0.0, 2)])
+def test_a_decay_of_1_adds_the_parameters_and_one_of_0_does_not_read_them(decay, expected):
+    tx = gd.add_decayed_weights(decay)
+    p = np.float32(5 if decay else np.inf)
+    assert tx.update(np.float32(2), tx.init(p), p)[0] == expected

@@ -109,3 +109,11 @@ def test_a_matrix_of_one_entry_becomes_its_sign(norm):
 def test_the_name_of_the_norm_is_checked():
     with pytest.raises(ValueError, match="norm must be one of frobenius, rms"):
         gd.normalize_matrices("nuclear")
+
+
+@pytest.mark.parametrize("size", ["rows", "columns"])
+def test_rows_or_columns_have_length_1(size):
+    g = np.array([[3.0, 0.0], [4.0, 2.0], [0.0, 0.0]], np.float32)
+    u = gd.normalize_matrices(size).update(g, gd.EmptyState())[0]
+    length = np.linalg.norm(u, axis=1 if size == "rows" else 0)
+    np.testing.assert_allclose(length, [1, 1, 0] if size == "rows" else [1, 1], rtol=1e-6)

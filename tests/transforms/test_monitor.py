@@ -86,3 +86,8 @@ def test_snapshot_keeps_its_dtypes():
     _, after = tx.update(jnp.asarray([1.0, -1.0]), state)
     assert gd.state.find(after, "count") == 1
     assert gd.state.find(after, "count").dtype == gd.state.find(state, "count").dtype
+
+
+def test_measurements_are_0_before_the_first_step():
+    tx = gd.monitor({"sign": lambda u: jax.tree.map(jnp.sign, u)})
+    assert gd.state.find(tx.init(jnp.ones(2)), "sign").tolist() == [0, 0]

@@ -141,3 +141,8 @@ def test_a_plateau_is_what_is_not_better_by_a_margin():
         for value, scale in ((1.0, 1.0), (0.85, 1.0), (0.8, 0.5)):
             _, state = tx.update(jnp.ones(1), state, value=jnp.asarray(value))
             assert float(state.scale) == scale, (kinds, value)
+
+
+def test_before_the_first_value_the_mean_of_values_is_0():
+    state = gd.reduce_on_plateau().init(jnp.zeros(1))
+    assert state.avg_value == 0 and state.best_value == np.inf

@@ -108,3 +108,11 @@ def test_steps_before_the_rectification_are_momentum():
     moves = updates_of(gd.scale_by_radam(), grads)[:, 0]
     np.testing.assert_allclose(moves[:5], 3.0, rtol=1e-5)
     assert 0 < moves[5] < 0.1
+
+
+def test_a_threshold_below_5_rectifies_sooner():
+    """ρ is 4.996 in the fifth step of b2 = 0.999: between 4, from which on r is real, and 5."""
+    txs = [gd.scale_by_radam(threshold=threshold) for threshold in (4.5, 5.0)]
+    sooner, later = (updates_of(tx, np.ones(5, np.float32))[-1] for tx in txs)
+    rho = _length(0.999, jnp.asarray(5))[0]
+    assert 4 < rho < 5 and sooner < 0.1 and later > 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
 import gdjax as gd
@@ -27,6 +28,12 @@ def yogi(gradient, theta0, steps, *, eta, b1=0.9, b2=0.999, eps=1e-3, eps_root=0
         return m_hat / (np.sqrt(v_hat + eps_root) + eps)
 
     return descend(gradient, theta0, steps, eta, direction)
+
+
+def test_a_square_equal_to_its_mean_keeps_it():
+    tx = gd.scale_by_yogi(initial_accumulator_value=0.0)
+    u, state = tx.update(jnp.zeros(1), tx.init(jnp.zeros(1)))
+    assert u == 0 and state.nu == 0
 
 
 AGREE = {

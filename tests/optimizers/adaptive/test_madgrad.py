@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
 import gdjax as gd
@@ -30,6 +31,13 @@ def madgrad(gradient, theta0, steps, *, eta, mu, eps, l2=0.0):
         return mu * theta + (1.0 - mu) * z
 
     return trajectory(theta0, steps, step)
+
+
+def test_a_gradient_whose_square_is_0_is_divided_by_eps():
+    tx = gd.scale_by_madgrad(1.0, eps=1e-6)
+    p = jnp.zeros(1)
+    u, _ = tx.update(jnp.full(1, 1e-30), tx.init(p), p)
+    np.testing.assert_allclose(u, -1e-24 * (1 - 0.9), rtol=1e-6)
 
 
 AGREE = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
-from gdjax.optimizers.line_search.value_and_grad import Line
+from gdjax.optimizers.line_search.value_and_grad import Line, start
 from tests.optimizers.line_search.lines import SEARCHES, valley
 
 
@@ -68,3 +68,9 @@ def test_where_a_value_or_its_slope_is_not_finite(function):
     line = Line("a search", jnp.asarray(1.0), jnp.zeros([]), function, {})
     value, slope, _ = line.value_and_slope(0.0)
     assert value == jnp.inf and slope == 0
+
+
+@pytest.mark.parametrize(("last", "first"), [(0.0, 1.0), (1e-37, 1.0), (0.5, 0.5)])
+def test_a_search_starts_from_the_last_step_size_or_from_1(last, first):
+    line = Line("a search", jnp.asarray(1.0), jnp.zeros([]), lambda x: x, {})
+    assert start(line, jnp.asarray(last)) == np.float32(first)
