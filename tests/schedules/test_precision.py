@@ -20,6 +20,7 @@ from gdjax.schedules.cycles import (
     triangular_schedule,
 )
 from gdjax.schedules.decays import exponential_decay
+from gdjax.schedules.interpolation import after, real, snap_to_step, whole
 from tests.schedules.rows import restarts
 
 LENGTHS = [*range(1, 12), 41, 47, 49, 55, 61, 83, 97, 107, 127, 1000, 4095, 99_991]
@@ -131,3 +132,66 @@ def test_a_count_in_training_goes_past_what_float32_holds():
     first, state = tx.update(jnp.ones(()), state)
     second, _ = tx.update(jnp.ones(()), state)
     np.testing.assert_allclose([first, second], [1.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("first", "mult", "restart"), [(1, 2, 8191), (533, 2, 8732139)], ids=["early", "late"]
+)
+def test_a_logarithm_rounded_to_another_cycle_is_corrected(first, mult, restart):
+    """float32's logarithm places 8191 in the cycle before, and 8732138 in the one after."""
+    schedule = cosine_restarts_schedule(1.0, first, mult)
+    assert schedule(restart) == 1 and schedule(restart - 1) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        gd.linear_onecycle_schedule(10, 1.0, 0.3, 1.0, 4.0, 100.0),
+        gd.cosine_onecycle_schedule(10, 1.0, 1.0, 4.0, 100.0),
+    ],
+    ids=["linear", "cosine"],
+)
+def test_a_cycle_without_a_last_phase_ends_at_the_last_value(schedule):
+    np.testing.assert_allclose(schedule(10), 1 / 4 / 100, rtol=1e-6)
+
+
+LARGEST = 2**31 - 1  # of int32
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        *((16_777_217, 16_777_217), (np.int32(5), 5), (5.0, 5), (np.float32(5), 5), (0.0, 0)),
+        *((LARGEST, LARGEST), (-LARGEST, -LARGEST), (LARGEST + 1, None), (-LARGEST - 1, None)),
+        *((2.5, None), (-0.5, None), (np.inf, None), (np.nan, None), (np.arange(2), None)),
+    ],
+)
+def test_whole_numbers_that_fit_into_int32(x, expected):
+    assert whole(x) == expected
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int32, np.float64])
+def test_steps_after_a_whole_number_are_exact(kind):
+    place = 16_777_217  # float32 has no such number
+    assert after(jnp.asarray(place + 2), kind(place)) == 2
+    assert after(jnp.asarray(LARGEST), kind(LARGEST)) == 0
+
+
+@pytest.mark.parametrize("place", [2.5, LARGEST + 1, 2**40, -(2**40)])
+def test_steps_after_other_numbers_are_floats(place):
+    assert after(jnp.asarray(4), place) == np.float32(4 - place)
+
+
+@pytest.mark.parametrize("x", [5, -LARGEST, LARGEST, LARGEST + 1, -LARGEST - 1, 2**40, 2.5])
+def test_numbers_that_do_not_fit_into_int32_become_floats(x):
+    assert real(x) == x
+    assert type(real(x)) is (float if abs(x) > LARGEST else type(x))
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+@pytest.mark.parametrize("off", [-33, -32, -1, 1, 32, 33])
+def test_lengths_within_32_roundings_of_a_step_are_that_step(kind, off):
+    """Relative to the length, which is a little above or below 1."""
+    x = kind(1 + off * np.finfo(kind).eps)
+    assert snap_to_step(x) == (1 if abs(1 - x) <= 32 * np.finfo(kind).eps * x else x)
+    assert snap_to_step(kind(2.5)) == 2.5

@@ -82,12 +82,12 @@ def orthogonalize_uniformly(
         if m < n:
             return leaf(g.mT).mT
         x = g if m == n else unit(g, jnp.maximum(length(g, -1), eps))
-        u = polar.polar_factor(x, how, 0.0, dtype=dtype)
+        u = polar.polar_factor(x, how, dtype=dtype)
         for _ in range(rounds - 1 if m > n else 0):
             squares = jnp.sum(abs_sq(u), -1, keepdims=True)
             weights = jnp.where(squares > 0, safe_divide(jnp.full_like(squares, n / m), squares), 1)
             x = x * (weights**power).astype(x.dtype)
-            u = polar.polar_factor(x, how, 0.0, dtype=dtype)
+            u = polar.polar_factor(x, how, dtype=dtype)
         return u
 
     def update(updates, state, params=None, **extra):

@@ -332,3 +332,9 @@ class TestZoom:
             gd.scale_by_zoom_linesearch(0)
         with pytest.raises(ValueError, match='must be "keep" or "one", got last'):
             gd.scale_by_zoom_linesearch(5, initial_guess_strategy="last")
+
+    @pytest.mark.parametrize("last", [0.25, 4.0])
+    def test_a_search_of_one_step_that_fails_keeps_the_step_size_that_it_tried(self, last):
+        tx = gd.scale_by_zoom_linesearch(1, initial_guess_strategy="one")
+        move, state = one_search(tx, lambda x: (x - 0.3) ** 2, start=last)
+        assert (move, state.learning_rate) == (0, 1)
