@@ -45,7 +45,7 @@ TESTS = pathlib.Path(__file__).parents[1]
 # Not of values: promises and references again, pages, other processes.
 OTHER = r"test_(contract|oracles|architecture|colabs|clients)|^(docs|compat|lab|plots|mutation)/"
 # Their tests of many transformations have the names of these in their own.
-EVERY = [TESTS / "transforms" / "test_decay.py", TESTS / "sharding" / "test_shard_map.py"]
+EVERY = [TESTS / "transforms" / "test_decay.py", TESTS / "sharding"]
 PYTEST = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
 
 
@@ -179,7 +179,7 @@ def _tests(mutant):
     by_name = (
         tests("-k", " or ".join(named), *EVERY) if mutant.file.startswith(IN_RULES[:3]) else []
     )
-    slow = tests("-m", "slow", own) if own.exists() else []
+    slow = tests("-m", "slow", *([own] if own.exists() else (TESTS / folder).glob("test_*.py")))
     return own_tests, [*by_name, *tests(*(f for f in beside if f != own))], slow
 
 

@@ -195,3 +195,4 @@ def test_lengths_within_32_roundings_of_a_step_are_that_step(kind, off):
     x = kind(1 + off * np.finfo(kind).eps)
     assert snap_to_step(x) == (1 if abs(1 - x) <= 32 * np.finfo(kind).eps * x else x)
     assert snap_to_step(kind(2.5)) == 2.5
+    assert snap_to_step(kind(1000) * (1 + kind(off / 8) * np.finfo(kind).eps)) == 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import gdjax as gd
 from tests.cases import Row
@@ -86,3 +87,11 @@ def test_derivatives_are_finite_where_nothing_agrees():
     total = lambda g: jnp.sum(tx.update(g, tx.init(g))[0])
     for g in (jnp.zeros(3), jnp.ones(3)):
         assert total(g) == 0 and not jax.grad(total)(g).any()
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_without_a_gradient_nothing_agrees(dtype):
+    """As under momentum: the update is not 0 where the gradient is."""
+    tx = gd.cautious(gd.chain(gd.add_decayed_weights(1.0)))
+    x = jnp.array([1.0, -1.0], dtype)
+    assert tx.update(jnp.zeros(2, dtype), tx.init(x), x)[0].tolist() == [0, 0]

@@ -64,3 +64,10 @@ def test_matrices_that_would_be_none_are_answered(make):
     with pytest.raises(ValueError, match="flatten: what is inside must take vectors, got "):
         gd.flatten(make(1e-2)).init(params)
     gd.flatten(gd.adamw(1e-2)).init(params)
+
+
+def test_the_vector_of_no_parameters_is_empty():
+    tx = gd.flatten(gd.adam(0.1))
+    state = tx.init({})
+    assert [x.shape for x in (gd.state.find(state, "mu"), gd.state.find(state, "nu"))] == [(0,)] * 2
+    assert tx.update({}, state, {})[0] == {}

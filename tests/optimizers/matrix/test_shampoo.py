@@ -9,6 +9,7 @@ import pytest
 
 import gdjax as gd
 from gdjax.core.matrix.blocking import Cut
+from gdjax.optimizers.matrix.shampoo import inverse_root
 from tests.cases import Row
 from tests.core.matrix.test_inverse_roots import with_spectrum
 from tests.helpers import first_update, normal, polar_of, single
@@ -279,3 +280,13 @@ def test_a_transformation_may_be_grafted():
     g = single(2, 3)
     u = first_update(gd.shampoo(1.0, grafting=gd.scale_by_lion()), g)
     np.testing.assert_allclose(jnp.linalg.norm(u), 6**0.5, rtol=1e-5)
+
+
+def test_a_diagonal_side_without_a_moment_has_no_root():
+    s = jnp.array([0.0, 16.0])
+    assert inverse_root(s, 2, 0.0, "eigh").tolist() == [0, 0.25]
+
+
+def test_a_matrix_of_one_entry_has_one_side():
+    g = jnp.full((1, 1), 16.0)
+    assert first_update(gd.scale_by_shampoo(b2=None, eps=0.0, root=4), g) == 4

@@ -132,3 +132,11 @@ AGREE = {
 def test_the_kind_of_the_first_step_is_checked():
     with pytest.raises(ValueError, match="init_step must begin"):
         gd.dog(init_step=("rate", 0.1))
+
+
+def test_after_a_first_step_of_a_given_rate_the_distance_alone_decides():
+    tx, x = gd.scale_by_dog(("learning_rate", 1e-3), eps=0.0), np.zeros(1, np.float32)
+    u, state = tx.update(np.float32([2.0]), tx.init(x), x)
+    np.testing.assert_allclose(u, 2e-3, rtol=1e-6)
+    u, _ = tx.update(np.float32([2.0]), state, x - u)
+    np.testing.assert_allclose(u, 2e-3 / 8**0.5 * 2, rtol=1e-6)

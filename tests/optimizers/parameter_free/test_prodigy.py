@@ -118,3 +118,10 @@ def test_digits_without_tuning(x64):
     for bound, most in ((1e-2, 73), (1e-4, 118), (1e-6, 163)):
         assert np.argmax(gaps <= bound) <= most and (gaps <= bound).any(), bound
     assert float(run.state.estim_lr) > 0.1
+
+
+def test_the_first_sum_of_gradients_is_the_gradient_times_the_rate():
+    tx, g = gd.prodigy(1.0), np.float32([2.0, -3.0])
+    _, state = tx.update(g, tx.init(jnp.zeros(2)), jnp.zeros(2))
+    rate = 1e-6 * np.sqrt(1 - 0.999) / (1 - 0.9)
+    np.testing.assert_allclose(state.grad_sum, rate * g, rtol=1e-4)

@@ -270,3 +270,11 @@ def test_the_average_looks_for_calls_left_out_only_where_there_may_be_some():
         program = jax.make_jaxpr(tx.update)(params, tx.init(params), params)
         assert ("cond[" in str(program)) == looks, inner
     close(way(gd.with_ema(_in_pairs(), 0.5)), way(gd.accumulate(EMA, 2)))
+
+
+def test_a_step_that_moves_nothing_counts_and_one_left_out_does_not():
+    tx, x = gd.with_ema(gd.apply_if_finite(gd.adam(0.1), 3), 0.9), jnp.ones(1)
+    state = tx.init(x)
+    for g, count in ((0.0, 1), (jnp.nan, 1), (0.0, 2)):
+        _, state = tx.update(jnp.full(1, g), state, x)
+        assert state.count == count

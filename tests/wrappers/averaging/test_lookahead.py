@@ -115,3 +115,11 @@ def test_passes_extra_arguments_on():
 def test_a_wrong_period_raises():
     with pytest.raises(ValueError, match="must be"):
         gd.lookahead(gd.sgd(0.1), 0, 0.5)
+
+
+def test_steps_since_the_last_joining_are_counted():
+    tx, x = gd.lookahead(gd.sgd(0.1), 3, 0.5), jnp.ones(1)
+    state = tx.init(x)
+    for steps in (1, 2, 0, 1):
+        _, state = tx.update(x, state, x)
+        assert state.steps_since_sync == steps

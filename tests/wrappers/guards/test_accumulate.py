@@ -274,3 +274,11 @@ def test_of_one_nothing_is_gathered(mean):
         )
         np.testing.assert_allclose(u[0]["w"], u[1]["w"], rtol=1e-6)
     assert int(states[0].skip_state.skipped) == 1 and int(states[0].gradient_step) == 2
+
+
+def test_a_mean_in_a_narrow_dtype_is_stepped_with_in_that_of_the_gradients():
+    tx = gd.accumulate(gd.scale(0.1), 2, accumulator_dtype=jnp.bfloat16)
+    g = jnp.ones(1)
+    _, state = tx.update(g, tx.init(g), g)
+    u, _ = tx.update(g, state, g)
+    assert u.dtype == jnp.float32 and u == np.float32(0.1)

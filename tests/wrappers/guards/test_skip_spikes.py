@@ -105,3 +105,24 @@ def test_means_of_a_ring_that_is_not_full():
     for loss, taken in ((4.9, True), (5.9, False)):  # 2 + 3·1 = 5
         _, after = tx.step(jnp.ones(1), state, params, value=jnp.asarray(loss))
         assert (after.reason == 0) == taken, loss
+
+
+def test_what_stands_out_is_relative_to_the_level():
+    for level in (1e-3, 1.0, 1e3):
+        skipped = []
+        for off in (0.9, 1.1):
+            tx, x = gd.skip_spikes(gd.sgd(0.1), loss=6.0, norm=None, window=4), jnp.ones(1)
+            state = tx.init(x)
+            for loss in (*[level] * 4, level * (1 + off * 6e-3)):
+                _, state = tx.update(x, state, x, value=jnp.asarray(loss))
+            skipped.append(int(state.skipped))
+        assert skipped == [0, 1]
+
+
+def test_at_a_new_level_the_statistics_start_again():
+    tx, x = gd.skip_spikes(gd.sgd(0.1), norm=None, window=4, patience=1), jnp.ones(1)
+    state = tx.init(x)
+    for loss, count in ((1.0, 1), (1.0, 2), (9.0, 2), (9.0, 1)):
+        _, state = tx.update(x, state, x, value=jnp.asarray(loss))
+        assert state.count == count
+    assert state.losses[0] == 9
