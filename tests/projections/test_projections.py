@@ -213,3 +213,10 @@ def test_what_does_not_go_together_raises(case):
     call, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"), [([-3.0], [-2.0]), ([0.0], [2.0]), ([-0.3, 0.4], [-1.2, 1.6])]
+)
+def test_the_nearest_point_of_a_small_sphere(x, expected):
+    np.testing.assert_allclose(P.projection_l2_sphere(np.float32(x), 2.0), expected, rtol=1e-6)
