@@ -117,3 +117,9 @@ def test_forward_probabilities(x64):
         both = jnp.exp(b[t - 1, 0, n]) + (jnp.exp(y[t - 1, 0, n - 1]) if n else 0.0)
         np.testing.assert_allclose(both, by_enumeration(*part)[0], rtol=1e-12, atol=1e-300)
     np.testing.assert_array_equal(b[3, 1], b[4, 1])  # a padded frame changes nothing
+
+
+def test_triplets_that_differ_in_one_entry_or_in_none():
+    near = gd.triplet_margin_loss(*map(np.float32, ([3, 0], [0, 0], [3, 1])), eps=0.0)
+    same = gd.triplet_margin_loss(*map(np.float32, ([3, 0], [3, 0], [3, 0.25])), eps=0.0)
+    assert (near, same) == (3 - 1 + 1, 0 - 0.25 + 1)

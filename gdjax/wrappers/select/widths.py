@@ -92,7 +92,7 @@ def width_groups(
     factors = {}
     for path, axes, (inputs, outs) in _ratios("width_groups", params, base_params, transposed):
         rule, power = RULES[optimizer if axes > 1 or optimizer == "sgd" else "adam"]
-        is_last = inputs != 1 and outs == 1 and outputs == "divided"
+        is_last = outs == 1 and outputs == "divided"
         factors[path] = rule(inputs, outs) * (inputs**power if is_last else 1)
     return _rows(factors, 1)
 
@@ -151,7 +151,7 @@ def depth_groups(
     inside = dict(zip(tree.paths(params), jax.tree.leaves(select(params, blocks, "depth_groups"))))
     changes = {}
     for path, _, both in found:
-        hidden = both == (m, m) and m != 1
+        hidden = both == (m, m)
         factors = {
             "learning_rate": (1 / m if hidden else 1)
             * (depth ** (alpha - 1) if inside[path] else 1),

@@ -30,3 +30,10 @@ def test_blocks_are_few_and_nearly_equal(shape, block_size, count, sides):
             rows, columns = (slice(k * n, (k + 1) * n) for k, n in zip((i, j), sides))
             np.testing.assert_array_equal(blocks[i, j], padded[rows, columns])
     np.testing.assert_array_equal(cut.whole(blocks), x)
+
+
+@pytest.mark.parametrize(
+    "shape, asked, count", [((1, 5), (2, 2), (1, 2)), ((0, 3), (2, 4), (1, 3))]
+)
+def test_there_are_no_more_blocks_than_rows_and_columns(shape, asked, count):
+    assert Cut.into(shape, asked).count == count

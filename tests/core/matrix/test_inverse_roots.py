@@ -62,14 +62,15 @@ def test_inverse_roots_are_finite_in_float32(a, method):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_derivative_of_inverse_roots(method, x64):
+@pytest.mark.parametrize(("eps", "slope", "size"), [(1e-2, 1.0, 1e-2), (0.3, 0.0, 1.0)])
+def test_derivative_of_inverse_roots(method, eps, slope, size, x64):
     """As differences tell, where eigenvalues meet, with the ridge a part of it."""
     a, _ = with_spectrum(SPECTRUM)
     direction, weights = normal(5, 5, seed=1), normal(5, 5, seed=2)
-    direction = 1e-2 * (direction + direction.T)
+    direction = size * (direction + direction.T)
 
     def along(t):
-        return jnp.sum(weights * method(jnp.asarray(a) + t * direction, 4, 1e-2 + t))
+        return jnp.sum(weights * method(jnp.asarray(a) + t * direction, 4, eps + slope * t))
 
     h = 1e-5
     expected = (along(h) - along(-h)) / (2 * h)
