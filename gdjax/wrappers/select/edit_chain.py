@@ -166,12 +166,14 @@ def _rates(stage: Any) -> list[str]:
 def leading(stages: list[Any]) -> int:
     """How many of the first stages stay where another transformation replaces the rest.
 
-    Those before any rule or learning rate, up to the last that couples all leaves.
+    Those before any rule or learning rate, up to the last that couples all leaves, which may be in
+    a chain at the end.
     """
     count = 0
     for i, stage in enumerate(stages):
         if _remembers(stage) or any(_rates(part) for *_, part in _stages(stage)):
-            break
+            inside = is_chain(stage) and leading(list(parts_of(stage).values()))
+            return i if inside and i + 1 == len(stages) else count
         if facts_of(stage).couples:
             count = i + 1
     return count

@@ -156,7 +156,7 @@ class _Split:
         if not is_chain(base):
             return self.parts([others.get(i, one) for i, one in enumerate(own)], base)
         stages, lead = self.stages(own, base), leading(list(parts_of(base).values()))
-        if lead == len(stages) - 1:  # one stage is left, itself a chain perhaps
+        if lead + 1 == len(stages):  # one stage is left, itself a chain perhaps
             *_, last = parts_of(base)
             column = [parts_of(one)[last] for one in own]
             return chain_like(

@@ -384,3 +384,22 @@ def test_wrappers_know_what_is_frozen_inside():
     passes = gd.masked(gd.clip(0.1), "embed", outside="pass")
     for wrap in (ADAMW, optax.adam(0.1), passes, gd.chain(part, gd.decay_weights(0.1))):
         assert trained(wrap, PARAMS) is PARAMS, wrap
+
+
+CLIP, STEP = gd.clip_by_global_norm(1.0), gd.sgd(1.0)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        gd.chain(CLIP, STEP),
+        gd.chain(gd.chain(CLIP, STEP)),
+        gd.chain(gd.zero_nans(), gd.chain(CLIP, STEP)),
+        gd.chain(gd.zero_nans(), gd.chain(gd.zero_nans(), gd.chain(CLIP, STEP))),
+        gd.chain(CLIP, gd.chain(gd.zero_nans(), STEP)),
+    ],
+    ids=str,
+)
+def test_a_clip_before_all_rules_is_of_all_groups_however_chains_are_nested(base):
+    tx, g = gd.groups(base, ("b", gd.sgd(1.0))), {"w": jnp.array(3.0), "b": jnp.array(4.0)}
+    close(tx.update(g, tx.init(g), g)[0], {"w": -0.6, "b": -0.8}, rtol=1e-6)
