@@ -90,12 +90,15 @@ def constants_of_the_polynomials(x):
 
 @identity("polar_express")
 def best_polynomials(x):
-    """Float64 against the recursion to 40 digits; in short intervals it is badly conditioned."""
+    """Float64 against the recursion to 40 digits; in short intervals it is badly conditioned.
+
+    Solutions of 4 × 4 systems differ in their last two digits from one CPU to the next.
+    """
     usual = "0.02407327424182761"
     for steps, lower, cushion, safety, near in (
-        (6, "0.001", usual, "1", 1e-14),
-        (5, "0.001", usual, "1.01", 1e-14),
-        (3, "0.01", "0", "1", 1e-14),
+        (6, "0.001", usual, "1", 1e-13),
+        (5, "0.001", usual, "1.01", 1e-13),
+        (3, "0.01", "0", "1", 1e-13),
         (8, "0.001", usual, "1", 1e-10),
     ):
         wanted = minimax.recursion(steps, lower, cushion, safety)
