@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from gdjax.core.lowbit.codebooks import CODEBOOKS
 from gdjax.core.lowbit.quantized import FORMATS, Quantized, block_shape, parts_of
 from tests.core.lowbit.stored import BOTH, normal, stored_again, stored_as, value_of
-from tests.helpers import first
+from tests.helpers import first, mesh_of
 
 SHAPES = [(1000,), (7, 300), (100, 10), (3, 3, 5, 64), (), (0, 3)]
 
@@ -173,6 +175,23 @@ def test_blocks_do_not_cross_shards():
     assert block_shape((3, 3, 32, 64), 256) == (1, 1, 4, 64)
     assert block_shape((300,), 256) == (256,) and block_shape((), 256) == ()
     assert block_shape((1024, 2), 256) == (128, 2) and block_shape((300, 1), 100) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "split", "stays"),
+    [
+        *(((16, 256), 0, True), ((24, 100), 0, False)),  # blocks of 1 × 256, 2 × 100
+        *(((16, 2048), 1, True), ((16, 512), 1, False)),  # 1 × 256
+    ],
+)
+def test_scales_are_split_as_the_array_where_shards_have_whole_blocks(shape, split, stays):
+    mesh = mesh_of("Explicit")
+    spec = P(*("data" if i == split else None for i in range(2)))
+    x = normal(shape)
+    with jax.set_mesh(mesh):
+        found = Quantized.of(jax.device_put(x, NamedSharding(mesh, spec)), "8bit", block=256)
+    assert jax.typeof(found.scale).sharding.spec == (spec if stays else P(None, None))
+    np.testing.assert_array_equal(found.value(), Quantized.of(x, "8bit", block=256).value())
 
 
 def test_rounding_at_random_is_right_on_average():

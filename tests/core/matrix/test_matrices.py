@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax as gd
+from gdjax.compat.optax import contrib
 from gdjax.core.matrix import matrices
 from tests.helpers import close, polar_of, single
 
@@ -142,3 +143,10 @@ def test_what_optimizers_leave_to_adamw():
 def test_says_what_is_wrong(axes, shape, message):
     with pytest.raises(ValueError, match=message):
         orthogonal(jnp.ones(shape), axes)
+
+
+@pytest.mark.parametrize("numbers", [(0, 2), (-3, -1), ([0], [2]), (0, -1)])
+def test_dimension_numbers_count_from_either_end(numbers):
+    said = contrib.MuonDimensionNumbers(*numbers)
+    found = matrices._axes(said, (2, 3, 4), "muon", "w")
+    assert (found.rows, found.columns, found.number) == ((0,), (2,), (1,))
