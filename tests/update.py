@@ -134,6 +134,19 @@ def _raced():
     return outcomes.outcomes(runs, "adamw")
 
 
+@derived("docs/workloads.md")
+def workloads(page: str) -> str:
+    """What the workloads are, and how optimizers did on them, from the runs in `docs/data`."""
+    from gdjax.lab import results, score_tables, trials
+    from gdjax.lab.workloads import WORKLOADS, workload
+
+    problems = list(map(workload, WORKLOADS))
+    page = between(page, "workloads", results.markdown(score_tables.described(problems)))
+    runs = trials.load(ROOT / "docs" / "data" / "workload_runs.jsonl")
+    rows = score_tables.of_runs(runs, {p.name: p.target for p in problems})
+    return between(page, "scores", results.markdown(score_tables.cells(rows)))
+
+
 @derived("docs/meshes.md")
 def scaling(page: str) -> str:
     """The table of `python -m tests.programs.scaling --markdown`; a quarter of a minute."""

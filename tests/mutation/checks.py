@@ -112,7 +112,8 @@ def _checks(mutant):
     """
     own, beside, slow = _tests(mutant)
     if mutant.file.startswith("core"):
-        return itertools.chain(own, _references(mutant), _promises(mutant), beside, slow)
+        others = (_eager(label) for label in _nearest("reference", mutant, several=None))
+        return itertools.chain(own, _references(mutant), _promises(mutant), beside, slow, others)
     if mutant.file.startswith(IN_RULES):
         return itertools.chain(_references(mutant), own, _promises(mutant), beside, slow)
     return itertools.chain(own, beside, slow)
@@ -121,12 +122,15 @@ def _checks(mutant):
 def _references(mutant):
     """Four steps of the nearest references and proofs, not compiled; then whole paths of a few."""
     labels = _nearest("reference", mutant)
-    for label in labels:
-        yield Check(f"reference {label}", functools.partial(_begins, label), compiled=False)
+    yield from map(_eager, labels)
     for tx in of_file(mutant.file):
         yield Check(f"proof {tx.name}", functools.partial(_proven, tx), compiled=False)
     for label in labels[:WHOLE]:
         yield Check(f"reference {label}", functools.partial(_agrees, label))
+
+
+def _eager(label):
+    return Check(f"reference {label}", functools.partial(_begins, label), compiled=False)
 
 
 def _begins(label):
@@ -245,7 +249,7 @@ def _users():
     return sorted([*agree, *rows], key=lambda item: len(item[2]))
 
 
-def _nearest(kind, mutant):
+def _nearest(kind, mutant, several=NEAREST):
     """The references or rows that use the file of a mutant most directly, its own first."""
     here, own = _module(mutant.file), pathlib.Path(mutant.file).stem + "-"
     if mutant.file == "core/rule/numerics.py" and kind == "reference":
@@ -253,7 +257,7 @@ def _nearest(kind, mutant):
     found = [what for k, what, modules in _users() if k == kind and here in modules]
     if kind == "reference":
         found.sort(key=lambda label: not label.startswith(own))
-    return found[: NEAREST[kind]]
+    return found[: several and several[kind]]
 
 
 # A mutant in its place.

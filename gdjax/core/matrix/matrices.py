@@ -218,7 +218,7 @@ def evolve(
     Args:
         leaf: The rule.
         trees: Updates and state.
-        *read: Trees like the updates that are only read; for None, every call gets None.
+        *read: Trees like the updates that are only read; a leaf may be None.
         axes: See `gdjax.matrix_axes`.
         where: The name for messages.
 
@@ -229,7 +229,7 @@ def evolve(
     leaves, found, treedef = _stacks(updates, axes, where)
     kept = len(trees)
     others = [treedef.flatten_up_to(state) for state in states]
-    beside = [[None] * len(leaves) if t is None else treedef.flatten_up_to(t) for t in read]
+    beside = [treedef.flatten_up_to(t) for t in read]
     rows, members = [], []
     for i, (x, a) in enumerate(zip(leaves, found)):
         nothing = not np.size(x)  # an empty array: rules never see it

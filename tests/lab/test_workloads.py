@@ -1,0 +1,64 @@
+"""The twelve workloads."""
+
+import json
+from importlib import resources
+
+import jax
+import numpy as np
+import pytest
+
+import gdjax as gd
+from gdjax.lab import cli_score, workloads
+from gdjax.lab.trials import Contestant, attempt
+from gdjax.lab.workloads import data
+
+NAMES = list(workloads.WORKLOADS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workload_is_learned_and_is_the_same_each_time(name):
+    problem = workloads.workload(name)
+    steps = 20 if name in ("charlm", "resnet8") else 60
+    run = attempt(problem, Contestant("adam", steps, gd.adam(1e-2)), 0, 4)
+    assert np.all(np.isfinite(run["losses"])) and min(run["losses"][1:]) < run["losses"][0]
+    again = workloads.WORKLOADS[name]()
+    assert (again.name, again.digest, again.steps) == (name, problem.digest, problem.steps)
+    params = problem.init(jax.random.key(0))
+    assert 400 < sum(x.size for x in jax.tree.leaves(params)) < 200_000
+
+
+def test_targets_were_fixed_for_all():
+    file = resources.files("gdjax.lab.workloads").joinpath("targets.json")
+    found = json.loads(file.read_text("utf-8"))
+    assert list(found) == NAMES == list(cli_score.NAMES)
+    for name in NAMES:
+        problem = workloads.workload(name)
+        start = problem.loss(problem.init(jax.random.key(1)), None)
+        assert problem.target == found[name]["target"] < float(start)
+
+
+def test_a_name_that_is_none():
+    with pytest.raises(ValueError, match="workload: name must be one of charlm, .*, got 'x'"):
+        workloads.workload("x")
+
+
+SPLITS = (data.mnist1d, data.ratings, data.friedman, data.sparse, data.textures, data.digits)
+
+
+@pytest.mark.parametrize("make", SPLITS, ids=lambda make: make.__name__)
+def test_examples_are_held_out(make):
+    split = make()
+    (x, y), (held, told) = split.training, split.held_out
+    assert len(x) == len(y) == split.train and len(held) == len(told) > split.train // 6
+    assert len({row.tobytes() for row in np.asarray(split.inputs)}) == len(split.targets)
+    if split.targets.dtype == np.int32:
+        assert set(y) == set(range(10)) == set(told)
+
+
+def test_the_graph_is_normalized():
+    """√degree is an eigenvector of the normalized adjacency, to 1."""
+    joined, split = data.community()
+    np.testing.assert_array_equal(joined, joined.T)
+    values, vectors = np.linalg.eigh(joined.astype(float))
+    assert abs(values[-1] - 1) < 1e-5 and len(split.targets) == len(joined)
+    assert np.ptp(np.sign(vectors[:, -1])) == 0
