@@ -18,28 +18,28 @@ __all__ = ["auto"]
 
 @transformation(kind="optimizer")
 def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any = None):
-    """Training without a learning rate: Mechanic finds the scale of Muon's steps; averaged.
+    """Auto: no learning rate or schedule. Mechanic finds the scale of Muon's steps; averaged.
 
         matrices: d = √max(in, out)·U·Vᵀ,    U·S·Vᵀ = mean gradient
         others: d = m̂ / √v̂,    m̂ and v̂ of `adam`
         h = ⟨Δ, g + 0.01·Σs·‖g‖·θ/‖θ‖⟩
         m ← max(β·m, |h|)      v ← β²·v + h²      r ← max(β·r − s·h, 0)
-        s ← (0.003·m/6 + r) / √v
-        Δ ← Δ − d − λθ         θ ← θ₀ + Σs·Δ
-        x ← (1 − c)·x + c·θ,   c = 9/(t + 8)
+        s ← (m/6 + r) / √v
+        Δ ← Δ − 0.003·(d + λθ)      θ ← θ₀ + Σs·Δ
+        x ← (1 − c)·x + c·θ,        c = 9/(t + 7)
 
     for the six values of β 0.9, 0.99, … There is no rate, no schedule and no number of steps to
     give, and the loss is not read. Entries of d have an RMS of about 1 in every array, so one
-    scale Σs serves all; it may rise and fall. Train at θ, and evaluate at the average x, which
-    takes the place of a decaying rate: `gd.state.eval_params`. Gradients times any number give the
-    same path. The first update is zero.
+    factor Σs serves all; it begins at 1, and may rise and fall. Train at θ, and evaluate at the
+    average x, which takes the place of a decaying rate: `gd.state.eval_params`. Gradients times
+    any number give the same path. The first update is zero.
 
     It is a composition, and the parts may be changed there:
 
         with_polynomial_averaging(
             mechanize(
-                muon(1, b1=0.9, eps=0, adam_b1=0.8, adam_b2=0.95, consistent_rms=1), eps=0,
-                s_init=0.003),
+                muon(0.003, b1=0.9, eps=0, adam_b1=0.8, adam_b2=0.95, consistent_rms=1), eps=0,
+                s_init=1),
             eta=8)
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
@@ -67,7 +67,7 @@ def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any
         averaging schemes, 2012, https://arxiv.org/abs/1212.1824
     """
     steps = muon(
-        1.0,
+        0.003,
         b1=0.9,
         eps=0.0,
         weight_decay=weight_decay,
@@ -78,7 +78,7 @@ def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any
         matrix_axes=_matrices if matrix_axes is None else matrix_axes,
         consistent_rms=1.0,
     )
-    return with_polynomial_averaging(mechanize(steps, eps=0.0, s_init=0.003), eta=8.0)
+    return with_polynomial_averaging(mechanize(steps, eps=0.0, s_init=1.0), eta=8.0)
 
 
 def _matrices(params: Any) -> Any:

@@ -39,10 +39,11 @@ def auto(gradient, theta0, steps, *, lam=0.0, eta=8.0, n=6):
         h = delta @ (g + 0.01 * s.sum() * norms * theta)
         m, v = np.maximum(beta * m, abs(h)), beta**2 * v + h**2
         r = np.maximum(0, beta * r - s * h)
-        s = (0.003 / n * m + r) / np.sqrt(v) if t else s
-        delta = delta - direction(theta, g, t)
+        s = (m / n + r) / np.sqrt(v) if t else s
+        delta = delta - 0.003 * direction(theta, g, t)
         theta = theta0 + s.sum() * delta
-        average = average + (eta + 1) / (t + 1 + eta) * (theta - average)
+        # The first step moves nothing, and is not counted.
+        average = average + (eta + 1) / (max(t, 1) + eta) * (theta - average)
         path.append(average)
     return np.array(path)
 
@@ -107,10 +108,10 @@ def test_it_trains_many_at_once():
 
 def test_it_is_a_composition_of_its_parts():
     muon = gd.muon(
-        1.0, b1=0.9, eps=0.0, adam_b1=0.8, adam_b2=0.95, consistent_rms=1.0,
+        0.003, b1=0.9, eps=0.0, adam_b1=0.8, adam_b2=0.95, consistent_rms=1.0,
         matrix_axes={"up": "in out", "bias": None, "down": "in out"},
     )  # fmt: skip
-    parts = gd.with_polynomial_averaging(gd.mechanize(muon, eps=0.0, s_init=0.003), 8.0)
+    parts = gd.with_polynomial_averaging(gd.mechanize(muon, eps=0.0, s_init=1.0), 8.0)
     one, other = (trained(tx, network())[0] for tx in (gd.auto(), parts))
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
