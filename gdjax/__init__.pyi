@@ -73,6 +73,7 @@ from gdjax.optimizers.matrix.scion import scale_by_lmo as scale_by_lmo, scion as
 from gdjax.optimizers.matrix.shampoo import scale_by_shampoo as scale_by_shampoo, shampoo as shampoo
 from gdjax.optimizers.matrix.soap import scale_by_soap as scale_by_soap, soap as soap
 from gdjax.optimizers.matrix.soap_muon import soap_muon as soap_muon
+from gdjax.optimizers.parameter_free.auto import auto as auto
 from gdjax.optimizers.parameter_free.cocob import cocob as cocob, scale_by_cocob as scale_by_cocob
 from gdjax.optimizers.parameter_free.dadaptation import dadapt_adamw as dadapt_adamw
 from gdjax.optimizers.parameter_free.dog import dog as dog, dowg as dowg, scale_by_distance_over_gradients as scale_by_distance_over_gradients, scale_by_dog as scale_by_dog, scale_by_dowg as scale_by_dowg

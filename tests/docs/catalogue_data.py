@@ -68,7 +68,8 @@ def optimizers() -> list[str]:
 
 def made(name: str, rate: Any, given: dict[str, dict[str, Any]]) -> Any:
     """The optimizer at a learning rate, or at what stands for one."""
-    rates = {landscapes.rate_of(name): rate}
+    swept = landscapes.rate_of(name)
+    rates = {} if swept is None else {swept: rate}
     if name == "adamc":
         rates["max_learning_rate"] = rate
     return getattr(gd, name)(**rates, **given.get(name, {}))
@@ -109,14 +110,14 @@ def paths(name: str) -> dict[str, dict[str, Any]]:
         loss = lambda p: pick([at.loss(two(p)) for at in places]) + rest(p)
         each = (lambda p: jax.grad(loss)(p)[None]) if name == "dpsgd" else None
         start = pick(jnp.asarray([at.start for at in places]))
-        if name not in LEVEL:
+        if name not in LEVEL and rate is not None:
             rate = gd.linear_to_zero(rate, steps)
         tx = made(name, rate, GIVEN)
         points, losses = descend(tx, loss, jnp.diag(start) if matrix else start, steps, each)
         return jax.vmap(two)(points), losses
 
-    if landscapes.rate_of(name) == "memory_size":  # a line search finds how far to go
-        points, losses = jax.vmap(lambda place: run(10, place))(jnp.arange(2.0))
+    if landscapes.rate_of(name) is None:  # it finds by itself how far to go
+        points, losses = jax.vmap(lambda place: run(None, place))(jnp.arange(2.0))
         points, losses, rates = np.asarray(points)[None], np.asarray(losses)[None], None
     else:
         rates = np.geomspace(1e-6, 1e3, 73)
@@ -158,8 +159,8 @@ def digits(name: str) -> dict[str, Any]:
         tx = made(name, rate, ON_DIGITS)
         return descend(tx, problem.loss, start, problem.steps, each)[1]
 
-    if landscapes.rate_of(name) == "memory_size":
-        return {"steps": gap(np.asarray(jax.jit(run, static_argnums=0)(10), np.float64)[:101])}
+    if landscapes.rate_of(name) is None:
+        return {"steps": gap(np.asarray(jax.jit(run, static_argnums=0)(None), np.float64)[:101])}
     found: dict[int, float] = {}  # by twice the logarithm of the rate
     wanted, program = list(range(-8, 5)), jax.jit(jax.vmap(lambda rate: run(rate)[-1]))
     while wanted:

@@ -81,6 +81,7 @@ OTHERS = {
     "measure_update_ratio": (gd.measure_update_ratio(), "u = g", LEAF, 2),
 }
 NOT_PROVEN = {
+    "auto": "a composition with matrices; its parts are proven, or their identities",
     "add_noise": "random numbers are no function of symbols",
     "differentially_private_aggregate": "random numbers, and gradients with an axis of examples",
     "hutchinson_estimator_diag_hessian": "random signs, and the derivative of a function",

@@ -112,6 +112,7 @@ DECAYING = {
     and name not in ("momo", "momo_adam", "mechanize", "muown")
     # Their decay is 0 without gradients; their own tests have masks.
     and name not in ("scale_by_namo", "namo", "schedule_free_plus", "schedule_free_plus_adamc")
+    and name != "auto"
 }
 
 

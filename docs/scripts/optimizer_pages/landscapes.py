@@ -82,9 +82,9 @@ def is_matrix(name: str) -> bool:
     return family(name) == "matrix"
 
 
-def rate_of(name: str) -> str:
-    """The argument that is swept: the learning rate, or what stands for it."""
-    other = {"lbfgs": "memory_size", "polyak_sgd": "max_learning_rate"}
+def rate_of(name: str) -> str | None:
+    """The argument that is swept: the learning rate, or what stands for it; None for nothing."""
+    other = {"auto": None, "lbfgs": None, "polyak_sgd": "max_learning_rate"}
     return other.get(name, "learning_rate")
 
 

@@ -41,6 +41,7 @@ _PATHS = {
     "fira": f"{_FALLING} With `rank=1` and `every=10`.",
     "galore": f"{_FALLING} With `rank=1` and `every=10`: one of the two directions at a time.",
     "polyak_sgd": "The rate is `max_learning_rate`, the best of a sweep; it falls to zero.",
+    "auto": "There is no learning rate; the path is that of the average.",
     "lbfgs": "The line search finds how far each step goes.",
     "rprop": "The rate is that of the first step.",
     "schedule_free_adamw": _LEVEL,
