@@ -34,7 +34,7 @@ TABLE = {
     "prodigy": gd.prodigy(),
     "prodigy, schedule-free": gd.schedule_free(gd.prodigy(betas=(0.0, 0.99), estim_lr0=1e-4), 1.0),
     "mechanize(adam)": gd.with_polynomial_averaging(
-        gd.mechanize(gd.adam(1.0, 0.8, 0.95, 0.0), eps=0.0, s_init=0.003), 8.0
+        gd.mechanize(gd.adam(0.003, 0.8, 0.95, 0.0), 0.0, 0.0, s_init=1.0), 8.0
     ),
     "schedule_free_adamw": gd.schedule_free_adamw(),
     "schedule_free_plus_adamc": gd.schedule_free_plus_adamc(),

@@ -38,7 +38,7 @@ QUERIES = {
     "heavy ball": "sgd trace",
     "sharpness": "sam!",
     "sign descent": "sign_sgd signum lion (tiger)",
-    "parameter-free": "prodigy cocob dog dadapt_adamw",
+    "parameter-free": "auto prodigy cocob dog dadapt_adamw",
     "weight decay": "adamw decay_weights add_decayed_weights add_cautious_weight_decay",
     "freeze": "freeze! selective_transform",
     "muP": "width_groups!",

@@ -22,7 +22,7 @@ def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any
 
         matrices: d = √max(in, out)·U·Vᵀ,    U·S·Vᵀ = mean gradient
         others: d = m̂ / √v̂,    m̂ and v̂ of `adam`
-        h = ⟨Δ, g + 0.01·Σs·‖g‖·θ/‖θ‖⟩
+        h = ⟨Δ, g⟩
         m ← max(β·m, |h|)      v ← β²·v + h²      r ← max(β·r − s·h, 0)
         s ← (m/6 + r) / √v
         Δ ← Δ − 0.003·(d + λθ)      θ ← θ₀ + Σs·Δ
@@ -38,8 +38,8 @@ def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any
 
         with_polynomial_averaging(
             mechanize(
-                muon(0.003, b1=0.9, eps=0, adam_b1=0.8, adam_b2=0.95, consistent_rms=1), eps=0,
-                s_init=1),
+                muon(0.003, b1=0.9, eps=0, adam_b1=0.8, adam_b2=0.95, consistent_rms=1),
+                weight_decay=0, eps=0, s_init=1),
             eta=8)
 
     >>> import gdjax as gd, jax, jax.numpy as jnp
@@ -78,7 +78,9 @@ def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any
         matrix_axes=_matrices if matrix_axes is None else matrix_axes,
         consistent_rms=1.0,
     )
-    return with_polynomial_averaging(mechanize(steps, eps=0.0, s_init=1.0), eta=8.0)
+    # A decay of the factor would have units: it would make the rate inside matter.
+    found = mechanize(steps, weight_decay=0.0, eps=0.0, s_init=1.0)
+    return with_polynomial_averaging(found, eta=8.0)
 
 
 def _matrices(params: Any) -> Any:
