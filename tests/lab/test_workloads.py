@@ -38,7 +38,7 @@ def test_targets_were_fixed_for_all():
 
 
 def test_a_name_that_is_none():
-    with pytest.raises(ValueError, match="workload: name must be one of charlm, .*, got 'x'"):
+    with pytest.raises(ValueError, match="workload: name must be one of charlm, .*, got x"):
         workloads.workload("x")
 
 
