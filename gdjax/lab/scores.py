@@ -179,5 +179,11 @@ def scores(times: Mapping[str, Sequence[float]], farthest: float = FARTHEST) -> 
 
 def _ratios(times: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     best = [min(row) for row in zip(*times.values(), strict=True)]
-    over = lambda t, least: t / least if math.isfinite(t) else math.inf
-    return {name: [over(t, b) for t, b in zip(those, best)] for name, those in times.items()}
+    return {name: [_over(t, b) for t, b in zip(those, best)] for name, those in times.items()}
+
+
+def _over(time: float, best: float) -> float:
+    """The time over the best time; ∞ where it is none, 1 where both are 0."""
+    if time == best < math.inf:
+        return 1.0
+    return time / best if best and math.isfinite(time) else math.inf

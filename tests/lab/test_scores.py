@@ -27,6 +27,10 @@ def test_scores_are_areas_under_profiles():
     assert scores.scores(TIMES)["b"] == pytest.approx((2 / 3 + 1 + 1) / 4)
 
 
+def test_a_time_of_0_is_the_best():
+    assert scores.scores({"a": [0.0], "b": [0.0], "c": [3.0]}) == {"a": 1.0, "b": 1.0, "c": 0.0}
+
+
 def bowl(steps=100):
     loss = lambda p, batch=None: jnp.sum(p["w"] ** 2) + jnp.sum(p["b"] ** 2)
     params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}

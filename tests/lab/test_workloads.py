@@ -35,6 +35,16 @@ def test_targets_were_fixed_for_all():
         problem = workloads.workload(name)
         start = problem.loss(problem.init(jax.random.key(1)), None)
         assert problem.target == found[name]["target"] < float(start)
+        # Runs keep five decimals of a loss: a target must not be one of their rounding.
+        assert abs(problem.target) > 1e-3
+
+
+# Others pass through sines, roots or products of matrices, whose last digits are the machine's.
+@pytest.mark.parametrize("name", ["digits_network", "digits_convolution", "bandit", "graph"])
+def test_targets_are_of_the_data_in_use(name):
+    file = resources.files("gdjax.lab.workloads").joinpath("targets.json")
+    found = json.loads(file.read_text("utf-8"))
+    assert found[name]["digest"] == workloads.WORKLOADS[name]().digest
 
 
 def test_a_name_that_is_none():
