@@ -16,11 +16,14 @@ from gdjax.lab.scores import SEARCH, Judged, judged, scores
 
 
 def of_runs(runs: Sequence[Mapping[str, Any]], targets: Mapping[str, float]) -> list[Judged]:
-    """What the runs of a file say, those of a search left out."""
+    """What the runs of a file say, those of a search left out; of other data or settings the last."""
     groups: dict[tuple[str, str], list[Any]] = {}
+    same = lambda a, b: all(a[key] == b[key] for key in ("digest", "steps", "optimizer"))
     for run in runs:
+        key = run["problem"], run["name"]
         if run["seed"] != SEARCH:
-            groups.setdefault((run["problem"], run["name"]), []).append(run)
+            before = groups.get(key, [])
+            groups[key] = [*(r for r in before if same(r, run)), run]
     return [judged(those, targets[problem]) for (problem, _), those in groups.items()]
 
 

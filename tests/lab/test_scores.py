@@ -11,7 +11,7 @@ import pytest
 import gdjax as gd
 from gdjax.lab import cli, scores, workloads
 from gdjax.lab.problem import Problem
-from gdjax.lab.score_tables import cells
+from gdjax.lab.score_tables import cells, of_runs
 from gdjax.lab.scores import Judged, judged, profile
 
 INF = math.inf
@@ -60,6 +60,16 @@ def test_the_setting_that_reaches_the_target_first_is_chosen():
     about = {"problem": "x", "name": "y", "steps": 2, "milliseconds": 3.0}
     assert judged([about | one for one in runs[:3]], 1.0) == Judged("x", "y", 2.0, 2, 3.0)
     assert judged([about | one for one in runs[:2]], 1.0).steps == INF
+
+
+def test_runs_of_other_data_or_settings_are_not_mixed():
+    about = {"problem": "x", "name": "y", "at": [0, 1], "milliseconds": 3.0, "optimizer": {}}
+    run = lambda seed, digest, steps, last: (
+        about | {**{"seed": seed, "digest": digest, "steps": steps, "losses": [2, last]}}
+    )
+    runs = [run(1, "a", 1, 0), run(0, "b", 1, 2), run(1, "b", 1, 2), run(2, "b", 1, 2)]
+    assert of_runs(runs, {"x": 1.0}) == [Judged("x", "y", INF, 1, 3.0)]
+    assert of_runs([*runs, run(1, "b", 9, 0)], {"x": 1.0}) == [Judged("x", "y", 1.0, 9, 3.0)]
 
 
 def test_the_table_ends_in_scores():

@@ -7,7 +7,7 @@ __all__ = [
     "convolution",
     "cross_entropy",
     "dense",
-    "group_norm",
+    "layer_norm",
     "network",
     "new_convolution",
     "new_dense",
@@ -62,7 +62,7 @@ def convolution(p: Any, x: Any, stride: int = 1) -> jax.Array:
     return y + jnp.expand_dims(p["bias"], range(x.ndim - 1))
 
 
-def group_norm(p: Any, x: Any) -> jax.Array:
+def layer_norm(p: Any, x: Any) -> jax.Array:
     """Each example with mean 0 and variance 1 over places and channels, then scaled and shifted."""
     axes = tuple(range(1, x.ndim))
     x = x - jnp.mean(x, axes, keepdims=True)

@@ -271,11 +271,11 @@ def resnet8() -> Problem:
         return stem | {"blocks": blocks, "head": nn.new_dense(keys, 32, 10)}
 
     def loss(p: Any, x: Any, y: Any) -> jax.Array:
-        x = jax.nn.relu(nn.group_norm(p["norm"], nn.convolution(p["stem"], x)))
+        x = jax.nn.relu(nn.layer_norm(p["norm"], nn.convolution(p["stem"], x)))
         for q in p["blocks"]:
             stride = 2 if "pass" in q else 1
-            z = jax.nn.relu(nn.group_norm(q["norms"][0], nn.convolution(q["first"], x, stride)))
-            z = nn.group_norm(q["norms"][1], nn.convolution(q["second"], z))
+            z = jax.nn.relu(nn.layer_norm(q["norms"][0], nn.convolution(q["first"], x, stride)))
+            z = nn.layer_norm(q["norms"][1], nn.convolution(q["second"], z))
             x = jax.nn.relu(z + (nn.convolution(q["pass"], x, stride) if "pass" in q else x))
         return nn.cross_entropy(nn.dense(p["head"], jnp.mean(x, (1, 2))), y)
 
