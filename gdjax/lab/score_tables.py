@@ -16,7 +16,7 @@ from gdjax.lab.scores import SEARCH, Judged, judged, scores
 
 
 def of_runs(runs: Sequence[Mapping[str, Any]], targets: Mapping[str, float]) -> list[Judged]:
-    """What the runs of a file say, those of a search left out; of other data or settings the last."""
+    """What the runs of a file say, without a search; of other data or settings the last."""
     groups: dict[tuple[str, str], list[Any]] = {}
     same = lambda a, b: all(a[key] == b[key] for key in ("digest", "steps", "optimizer"))
     for run in runs:
