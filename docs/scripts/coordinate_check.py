@@ -1,6 +1,6 @@
 """Coordinate check of muP on the character transformer, and the best rate by width.
 
-    python docs/scripts/coordinate_check.py             both tables, on a CPU in some minutes
+    python docs/scripts/coordinate_check.py             both tables, on a CPU in ten minutes
     python docs/scripts/coordinate_check.py check       only the sizes of outputs by width
     python docs/scripts/coordinate_check.py rates       only the best rate by width
 
@@ -53,7 +53,7 @@ def train(problem, tx, steps, seed=0):
 
 
 def coordinates(width, carried, steps=STEPS, rate=RATE):
-    """Mean |coordinate| of the change of each layer's output after some steps, in float."""
+    """Mean |coordinate| of the change of each layer's output after some steps."""
     problem, shape, rows = model(width, carried)
 
     @jax.jit
@@ -98,6 +98,11 @@ def measured(what):
                 yield about | {"rates": RATES, "losses": losses, "best": rate}
 
 
+def kept():
+    """The lines of JSON that the page is made from."""
+    return [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+
+
 def markdown(runs):
     """The tables of lines of JSON: sizes by width, best rate by width."""
     name = {False: "without", True: "with"}
@@ -112,9 +117,7 @@ def markdown(runs):
             rows.append([name[carried], layer, *sizes, f"{exponents[i]:+.2f}"])
     head = ["`width_groups`", "layer", *map(str, WIDTHS), "exponent"]
     widths = sorted({run["width"] for run in rates})
-    best = [
-        [name[c], *(_best(run) for run in rates if run["carried"] == c)] for c in (False, True)
-    ]
+    best = [[name[c], *(_best(run) for run in rates if run["carried"] == c)] for c in (False, True)]
     second = ["`width_groups`", *(f"width {w}" for w in widths)]
     return tables.markdown(head, rows), tables.markdown(second, best)
 
@@ -124,7 +127,7 @@ def _best(run):
 
 
 def main(what="both"):
-    """Measures, prints the lines of JSON, and keeps them where both kinds were measured."""
+    """Measures, prints lines of JSON, and keeps them where both kinds were measured."""
     lines = []
     for run in measured(what):
         lines.append(json.dumps(run))

@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = ["BASE", "OPTIMIZERS", "RUNGS", "Rung", "carried", "climb", "problem", "spaces"]
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -71,9 +72,12 @@ RUNGS: Mapping[str, Rung] = {
 
 
 def _schedule_free_plus(
-    steps: int, learning_rate: Any, b1: Any, b2: Any, weight_decay: Any
+    steps: int, learning_rate: Any, b1: Any, b2: Any, weight_decay: Any, rows: Any = ()
 ) -> Any:
     inner, warm = gd.scale_by_adam(b1, b2), max(1, round(0.05 * steps))
+    if rows:  # the Polyak step size is one number of all parameters, so directions are scaled
+        parts = [gd.masked(gd.scale(x), rule, outside="pass") for rule, x in rows]
+        inner = gd.chain(inner, *parts)
     rate: Any = gd.linear_schedule(0.0, learning_rate, warm)
     plus = gd.schedule_free_plus(inner, rate, weight_decay=weight_decay, mask="matrices")
     return gd.chain(gd.clip_by_global_norm(1.0), plus)
@@ -103,9 +107,7 @@ def problem(rung: Rung, text: Text | None = None, base: Rung = BASE) -> Problem:
     text = library() if text is None else text
     made = charlm(text, shape := rung.shape(base))
     digest = " ".join([text.digest, *(f"{x:g}" for x in shape)])
-    return dataclasses.replace(
-        made, name=f"ladder_{rung.name}", steps=rung.steps, digest=digest
-    )
+    return dataclasses.replace(made, name=f"ladder_{rung.name}", steps=rung.steps, digest=digest)
 
 
 def carried(name: str, rung: Rung, base: Rung = BASE) -> tuple[tuple[Any, Any], ...]:
@@ -164,6 +166,8 @@ def spaces(names: Sequence[str], rung: Rung, base: Rung = BASE) -> dict[str, Spa
 def _space(space: Space, rows: tuple[tuple[Any, Any], ...]) -> Space:
     if not rows:
         return space
+    if space.make is _schedule_free_plus:
+        return space._replace(make=functools.partial(_schedule_free_plus, rows=rows))
     return space._replace(make=lambda steps, **x: gd.groups(space.make(steps, **x), *rows))
 
 
@@ -177,7 +181,7 @@ def climb(
     progress: Callable[[str, int, int], None] | None = None,
     base: Rung = BASE,
 ) -> list[dict[str, Any]]:
-    """Searches at the base, then runs the best of each optimizer at rungs, with three rates or more.
+    """Searches at the base, then runs the best of each optimizer at rungs, with three rates.
 
     Args:
         rungs: Where the best settings are run.

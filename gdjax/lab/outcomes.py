@@ -7,7 +7,16 @@ that was chosen as the least of many is too low by chance.
 
 from __future__ import annotations
 
-__all__ = ["SIGNIFICANCE", "Outcome", "below", "best_settings", "finals", "outcomes", "search", "tuned"]
+__all__ = [
+    "SIGNIFICANCE",
+    "Outcome",
+    "below",
+    "best_settings",
+    "finals",
+    "outcomes",
+    "search",
+    "tuned",
+]
 
 import os
 from collections.abc import Callable, Mapping, Sequence
