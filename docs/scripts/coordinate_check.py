@@ -21,7 +21,7 @@ from gdjax.lab.charlm import Shape, charlm, features
 from gdjax.programs import tables
 
 WIDTHS, STEPS, RATE, BASE = (64, 128, 256, 512), 5, 3e-3, 64
-RATES, LENGTH, SEEDS = [2.0**-k for k in range(5, 12)], 100, (0,)
+RATES, LENGTH, SEEDS = [2.0**-k for k in range(5, 11)], 60, (0,)
 RESULTS = pathlib.Path(__file__).parent.parent / "data" / "coordinate_check.jsonl"
 LAYERS = ("embedding", "block 1", "block 2", "logits")
 

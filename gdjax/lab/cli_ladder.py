@@ -51,8 +51,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _climb(arguments: argparse.Namespace, text: Any) -> None:
-    from gdjax.lab import ladder
+    from gdjax.lab import ladder, trials
 
+    found = {run["digest"].split()[0] for run in trials.load(arguments.kept)} - {text.digest}
+    if found:
+        told = f"runs on another text in {arguments.kept}"
+        raise Wrong(f"ladder: --out must be a folder of runs on one text, got {told}.")
     rungs = [ladder.RUNGS[name] for name in ladder.RUNGS if name in arguments.rungs]
     counts = arguments.budget, arguments.seeds, arguments.kept
     with progress() as told:

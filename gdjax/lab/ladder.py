@@ -132,10 +132,10 @@ def carried(name: str, rung: Rung, base: Rung = BASE) -> tuple[tuple[Any, Any], 
     if name == "schedule_free_plus":
         # The tied embedding is an input layer too, and its outputs are divided: factor 1.
         return gd.width_groups(wide, small, "adam", outputs="divided")
-    blocks, rest = ({"blocks": x.pop("blocks")} for x in (wide, small)), (wide, small)
+    inside, inside_small = ({"blocks": x.pop("blocks")} for x in (wide, small))
     return (
-        *gd.width_groups(*blocks, "matrix"),
-        *gd.width_groups(*rest, "adam", outputs="divided"),
+        *gd.width_groups(inside, inside_small, "matrix"),
+        *gd.width_groups(wide, small, "adam", outputs="divided"),
     )
 
 

@@ -155,6 +155,8 @@ def test_the_command_resumes_and_says_what_was_not_run(tree, tmp_path, monkeypat
     searched = [r for r in runs if r["seed"] == 0]
     assert len(searched) == 8 and {r["problem"] for r in searched} == {"ladder_1"}
     assert main(["ladder", "--out", str(out)]) == 0 and file.read_text() == before
+    words[4] = str(tree)
+    assert main(words) == 2 and "runs on one text" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
