@@ -147,6 +147,27 @@ def workloads(page: str) -> str:
     return between(page, "scores", results.markdown(score_tables.cells(rows)))
 
 
+@derived("docs/ladder.md")
+def ladder(page: str) -> str:
+    """The tables of the rungs that have been run, from the runs in `docs/data`."""
+    from gdjax.lab import rungs, trials
+    from gdjax.lab.ladder import BASE, RUNGS
+    from gdjax.lab.results import markdown
+
+    runs = trials.load(ROOT / "docs" / "data" / "ladder_runs.jsonl")
+    page = between(page, "ladder", markdown(rungs.cells(runs, RUNGS, BASE.name)))
+    return between(page, "search", markdown(rungs.settings(runs, BASE.name)))
+
+
+@derived("docs/howto/mup.md")
+def coordinates(page: str) -> str:
+    """The coordinate check and the best rates by width, from their lines in `docs/data`."""
+    from tests.docs.scripts import coordinate_check
+
+    check, rates = coordinate_check.markdown(coordinate_check.kept())
+    return between(between(page, "coordinates", check), "rates", rates)
+
+
 @derived("docs/meshes.md")
 def scaling(page: str) -> str:
     """The table of `python -m tests.programs.scaling --markdown`; a quarter of a minute."""

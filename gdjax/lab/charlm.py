@@ -11,7 +11,7 @@ AdamW. The text is by default the sources of Python's own standard library, whic
 
 from __future__ import annotations
 
-__all__ = ["MODULES", "Shape", "Text", "charlm", "charlm_small", "library", "read"]
+__all__ = ["MODULES", "Shape", "Text", "charlm", "charlm_small", "features", "library", "read"]
 
 import dataclasses
 import functools
@@ -43,33 +43,42 @@ _TOGETHER = 32  # windows whose loss is computed at once, so that it takes littl
 
 
 class Text(NamedTuple):
-    """A text as numbers: nine tenths for training, one tenth for validation."""
+    """A text as numbers: nine tenths for training, one tenth for validation, or as `train` says."""
 
     name: str
     alphabet: str
     codes: np.ndarray  # [n] uint8 or uint16: places in the alphabet
+    train: int | None = None  # how many of the first characters are for training
 
     @property
     def digest(self) -> str:
         """A hash of the text, sixteen hexadecimal digits."""
         data = self.alphabet.encode() + b"\0" + self.codes.astype("<u2").tobytes()
-        return hashlib.sha256(data).hexdigest()[:16]
+        split = b"" if self.train is None else str(self.train).encode()
+        return hashlib.sha256(data + split).hexdigest()[:16]
 
     @property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Training and validation text."""
-        first = len(self.codes) * 9 // 10
+        first = len(self.codes) * 9 // 10 if self.train is None else self.train
         return self.codes[:first], self.codes[first:]
 
 
 class Shape(NamedTuple):
-    """How large the transformer and its batches are."""
+    """How large the transformer and its batches are, and than which smaller one.
+
+    Where it has the hyperparameters of a narrower and shallower model, `wider` and `deeper` are the
+    ratios to it: weights within blocks start smaller by √wider, logits are divided by `wider`,
+    what a block adds by `deeper`. With 1 and 1 nothing changes.
+    """
 
     layers: int = 4
     heads: int = 4
     width: int = 128
     context: int = 64
     batch: int = 12
+    wider: float = 1.0
+    deeper: float = 1.0
 
 
 SHAPE = Shape()
@@ -151,9 +160,9 @@ def charlm(text: Text | str | os.PathLike[str] | None = None, shape: Shape = SHA
 
     def loss(params: Any, batch: Any = None) -> chex.Array:
         if batch is not None:
-            return _loss(params, batch, shape.heads)
+            return _loss(params, batch, shape)
         # Checkpointed: its gradient, if ever asked for, does not keep all activations at once.
-        part = jax.checkpoint(lambda tokens: _loss(params, tokens, shape.heads))
+        part = jax.checkpoint(lambda tokens: _loss(params, tokens, shape))
         return jnp.mean(jax.lax.map(part, jnp.asarray(held)))
 
     def batches(key: chex.PRNGKey) -> Callable[[Any], chex.Array]:
@@ -199,15 +208,16 @@ def charlm_small(text: Text | str | os.PathLike[str] | None = None) -> Problem:
 def _init(alphabet: int, shape: Shape, key: chex.PRNGKey) -> dict[str, Any]:
     """Normal weights of deviation 0.02, less where a layer adds to the stream."""
     keys = iter(jax.random.split(key, 2 + 4 * shape.layers))
-    width, adds = shape.width, 0.02 / (2 * shape.layers) ** 0.5
+    width, within = shape.width, 0.02 / shape.wider**0.5
+    adds = within / (2 * shape.layers / shape.deeper) ** 0.5
 
-    def normal(rows: int, columns: int, deviation: float = 0.02) -> chex.Array:
+    def normal(rows: int, columns: int, deviation: float = within) -> chex.Array:
         return deviation * jax.random.normal(next(keys), (rows, columns))
 
     return {
         "embed": {
-            "characters": normal(alphabet, width),
-            "positions": normal(shape.context, width),
+            "characters": normal(alphabet, width, 0.02),
+            "positions": normal(shape.context, width, 0.02),
         },
         "blocks": [
             {
@@ -223,21 +233,34 @@ def _init(alphabet: int, shape: Shape, key: chex.PRNGKey) -> dict[str, Any]:
     }
 
 
-def _loss(params: Any, tokens: chex.Array, heads: int) -> Any:
+def _loss(params: Any, tokens: chex.Array, shape: Shape) -> Any:
     """Mean cross-entropy of the characters after the first, tokens [batch, context + 1]."""
-    embed, tokens = params["embed"]["characters"], tokens.astype(int)
-    x: Any = embed[tokens[:, :-1]] + params["embed"]["positions"][None]
-    # One row for each character: on CPU products of matrices take 0.6 of the time of batched ones.
-    batch, context, width = x.shape
-    x = x.reshape(batch * context, width)
-    for weights in params["blocks"]:
-        x = _block(x, weights, (batch, context, heads, width // heads))
-    logits = _norm(x, params["norm"]) @ embed.T
+    tokens = tokens.astype(int)
+    logits = features(params, tokens, shape)[-1]
     told = jnp.take_along_axis(logits, tokens[:, 1:].reshape(-1, 1), axis=1)[:, 0]
     return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - told)
 
 
-def _block(x: Any, weights: Any, shape: tuple[int, int, int, int]) -> chex.Array:
+def features(params: Any, tokens: chex.Array, shape: Shape) -> list[Any]:
+    """The outputs of the embedding, of each block, and the logits, each [batch·context, …].
+
+    Args:
+        params: Of the problem of this shape.
+        tokens: Places in the alphabet, [batch, context + 1]; the last is not read.
+        shape: Sizes of the model.
+    """
+    embed, tokens = params["embed"]["characters"], tokens.astype(int)
+    x: Any = embed[tokens[:, :-1]] + params["embed"]["positions"][None]
+    # One row for each character: on CPU products of matrices take 0.6 of the time of batched ones.
+    batch, context, width = x.shape
+    found = [x := x.reshape(batch * context, width)]
+    heads = (batch, context, shape.heads, width // shape.heads)
+    for weights in params["blocks"]:
+        found.append(x := _block(x, weights, heads, 1 / shape.deeper))
+    return [*found, _norm(x, params["norm"]) @ embed.T / shape.wider]
+
+
+def _block(x: Any, weights: Any, shape: tuple[int, int, int, int], part: float) -> chex.Array:
     """Causal attention, then a network of one hidden layer; x [batch·context, width]."""
     before, between = weights["norms"]
     qkv = (_norm(x, before) @ weights["qkv"]).reshape(*shape[:2], 3, *shape[2:])
@@ -245,9 +268,10 @@ def _block(x: Any, weights: Any, shape: tuple[int, int, int, int]) -> chex.Array
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * shape[-1] ** -0.5
     future = np.triu(np.ones((1, 1, shape[1], shape[1]), bool), 1)
     attention = jax.nn.softmax(jnp.where(future, -jnp.inf, scores))
-    x = x + jnp.einsum("bhqk,bkhd->bqhd", attention, v).reshape(x.shape) @ weights["proj"]
+    attended = jnp.einsum("bhqk,bkhd->bqhd", attention, v).reshape(x.shape)
+    x = x + part * (attended @ weights["proj"])
     hidden = jax.nn.gelu(_norm(x, between) @ weights["up"], approximate=False)
-    return x + hidden @ weights["down"]
+    return x + part * (hidden @ weights["down"])
 
 
 def _norm(x: Any, scale: Any) -> Any:

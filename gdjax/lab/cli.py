@@ -1,4 +1,4 @@
-"""The command line: `gdjax race`, `score`, `list`, `show`, `prove`, `plot`, `bench` and `programs`.
+"""The command line: `gdjax race`, `score`, `ladder`, `list`, `show`, `prove`, `plot` and others.
 
 Everything that a command needs is imported when it runs, so that help and lists come quickly and
 without JAX and the `[lab]` extras. Whatever is wrong with a call is one line on stderr and exit
@@ -20,7 +20,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import gdjax
-from gdjax.lab import cli_bench, cli_list, cli_plot, cli_programs, cli_prove, cli_race, cli_score
+from gdjax.lab import (
+    cli_bench,
+    cli_ladder,
+    cli_list,
+    cli_plot,
+    cli_programs,
+    cli_prove,
+    cli_race,
+    cli_score,
+)
 from gdjax.lab.cli_output import Wrong
 
 _LAB = ("flint", "matplotlib", "rich", "tqdm", "sklearn")  # of the extra [lab]
@@ -31,6 +40,7 @@ _EXAMPLES = """examples:
   gdjax race 'chain(clip(1.0), adam(RATE))' --problem mymodule:problem
   gdjax race --problem charlm --budget 48     who needs fewer steps than adamw
   gdjax score adamw 'auto()'       on twelve workloads, with and without tuning
+  gdjax ladder 1 3                 settings of a small model at larger ones
   gdjax list adam                  optimizers, schedules, ... of this name
   gdjax show adamw                 formula, arguments, parts, state
   gdjax prove adamw                that its program is its formula
@@ -142,6 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     command("race", text, example, cli_race.options, cli_race.run)
     text = "steps to targets fixed before, on twelve workloads"
     command("score", text, "gdjax score adamw 'auto()'", cli_score.options, cli_score.run)
+    text = "settings that are found at one million parameters, used at larger sizes"
+    command("ladder", text, "gdjax ladder 1 3 --budget 6", cli_ladder.options, cli_ladder.run)
     text = "all there is: name, what it does, reference"
     command("list", text, "gdjax list adam", cli_list.list_options, cli_list.list_all)
     text = "everything about one: formula, defaults, parts, state, reference"

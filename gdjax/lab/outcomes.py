@@ -7,7 +7,16 @@ that was chosen as the least of many is too low by chance.
 
 from __future__ import annotations
 
-__all__ = ["SIGNIFICANCE", "Outcome", "below", "finals", "outcomes", "tuned"]
+__all__ = [
+    "SIGNIFICANCE",
+    "Outcome",
+    "below",
+    "best_settings",
+    "finals",
+    "outcomes",
+    "search",
+    "tuned",
+]
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -72,20 +81,48 @@ def tuned(
         ValueError: A number is less than 1.
     """
     steps = problem.steps if steps is None else steps
-    counts = {"budget": budget, "seeds": seeds, "steps": steps, "together": together or 1}
-    for name, count in counts.items():
-        if count < 1:
-            errors.fail("race", f"{name} must be a positive integer", count)
+    _positive(seeds=seeds)
+    found, best = search(problem, spaces, budget, path, steps, progress, together)
+    chosen = [Contestant(n, steps, spaces[n].make(steps, **best[n]), best[n]) for n in spaces]
+    about: Any = {"path": path, "progress": progress, "together": together}
+    return found + trials(problem, chosen, range(1, seeds + 1), **about)
+
+
+def search(
+    problem: Problem,
+    spaces: Mapping[str, Space],
+    budget: int,
+    path: str | os.PathLike[str],
+    steps: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    together: int | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+    """The first half of `tuned`: the runs of all settings, and the best setting by name."""
+    steps = problem.steps if steps is None else steps
+    _positive(budget=budget, steps=steps, together=together or 1)
     made = [
         Contestant(name, steps, space.make(steps, **setting), setting)
         for name, space in spaces.items()
         for setting in space.settings(budget)
     ]
     about: Any = {"path": path, "progress": progress, "together": together}
-    searched = trials(problem, made, [_SEARCH], measures=_GLANCES, **about)
-    best = {name: _best([r for r in searched if r["name"] == name])["setting"] for name in spaces}
-    chosen = [one for one in made if one.setting == best[one.name]]
-    return searched + trials(problem, chosen, range(1, seeds + 1), **about)
+    found = trials(problem, made, [_SEARCH], measures=_GLANCES, **about)
+    return found, best_settings(found)
+
+
+def _positive(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            errors.fail("race", f"{name} must be a positive integer", count)
+
+
+def best_settings(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Of the runs of the search the setting of the least final loss, by optimizer."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        if run["seed"] == _SEARCH:
+            found.setdefault(run["name"], []).append(run)
+    return {name: _best(group)["setting"] for name, group in found.items()}
 
 
 def _best(searched: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ name_of = lambda file: file.relative_to(ROOT).as_posix()
 CODE = re.compile(r"```python\n(.*?)```", re.S)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 FENCED = re.compile(r"```.*?```", re.S)
-# Paths in the tree that are named in text; `race/` is what `gdjax race` writes.
-PATH = re.compile(r"`((?!race/)[\w.-]+/[\w./-]*\.(?:py|md|ipynb|jsonl|npz|png))`")
+# Paths in the tree that are named in text; `race/` and `ladder/` are what the commands write.
+PATH = re.compile(r"`((?!race/|ladder/)[\w.-]+/[\w./-]*\.(?:py|md|ipynb|jsonl|npz|png))`")
 MODULE = re.compile(r"python -m ((?:gdjax|tests)[\w.]*)")
 
 
