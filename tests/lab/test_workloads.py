@@ -56,9 +56,9 @@ SPLITS = (data.mnist1d, data.ratings, data.friedman, data.sparse, data.textures,
 
 
 @pytest.mark.parametrize("make", SPLITS, ids=lambda make: make.__name__)
-def test_examples_are_held_out(make):
+def test_examples_that_validate_do_not_train(make):
     split = make()
-    (x, y), (held, told) = split.training, split.held_out
+    (x, y), (held, told) = split.training, split.validation
     assert len(x) == len(y) == split.train and len(held) == len(told) > split.train // 6
     assert len({row.tobytes() for row in np.asarray(split.inputs)}) == len(split.targets)
     if split.targets.dtype == np.int32:

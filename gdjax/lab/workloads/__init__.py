@@ -1,4 +1,4 @@
-"""Twelve small problems of different kinds, by which optimizers without tuning are judged.
+"""Twelve small problems of different kinds, for optimizers without tuning beside tuned ones.
 
 >>> from gdjax.lab import workloads
 >>> len(workloads.WORKLOADS), workloads.workload("bandit").measured

@@ -1,6 +1,6 @@
 """Data of the workloads: made from seeds, or read from scikit-learn; NumPy arrays throughout.
 
-Each function returns inputs and targets, those that train and those that are held out.
+Each function returns inputs and targets, those that train and those that validate.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Split(NamedTuple):
         return self.inputs[: self.train], self.targets[: self.train]
 
     @property
-    def held_out(self) -> tuple[Any, np.ndarray]:
+    def validation(self) -> tuple[Any, np.ndarray]:
         """The others."""
         return self.inputs[self.train :], self.targets[self.train :]
 

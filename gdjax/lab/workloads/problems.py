@@ -1,6 +1,6 @@
 """The workloads but for the language model, which is that of the races under equal budgets.
 
-Losses without a batch are measures: of held-out examples where there are some.
+Losses without a batch are measures: of validation examples where there are some.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gdjax.lab.problem import Problem
 from gdjax.lab.workloads import data
 from gdjax.lab.workloads import layers as nn
 
-HELD_OUT = "loss of held-out examples"
+VALIDATION = "validation loss"
 
 
 def _problem(
@@ -43,7 +43,7 @@ def _problem(
     *,
     steps: int,
     size: int | None = 32,
-    measured: str = HELD_OUT,
+    measured: str = VALIDATION,
 ) -> Problem:
     """A problem of examples: the loss of parameters, inputs and targets; `size` examples a batch.
 
@@ -66,7 +66,7 @@ def _problem(
         name=name,
         description=description,
         init=lambda key: init(iter(jax.random.split(key, 32))),
-        loss=lambda p, b=None: loss(p, *(read(split.held_out) if b is None else b)),
+        loss=lambda p, b=None: loss(p, *(read(split.validation) if b is None else b)),
         batches=batches,
         steps=steps,
         measured=measured,
