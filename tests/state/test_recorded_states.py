@@ -40,8 +40,15 @@ def test_the_same_steps_end_there(name):
     for key, value in saved.items():
         now = np.asarray(found[key])
         assert (now.dtype, now.shape) == (value.dtype, value.shape), key
+        if "/basis/" in key:
+            now = now * _signs(now, value)
         close = CLOSE.get(name, 1e-6) if np.issubdtype(value.dtype, np.floating) else 0
         np.testing.assert_allclose(now, value, rtol=close, atol=0.1 * close, err_msg=key)
+
+
+def _signs(now, value):
+    """1 or −1 for each eigenvector: which of the two LAPACK gives depends on the CPU."""
+    return np.sign(np.sum(now * value, axis=-2, keepdims=True))
 
 
 @pytest.mark.parametrize("name", RECORDED)
