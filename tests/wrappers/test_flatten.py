@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 import gdjax as gd
 from tests.cases import Row
-from tests.helpers import close
+from tests.helpers import close, mesh_of
 from tests.references import Agree, recorded
 from tests.wrappers.shared import GRADS, PARAMS
 
@@ -71,3 +73,13 @@ def test_the_vector_of_no_parameters_is_empty():
     state = tx.init({})
     assert [x.shape for x in (gd.state.find(state, "mu"), gd.state.find(state, "nu"))] == [(0,)] * 2
     assert tx.update({}, state, {})[0] == {}
+
+
+def test_parameters_that_are_split_over_devices_are_gathered():
+    mesh = mesh_of("Explicit")
+    with jax.set_mesh(mesh):
+        x = {"w": jax.device_put(jnp.ones(16), NamedSharding(mesh, PartitionSpec("data")))}
+        tx = gd.flatten(gd.chain(gd.clip_by_global_norm(2.0), gd.sgd(1.0)))
+        u, _ = tx.update(x, tx.init(x), x)
+    np.testing.assert_allclose(u["w"], -0.5)
+    assert jax.typeof(u["w"]).sharding.spec == PartitionSpec("data")
