@@ -66,7 +66,7 @@ def whole(x: Any) -> int | None:
 
 def after(step: jax.Array, place: Any) -> jax.Array:
     """The steps since `place`, negative before it; integers where both are, without rounding."""
-    known = place if type(place) is int and abs(place) < 2**31 else whole(place)
+    known = whole(place)
     if known is None or not jnp.issubdtype(step.dtype, jnp.integer):
         return step.astype(float) - real(place)
     return step - jnp.asarray(known, step.dtype)

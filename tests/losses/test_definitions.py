@@ -123,3 +123,54 @@ def test_triplets_that_differ_in_one_entry_or_in_none():
     near = gd.triplet_margin_loss(*map(np.float32, ([3, 0], [0, 0], [3, 1])), eps=0.0)
     same = gd.triplet_margin_loss(*map(np.float32, ([3, 0], [3, 0], [3, 0.25])), eps=0.0)
     assert (near, same) == (3 - 1 + 1, 0 - 0.25 + 1)
+
+
+RNG = np.random.default_rng(5)
+SCORES, PLACES = RNG.standard_normal((2, 3, 4)), RNG.integers(0, 4, (2, 3))
+PARTS = np.eye(4)[PLACES]
+OF_EACH = {
+    "multiclass_hinge_loss": (PLACES, {}),
+    "multiclass_perceptron_loss": (PLACES, {}),
+    "multiclass_sparsemax_loss": (PLACES, {}),
+    "multiclass_logistic_loss": (PLACES, {}),
+    "softmax_cross_entropy_with_integer_labels": (PLACES, {}),
+    "softmax_cross_entropy": (PARTS, {}),
+    "kl_divergence": (PARTS, {}),
+    "cosine_distance": (PARTS, {}),
+    "ranking_softmax_loss": (PARTS, {"reduce_fn": None}),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in OF_EACH if hasattr(gd, name)])
+def test_leading_axes_number_examples(name):
+    targets, more = OF_EACH[name]
+    loss = lambda x, y: getattr(gd, name)(x, y, **more)
+    flat = loss(SCORES.reshape(6, 4), targets.reshape(6, *targets.shape[2:]))
+    np.testing.assert_allclose(loss(SCORES, targets), flat.reshape(2, 3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_the_dice_loss_of_classes(reduction):
+    """Classes are the last axis: losses of each, their mean or sum; the first may be left out."""
+    weights = np.array([3.0, 1.0, 2.0])
+    about = {"class_weights": weights, "reduction": reduction, "ignore_background": True}
+    of_class = lambda c: gd.dice_loss(
+        np.exp(IMAGE)[..., [c]] / np.exp(IMAGE).sum(-1, keepdims=True),
+        MASK[..., [c]],
+        apply_softmax=False,
+        reduction="sum",
+    )
+    each = np.stack([weights[c] * of_class(c) for c in (1, 2)], axis=-1)
+    how = {"none": lambda x: x, "mean": lambda x: x.mean(-1), "sum": lambda x: x.sum(-1)}
+    found = gd.dice_loss(IMAGE, MASK, **about)
+    np.testing.assert_allclose(found, how[reduction](each), rtol=1e-5)
+
+
+def test_one_class_that_is_included_keeps_its_label():
+    y, where = np.float32([1, 0, 0]), np.array([True, False, False])
+    np.testing.assert_allclose(gd.smooth_labels(y, 0.2, where=where), y)
+
+
+def test_tiny_distances_of_triplets_do_not_underflow():
+    a, b = np.float32([1e-30, 0]), np.zeros(2, np.float32)
+    np.testing.assert_allclose(gd.triplet_margin_loss(a, b, a, eps=0.0, margin=0.0), 1e-30)

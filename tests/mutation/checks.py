@@ -181,7 +181,9 @@ def _tests(mutant):
     own_tests = [Check("doctest", functools.partial(_doctest, module))]
     own_tests += tests(own) if own.exists() else []
     by_name = (
-        tests("-k", " or ".join(named), *EVERY) if mutant.file.startswith(IN_RULES[:3]) else []
+        tests("-m", "slow or not slow", "-k", " or ".join(named), *EVERY)
+        if mutant.file.startswith(IN_RULES[:3])
+        else []
     )
     slow = tests("-m", "slow", *([own] if own.exists() else (TESTS / folder).glob("test_*.py")))
     return own_tests, [*by_name, *tests(*(f for f in beside if f != own))], slow

@@ -139,8 +139,10 @@ def test_a_count_in_training_goes_past_what_float32_holds():
 )
 def test_a_logarithm_rounded_to_another_cycle_is_corrected(first, mult, restart):
     """float32's logarithm places 8191 in the cycle before, and 8732138 in the one after."""
-    schedule = cosine_restarts_schedule(1.0, first, mult)
-    assert schedule(restart) == 1 and 0 < schedule(restart - 1) < 1e-3
+    schedule = cosine_restarts_schedule(1.0, first, mult, decay=0.5)
+    cycle = round(np.log2(restart / first + 1))
+    np.testing.assert_allclose(schedule(restart), 0.5**cycle, rtol=1e-5)
+    assert 0 < schedule(restart - 1) < 1e-3 * 0.5**cycle
 
 
 @pytest.mark.parametrize(

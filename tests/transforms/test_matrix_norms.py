@@ -117,3 +117,6 @@ def test_rows_or_columns_have_length_1(size):
     u = gd.normalize_matrices(size).update(g, gd.EmptyState())[0]
     length = np.linalg.norm(u, axis=1 if size == "rows" else 0)
     np.testing.assert_allclose(length, [1, 1, 0] if size == "rows" else [1, 1], rtol=1e-6)
+    stacked = gd.normalize_matrices(size, matrix_axes="n in out")
+    both = stacked.update(np.stack([g, 2 * g]), gd.EmptyState())[0]
+    np.testing.assert_allclose(both, np.stack([u, u]), rtol=1e-6)

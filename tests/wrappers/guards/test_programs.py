@@ -80,9 +80,10 @@ def test_selects_and_branches_give_the_same(monkeypatch):
     from gdjax.wrappers.guards import cond
 
     grads = [{"w": jax.numpy.full(3, x)} for x in (1.0, 2.0, jax.numpy.nan, 3.0, 0.5)]
+    summed = lambda inner: gd.accumulate(inner, 2, use_grad_mean=False)  # begins again at 0
 
     def paths():
-        for make in WRAPPED.values():
+        for make in (*WRAPPED.values(), summed):
             tx, params = make(gd.adam(0.1)), {"w": jax.numpy.ones(3)}
             state = tx.init(params)
             for g in grads:
