@@ -133,8 +133,11 @@ def softmax_cross_entropy_with_integer_labels(
         return jnp.take_along_axis(array, index, axis=-1)[..., 0]
 
     loss = -at_label(log_softmax(x, (x.ndim - 1,), mask))
-    loss = jnp.where((y >= 0) & (y < n), loss, jnp.nan)
-    return loss if mask is None else jnp.where(at_label(mask), loss, 0)
+    known = (y >= 0) & (y < n)
+    loss = jnp.where(known, loss, jnp.nan)
+    if mask is None:
+        return loss
+    return jnp.where(jnp.where(known, at_label(mask), jnp.any(mask, axis=-1)), loss, 0)
 
 
 def poly_loss_cross_entropy(

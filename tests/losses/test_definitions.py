@@ -174,3 +174,28 @@ def test_one_class_that_is_included_keeps_its_label():
 def test_tiny_distances_of_triplets_do_not_underflow():
     a, b = np.float32([1e-30, 0]), np.zeros(2, np.float32)
     np.testing.assert_allclose(gd.triplet_margin_loss(a, b, a, eps=0.0, margin=0.0), 1e-30)
+
+
+def test_lists_of_more_axes_that_are_partly_included():
+    where = RNG.random((2, 3, 4)) < 0.6
+    where[0, 0] = False  # a list without entries does not count
+    loss = lambda *shape: gd.ranking_softmax_loss(
+        *(x.reshape(*shape, 4) for x in (SCORES, PARTS)), where=where.reshape(*shape, 4)
+    )
+    np.testing.assert_allclose(loss(2, 3), loss(6), rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_a_label_that_is_no_class_gives_nan(label):
+    x, y = SCORES[0, :1], np.array([label])
+    for where in (None, np.array([[True, True, True, False]]), np.array([[False] + [True] * 3])):
+        assert np.isnan(gd.softmax_cross_entropy_with_integer_labels(x, y, where=where))
+
+
+def test_of_one_class_the_axis_of_classes_may_be_left_out():
+    p, t = IMAGE[..., :1], MASK[..., :1]
+    for given in ((p[..., 0], t), (p, t[..., 0])):
+        np.testing.assert_allclose(gd.dice_loss(*given), gd.dice_loss(p, t), rtol=1e-6)
+    for given in ((p[..., 0], MASK), (IMAGE, t[..., 0]), (p[..., 0], t[..., None])):
+        with pytest.raises(ValueError, match="must have the same shape"):
+            gd.dice_loss(*given)
