@@ -199,3 +199,29 @@ def test_of_one_class_the_axis_of_classes_may_be_left_out():
     for given in ((p[..., 0], MASK), (IMAGE, t[..., 0]), (p[..., 0], t[..., None])):
         with pytest.raises(ValueError, match="must have the same shape"):
             gd.dice_loss(*given)
+
+
+def test_the_background_is_left_out_where_there_is_another_class():
+    one, two = ((IMAGE[..., :n], MASK[..., :n]) for n in (1, 2))
+    left_out = {"ignore_background": True, "smooth": 0.5}
+    np.testing.assert_allclose(gd.dice_loss(*one, **left_out), gd.dice_loss(*one, smooth=0.5))
+    of_two = gd.dice_loss(*two, **left_out, reduction="none")
+    assert of_two.shape == (*IMAGE.shape[:1], 1)
+    for n, found in ((one, gd.dice_loss(*one, smooth=0.5)), (two, of_two)):
+        generalized = gd.multiclass_generalized_dice_loss(*n, **left_out)
+        np.testing.assert_allclose(generalized, np.mean(found), rtol=1e-6)
+
+
+def test_a_region_of_one_pixel_weighs_the_most():
+    t = np.zeros((1, 3, 3, 2))
+    t[0, 0, 0, 0], t[0, 1:, :, 1] = 1, 1
+    p = RNG.random(t.shape)
+    w, both, total = 1 / np.array([1, 6]) ** 2, (p * t).sum((1, 2))[0], (p + t).sum((1, 2))[0]
+    found = gd.multiclass_generalized_dice_loss(p, t, smooth=0.0, apply_softmax=False)
+    np.testing.assert_allclose(found, 1 - 2 * (w @ both) / (w @ total), rtol=1e-5)
+
+
+def test_an_image_two_pixels_wide_has_one_class():
+    x, t = RNG.standard_normal((2, 3, 2)), RNG.random((2, 3, 2)) < 0.5
+    whole = gd.binary_dice_loss(x.reshape(2, 6, 1), t.reshape(2, 6, 1))
+    np.testing.assert_allclose(gd.binary_dice_loss(x, t), whole, rtol=1e-6)
