@@ -225,3 +225,11 @@ def test_an_image_two_pixels_wide_has_one_class():
     x, t = RNG.standard_normal((2, 3, 2)), RNG.random((2, 3, 2)) < 0.5
     whole = gd.binary_dice_loss(x.reshape(2, 6, 1), t.reshape(2, 6, 1))
     np.testing.assert_allclose(gd.binary_dice_loss(x, t), whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [0, 7, 99])
+def test_labels_that_are_padding_do_not_count(label):
+    x, pads = RNG.standard_normal((1, 5, 3)), np.zeros((1, 5))
+    padded = gd.ctc_loss(x, pads, np.array([[1, 2, label]]), np.array([[0, 0, 1]]))
+    alone = gd.ctc_loss(x, pads, np.array([[1, 2]]), np.zeros((1, 2)))
+    np.testing.assert_allclose(padded, alone, rtol=1e-6)

@@ -6,6 +6,7 @@ import pickle
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import gdjax as gd
@@ -94,6 +95,17 @@ def test_what_does_not_fit_raises(rule, message):
         return
     with pytest.raises(ValueError, match=message):
         gd.select(PARAMS, rule, "asks")
+
+
+@pytest.mark.parametrize("kind", [bool, np.bool_, np.array, jnp.array])
+def test_flags_of_a_tree_may_be_arrays_of_bools(kind):
+    flags = {"dense": True, "norm": kind(True), "gain": kind(False)}
+    chosen = gd.select(PARAMS, flags)
+    assert jax.tree.leaves(chosen["norm"]) == [True] * len(jax.tree.leaves(PARAMS["norm"]))
+    assert chosen["gain"] is False
+    if kind in (np.array, jnp.array):
+        with pytest.raises(ValueError, match="bools that are not traced"):
+            gd.select(PARAMS, flags | {"gain": kind(1)})
 
 
 def test_a_pattern_that_is_none_raises():
