@@ -233,3 +233,11 @@ def test_labels_that_are_padding_do_not_count(label):
     padded = gd.ctc_loss(x, pads, np.array([[1, 2, label]]), np.array([[0, 0, 1]]))
     alone = gd.ctc_loss(x, pads, np.array([[1, 2]]), np.zeros((1, 2)))
     np.testing.assert_allclose(padded, alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_dice_loss_of_some_axes_is_reduced_over_classes(reduction):
+    each = gd.dice_loss(IMAGE, MASK, axis=1, reduction="none")
+    found = gd.dice_loss(IMAGE, MASK, axis=1, reduction=reduction)
+    assert each.ndim == 3 and each.shape[1] != each.shape[2]
+    np.testing.assert_allclose(found, getattr(np, reduction)(each, axis=2), rtol=1e-6)
