@@ -66,7 +66,8 @@ def whole(x: Any) -> int | None:
 
 def after(step: jax.Array, place: Any) -> jax.Array:
     """The steps since `place`, negative before it; integers where both are, without rounding."""
-    known = whole(place)
+    # An integer is the usual case, and need not pass through another function.
+    known = place if type(place) is int and abs(place) < 2**31 else whole(place)
     if known is None or not jnp.issubdtype(step.dtype, jnp.integer):
         return step.astype(float) - real(place)
     return step - jnp.asarray(known, step.dtype)
