@@ -16,6 +16,7 @@ import numpy as np
 
 import gdjax as gd
 from gdjax.lab import scores, workloads
+from gdjax.lab.charlm_configs import line
 from gdjax.lab.trials import Contestant, trials
 
 RATES = np.geomspace(1e-4, 1e-1, 7).round(8).tolist()
@@ -28,7 +29,7 @@ def target(name, path):
     problem = workloads.WORKLOADS[name]()
     means = {}
     for rate in RATES:
-        schedule = gd.warmup_stable_decay_schedule(rate, problem.steps, 0.05, 0.9)
+        schedule = line(rate, problem.steps)
         who = Contestant(f"adamw {rate:g}", problem.steps, gd.adamw(schedule))
         runs = trials(problem, [who], SEEDS, path, measures=scores.MEASURES)
         losses = [run["losses"] for run in runs if len(run["losses"]) == len(runs[0]["at"])]

@@ -7,7 +7,7 @@ linearly to zero in their last nine tenths; Schedule-Free AdamW has the warm-up 
 
 from __future__ import annotations
 
-__all__ = ["PROBLEMS", "SPACES", "problem", "spaces"]
+__all__ = ["PROBLEMS", "SPACES", "line", "problem", "spaces"]
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,12 @@ _TABLES: dict[str, str | None] = {r"embed/.*": "in out"}
 _WARMUP = 0.05
 
 
-def _line(peak: Any, steps: int) -> Any:
+def line(peak: Any, steps: int) -> Any:
+    """A rate that rises in a twentieth of the steps and falls linearly in their last nine tenths.
+
+    >>> [round(float(line(1.0, 100)(step)), 2) for step in (0, 5, 10, 55, 100)]
+    [0.0, 1.0, 1.0, 0.5, 0.0]
+    """
     return gd.warmup_stable_decay_schedule(peak, steps, _WARMUP, 0.9)
 
 
@@ -37,16 +42,16 @@ def _clipped(*stages: Any) -> Any:
 
 
 def _adamw(steps: int, learning_rate: Any, **setting: Any) -> Any:
-    return _clipped(gd.adamw(_line(learning_rate, steps), mask="matrices", **setting))
+    return _clipped(gd.adamw(line(learning_rate, steps), mask="matrices", **setting))
 
 
 def _lion(steps: int, learning_rate: Any, **setting: Any) -> Any:
-    return _clipped(gd.lion(_line(learning_rate, steps), mask="matrices", **setting))
+    return _clipped(gd.lion(line(learning_rate, steps), mask="matrices", **setting))
 
 
 def _momentum(steps: int, learning_rate: Any, decay: Any, weight_decay: Any) -> Any:
     decayed = gd.add_decayed_weights(weight_decay, "matrices")
-    return _clipped(decayed, gd.momentum(_line(learning_rate, steps), decay))
+    return _clipped(decayed, gd.momentum(line(learning_rate, steps), decay))
 
 
 def _schedule_free_adamw(steps: int, learning_rate: Any, **setting: Any) -> Any:
@@ -56,7 +61,7 @@ def _schedule_free_adamw(steps: int, learning_rate: Any, **setting: Any) -> Any:
 
 def _soap(steps: int, learning_rate: Any, **setting: Any) -> Any:
     about: Any = {"mask": "matrices", "matrix_axes": gd.matrix_axes(_HIDDEN | _TABLES)}
-    rate = _line(learning_rate, steps)
+    rate = line(learning_rate, steps)
     return _clipped(gd.soap(rate, max_precond_dim=128, **about, **setting))
 
 
@@ -64,8 +69,8 @@ def _of_hidden(factory: Any, *args: Any) -> Any:
     """An optimizer of the hidden matrices, AdamW for the rest."""
 
     def make(steps: int, learning_rate: Any, adam_learning_rate: Any, **setting: Any) -> Any:
-        rest: Any = {"adam_learning_rate": _line(adam_learning_rate, steps), "adam_b2": 0.99}
-        axes, rate = gd.matrix_axes(_HIDDEN), _line(learning_rate, steps)
+        rest: Any = {"adam_learning_rate": line(adam_learning_rate, steps), "adam_b2": 0.99}
+        axes, rate = gd.matrix_axes(_HIDDEN), line(learning_rate, steps)
         return _clipped(factory(rate, *args, matrix_axes=axes, **rest, **setting))
 
     return make

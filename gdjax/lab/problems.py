@@ -14,6 +14,7 @@ __all__ = [
     "charlm",
     "charlm_small",
     "digits",
+    "digits_data",
     "digits_network",
     "parabola",
     "problem",
@@ -154,11 +155,11 @@ def digits() -> Problem:
     """
 
     def loss(w: chex.Array, batch: Any = None) -> chex.Array:
-        x, y = _digits_data()[0] if batch is None else batch
+        x, y = digits_data()[0] if batch is None else batch
         return _cross_entropy(_product(_as(x, w), w), y) + 0.5 * RIDGE * jnp.sum(w * w)
 
     def metrics(w: chex.Array) -> dict[str, chex.Array]:
-        x, y = _digits_data()[1]
+        x, y = digits_data()[1]
         return {"test_accuracy": _accuracy(_product(_as(x, w), w), y)}
 
     return Problem(
@@ -202,19 +203,19 @@ def digits_network() -> Problem:
         return layer(hidden, params["output"])
 
     def loss(params: Any, batch: Any = None) -> chex.Array:
-        x, y = _digits_data()[0] if batch is None else batch
+        x, y = digits_data()[0] if batch is None else batch
         return _cross_entropy(logits(params, x), y)
 
     def batches(key: chex.PRNGKey) -> Callable[[Any], tuple[chex.Array, chex.Array]]:
         def batch(step):
-            x, y = map(jnp.asarray, _digits_data()[0])
+            x, y = map(jnp.asarray, digits_data()[0])
             rows = jax.random.randint(jax.random.fold_in(key, step), (BATCH_SIZE,), 0, len(y))
             return x[rows], y[rows]
 
         return batch
 
     def metrics(params: Any) -> dict[str, chex.Array]:
-        x, y = _digits_data()[1]
+        x, y = digits_data()[1]
         return {"train_loss": loss(params), "test_accuracy": _accuracy(logits(params, x), y)}
 
     return Problem(
@@ -262,7 +263,7 @@ def problem(name: str) -> Problem:
 
 
 @functools.cache
-def _digits_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def digits_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Images [n, 64] in [0, 1] and labels [n]: those that train and those that test."""
     try:
         from sklearn.datasets import load_digits

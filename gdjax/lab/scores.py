@@ -18,6 +18,7 @@ import numpy as np
 import gdjax as gd
 from gdjax.core.rule import errors
 from gdjax.lab import catalogue
+from gdjax.lab.charlm_configs import line
 from gdjax.lab.problem import Problem
 from gdjax.lab.spaces import Space, decay, ratio
 from gdjax.lab.trials import Contestant, trials
@@ -25,19 +26,14 @@ from gdjax.lab.trials import Contestant, trials
 MEASURES = 100  # of a run: the times are multiples of a hundredth of its steps
 FARTHEST = 4.0  # times the best, beyond which a time counts as none
 SEARCH = 0  # the seed of the search
-_WARMUP = 0.05
-
-
-def _line(peak: Any, steps: int) -> Any:
-    return gd.warmup_stable_decay_schedule(peak, steps, _WARMUP, 0.9)
 
 
 def _adamw(steps: int, learning_rate: Any, **setting: Any) -> Any:
-    return gd.adamw(_line(learning_rate, steps), mask="matrices", **setting)
+    return gd.adamw(line(learning_rate, steps), mask="matrices", **setting)
 
 
 def _momentum(steps: int, learning_rate: Any, decay: Any) -> Any:
-    return gd.momentum(_line(learning_rate, steps), decay)
+    return gd.momentum(line(learning_rate, steps), decay)
 
 
 _ADAM = {

@@ -178,7 +178,7 @@ def digits(name: str) -> dict[str, Any]:
 
 def per_example(params: Any) -> Any:
     """Gradients on digits, one for each image."""
-    x, y = problems._digits_data()[0]
+    x, y = problems.digits_data()[0]
     one = lambda p, x, y: problems.digits().loss(p, (x[None], y[None]))
     return jax.vmap(jax.grad(one), (None, 0, 0))(params, jnp.asarray(x), jnp.asarray(y))
 

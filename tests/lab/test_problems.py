@@ -204,7 +204,7 @@ def test_network_batches_depend_on_key_and_step_alone():
     np.testing.assert_array_equal(x[0], x[2])
     assert (y[0] != y[1]).any()
     assert (draw(jax.random.key(1), jnp.array([7, 8, 7]))[1][0] != y[0]).any()
-    data, labels = problems._digits_data()[0]
+    data, labels = problems.digits_data()[0]
     for row, label in zip(np.asarray(x[0]), np.asarray(y[0]), strict=True):
         assert label in labels[(data == row).all(axis=1)]
 
@@ -217,7 +217,7 @@ def test_network_computes_what_it_says():
     assert shapes["output"] == {"kernel": (32, 10), "bias": (10,)}
     assert float(jnp.std(params["hidden"]["kernel"])) == pytest.approx(1 / 8, rel=0.1)
     params = jax.tree.map(lambda p: p + 0.01, params)  # biases that count
-    x, y = problems._digits_data()[0]
+    x, y = problems.digits_data()[0]
     hidden, output = (jax.tree.map(np.float64, params[k]) for k in ("hidden", "output"))
     z = np.tanh(x @ hidden["kernel"] + hidden["bias"]) @ output["kernel"] + output["bias"]
     expected = np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(1400), y])
@@ -255,6 +255,6 @@ def test_an_unknown_name_raises_with_the_nearest():
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     problem = problems.digits()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    problems._digits_data.cache_clear()
+    problems.digits_data.cache_clear()
     with pytest.raises(ImportError, match=r'pip install "gdjax\[lab\]"'):
         problem.loss(problem.init(KEY), None)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdjax.core.rule import errors
+from gdjax.lab.problems import digits_data
 
 
 class Split(NamedTuple):
@@ -40,13 +40,8 @@ def digits() -> Split:
     Reference: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998,
     https://doi.org/10.24432/C50P49
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        errors.fail("workloads", "scikit-learn must be installed", "no module", kind=ImportError)
-    x, y = load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(y))
-    return Split((x[order] / 16).astype(np.float32), y[order].astype(np.int32), 1400)
+    (x, y), (validating, classes) = digits_data()
+    return Split(np.concatenate([x, validating]), np.concatenate([y, classes]), len(y))
 
 
 # One of ten shapes, each of twelve heights, drawn on 40 places: padded, moved, sheared, with noise.

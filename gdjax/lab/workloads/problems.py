@@ -147,12 +147,11 @@ def teacher() -> Problem:
     """
 
     def init(keys: Any) -> Any:
-        names = ("query", "key", "value", "output")
         return {name: jax.random.normal(next(keys), (16, 16)) / 4 for name in names}
 
-    rng = np.random.default_rng(6)
+    names, rng = ("query", "key", "value", "output"), np.random.default_rng(6)
     x = rng.standard_normal((1200, 8, 16)).astype(np.float32)
-    told = {name: w for name, w in zip(("query", "key", "value", "output"), _orthogonal(rng, 4))}
+    told = dict(zip(names, _orthogonal(rng, 4)))
     scores = (x @ told["query"]) @ (x @ told["key"]).transpose(0, 2, 1) / 4
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     y = weights / weights.sum(-1, keepdims=True) @ (x @ told["value"]) @ told["output"]
