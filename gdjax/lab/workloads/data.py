@@ -44,7 +44,7 @@ def digits() -> Split:
     return Split(np.concatenate([x, validating]), np.concatenate([y, classes]), len(y))
 
 
-# One of ten shapes, each of twelve heights, drawn on 40 places: padded, moved, sheared, with noise.
+# The ten shapes of MNIST-1D, each of twelve heights.
 _TEMPLATES = np.array(
     [
         (5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5),
@@ -63,37 +63,48 @@ _TEMPLATES = np.array(
 
 @functools.cache
 def mnist1d(count: int = 5000) -> Split:
-    """MNIST-1D: signals [count, 40] and which of ten shapes made them, after the paper's generator.
+    """MNIST-1D: signals [count, 40] and which of ten shapes made them, as its generator makes them.
 
-    A shape of 12 numbers is padded by 36 to 60 zeros, scaled by 1 + 0.4·z, shifted by at most 48
-    places, given a quarter of smoothed noise, sheared by at most 0.75 and sampled at 40 places.
+    A shape, standardized and moved so that it begins at 0, is a sixth of that high. It is followed
+    by 36 to 60 zeros, drawn on 72 places, scaled by 0.8 to 1.2 and shifted round by less than 48
+    places; noise smoothed over two places (0.25) stands where the zeros were, white noise (0.02)
+    everywhere; then it is sheared by at most 0.375 and drawn on 40 places. All signals together
+    have mean 0 and deviation 1. Its random numbers are NumPy's, not those of the published file.
 
     Reference: Greydanus and Kobak, Scaling down deep learning with MNIST-1D, 2020,
     https://arxiv.org/abs/2011.14439
     """
     rng = np.random.default_rng(42)
+    shapes = (_TEMPLATES - _TEMPLATES.mean(1, keepdims=True)) / _TEMPLATES.std(1, keepdims=True)
+    shapes = (shapes - shapes[:, :1]) / 6
     classes = np.repeat(np.arange(10), -(-count // 10))[:count]
-    signals = np.stack([_signal(_TEMPLATES[c], rng) for c in classes])
+    signals = np.stack([_signal(shapes[c], rng) for c in classes])
+    signals = (signals - signals.mean()) / signals.std()
     order = rng.permutation(count)
     return Split(signals[order].astype(np.float32), classes[order].astype(np.int32), count * 4 // 5)
 
 
 def _signal(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    y = np.concatenate([shape - 5, np.zeros(rng.integers(36, 61))]) / 6
-    y = y * (1 + 0.4 * rng.standard_normal())
-    fine = np.linspace(0, 1, 60)
-    y = np.interp(fine, np.linspace(0, 1, len(y)), y)
-    y = np.roll(y, rng.integers(0, 49))
-    y = y + 0.25 * _smooth(rng.standard_normal(60), 2)
-    y = y - 0.75 * rng.uniform(-1, 1) * (fine - 0.5)
-    y = y + 0.02 * rng.standard_normal(60)
-    return np.interp(np.linspace(0, 1, 40), fine, y)
+    zeros, places = np.zeros(rng.integers(36, 61)), 72
+    drawn, inside = (
+        _drawn(np.concatenate([part, zeros]), places) for part in (shape, np.ones_like(shape))
+    )
+    shift = rng.integers(48)
+    y, inside = np.roll((0.8 + 0.4 * rng.random()) * drawn, shift), np.roll(inside, shift) > 0
+    y = np.where(inside, y, 0.25 * _smooth(rng.standard_normal(places), 2))
+    y = y + 0.02 * rng.standard_normal(places)
+    y = y - 0.75 * (rng.random() - 0.5) * np.linspace(-0.5, 0.5, places)
+    return _drawn(y, 40)
 
 
-def _smooth(x: np.ndarray, width: float) -> np.ndarray:
-    at = np.arange(-8, 9)
+def _drawn(x: np.ndarray, places: int) -> np.ndarray:
+    return np.interp(np.linspace(0, 1, places), np.linspace(0, 1, len(x)), x)
+
+
+def _smooth(x: np.ndarray, width: int) -> np.ndarray:
+    at = np.arange(-4 * width, 4 * width + 1)
     kernel = np.exp(-0.5 * (at / width) ** 2)
-    return np.convolve(x, kernel / kernel.sum(), mode="same")
+    return np.convolve(np.pad(x, 4 * width, "symmetric"), kernel / kernel.sum(), mode="valid")
 
 
 @functools.cache
