@@ -190,6 +190,8 @@ def test_a_label_that_is_no_class_gives_nan(label):
     x, y = SCORES[0, :1], np.array([label])
     for where in (None, np.array([[True, True, True, False]]), np.array([[False] + [True] * 3])):
         assert np.isnan(gd.softmax_cross_entropy_with_integer_labels(x, y, where=where))
+        more = None if where is None else where[None]
+        assert np.isnan(gd.softmax_cross_entropy_with_integer_labels(x[None], y[None], where=more))
 
 
 def test_of_one_class_the_axis_of_classes_may_be_left_out():

@@ -95,8 +95,9 @@ def test_no_positive_square_becomes_zero(format):
     for seed in range(20):
         rounded = value_of(stored_as(x, format, True, seed=jnp.uint32(seed)))
         np.testing.assert_array_equal(rounded > 0, x > 0)
-    small = jnp.asarray([1e-37, 2e-38, 1.2e-38, 0])  # the product with a code underflows
-    assert np.all(value_of(stored_as(small, format, True))[:3] > 0)
+    for small in ([1e-37, 2e-38, 1.2e-38, 0], [1.8e-37, 1.2e-38, 1.2e-38, 0]):
+        stored = stored_as(jnp.asarray(small), format, True)  # the product with a code underflows
+        assert np.all(value_of(stored)[:3] > 0)
 
 
 @pytest.mark.parametrize("format", [f for f in FORMATS if f not in ("bf16", "4bit")])

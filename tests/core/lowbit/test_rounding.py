@@ -43,6 +43,29 @@ def test_an_update_lands_on_the_rounding_of_its_sum(dtype):
     assert finite.mean() > 0.9
 
 
+def test_an_update_to_what_is_not_finite_leads_to_what_was_wanted():
+    p, wanted = jnp.float32(65000.0), jnp.float32(65530.0)
+    for q in (jnp.inf, 65536.0):  # beyond float16 both
+        d, got = rounding.land(p, wanted, jnp.float32(q), jnp.float16)
+        assert d == wanted - p and got == jnp.inf
+
+
+def test_an_update_has_the_derivatives_of_what_was_wanted():
+    d = lambda p, wanted: rounding.land(p, wanted, jnp.float32(1.5), jnp.float16)[0]
+    slopes = jax.grad(d, argnums=(0, 1))(jnp.float32(1.0), jnp.float32(1.4999))
+    assert slopes == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_eight_roundings_of_float32_are_no_difference(sign):
+    x, other = jnp.asarray([1.0, -3.0, 1e-20], jnp.float32), jnp.float32(7)
+    for units, same in ((2, True), (3, True), (5, False)):  # of 2⁻²³; 2⁻²¹ are four
+        near = x * (1 + sign * units * np.float32(2**-23))
+        np.testing.assert_array_equal(
+            rounding.settled(x, near, other), np.where(same, near, other)
+        )
+
+
 def test_what_is_reached_is_told_where_it_is_not_what_was_wanted():
     """A number far below p that is no rounding of a float32 sum with p: d would have 25 bits."""
     p = jnp.asarray(1.0, jnp.bfloat16)

@@ -88,6 +88,52 @@ def test_what_has_no_16_bits():
         polar.polar_factor(x, polar_coefficients.polynomials("standard", 5), dtype=jnp.bfloat16)
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5)])
+@pytest.mark.parametrize("scaling", polar.SCALINGS)
+def test_scalings_lead_to_a_spectral_norm_of_1_at_most(scaling, shape, x64):
+    x = np.random.default_rng(1).normal(size=shape)
+    x /= np.linalg.norm(x, axis=(-2, -1), keepdims=True)
+    gram = x @ np.swapaxes(x, -1, -2)
+    by = {
+        "frobenius": np.ones(shape[:-1]),
+        "spectral": np.linalg.norm(x, 2, axis=(-2, -1))[..., None] * np.ones(shape[-2]),
+        "schatten": np.linalg.norm(gram, axis=(-2, -1))[..., None] ** 0.5 * np.ones(shape[-2]),
+        "aol": np.abs(gram).sum(-1) ** 0.5,
+    }[scaling]
+    scaled = polar.SCALINGS[scaling](jnp.asarray(x))
+    np.testing.assert_allclose(scaled, x / by[..., None], rtol=1e-12)
+    assert (np.linalg.norm(scaled, 2, axis=(-2, -1)) < 1 + 1e-12).all()
+
+
+@pytest.mark.parametrize("n", [4, 6, 8, 16])
+def test_the_gram_form_is_chosen_where_it_is_less_work(n):
+    """From twice as many columns as rows on, for the steps that are used."""
+    how, x = polar_coefficients.polynomials("standard", 5), jnp.ones((4, n))
+
+    def work(run):
+        cost = jax.jit(run).lower(x).cost_analysis()
+        return cost["flops"]
+
+    forms = {
+        False: work(lambda x: polar.newton_schulz(x, how)),
+        True: work(lambda x: polar.gram_newton_schulz(x, how)),
+    }
+    chosen = work(lambda x: polar.polar_factor(x, how, gram=True))
+    assert chosen - forms[n >= 8] < 0.5 * abs(forms[True] - forms[False])
+
+
+def test_the_largest_entry_of_a_leading_vector_is_positive(x64):
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(2, 6, 4)) + 1j * rng.normal(size=(2, 6, 4))
+    for given in (x.real, x):
+        u = np.asarray(polar.leading_vectors(jnp.asarray(given), 2))
+        top = np.take_along_axis(u, np.abs(u).argmax(-2, keepdims=True), -2)
+        np.testing.assert_allclose(top, np.abs(top), atol=1e-15)
+        np.testing.assert_allclose(np.swapaxes(u, -1, -2).conj() @ u, [np.eye(2)] * 2, atol=1e-14)
+        shares = np.linalg.norm(np.swapaxes(u, -1, -2).conj() @ given, axis=-1)
+        np.testing.assert_allclose(shares, np.linalg.svd(given)[1][:, :2], rtol=1e-12)
+
+
 @pytest.mark.parametrize("how", ["svd", "qdwh"])
 def test_exact_polar_factors(how, x64):
     x = np.random.default_rng(0).normal(size=(3, 6, 4))
@@ -97,6 +143,18 @@ def test_exact_polar_factors(how, x64):
     close(list(found[:2]), [polar_of(x[0]), polar_of(x[1])], 0, 2e-5)
     assert np.linalg.norm(found, axis=(1, 2))[2] == pytest.approx(3**0.5 if how == "svd" else 2)
     assert not polar.polar_factor(jnp.zeros((2, 3)), how).any()
+    for number in (3.0, -3.0):  # divided by its norm first
+        found = polar.polar_factor(jnp.full((1, 1), number), how)
+        np.testing.assert_allclose(found, [[np.sign(number)]], rtol=1e-12)
+
+
+def test_exact_polar_factors_do_not_turn_where_a_singular_value_is_zero(x64):
+    f = lambda x: polar.polar_factor(x, "svd")
+    x = jnp.diag(jnp.asarray([3.0, 2.0, 0.0]))
+    slope = lambda *at: jax.jvp(f, (x,), (jnp.zeros_like(x).at[at].set(1.0),))[1]
+    for at in ((2, 2), (0, 2), (2, 1), (0, 0)):  # the last one changes a length only
+        np.testing.assert_allclose(slope(*at), np.zeros((3, 3)), atol=1e-15)
+    np.testing.assert_allclose(slope(0, 1)[:2, :2], [[0, 0.2], [-0.2, 0]], atol=1e-15)
 
 
 @pytest.mark.slow

@@ -148,6 +148,14 @@ def test_near_one_singular_value_it_is_taylors_polynomial(middle):
     np.testing.assert_allclose(found, [1, 0, 0], atol=1e-12)
 
 
+def test_there_is_a_longest_iteration():
+    steps = lambda count: polar_coefficients.polar_steps("here", "steps", "classical", count)
+    assert len(steps(100)) == 100
+    for count in (0, 101):
+        with pytest.raises(ValueError, match=f"here: .* must have 1 to 100 steps, got {count}"):
+            steps(count)
+
+
 def test_a_triple_is_of_every_step():
     triples = [(3.0, -1.0, 0.5), (2.0, 0.0, 1.0)]
     steps = lambda given: polar_coefficients.polar_steps("test", "backend", given, 3)
