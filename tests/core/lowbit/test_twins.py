@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from gdjax.core.lowbit.twins import with_twins
 from tests.core.lowbit.stored import normal
@@ -39,6 +40,14 @@ def test_what_is_no_arithmetic_is_not_formed_again():
     for one, twin in zip(made, twins, strict=True):
         np.testing.assert_array_equal(one, twin)
     assert names.count("tanh") == names.count("dot_general") == 1
+
+
+@pytest.mark.parametrize("entries, times", [(1023, 1), (1024, 2)])
+def test_arrays_from_1024_entries_on_are_formed_again(entries, times):
+    x = normal((entries,))
+    _, names = traced(lambda: x + 1, lambda made: [made])
+    assert names.count("add") == times
+    assert names.count("optimization_barrier") == times - 1
 
 
 def test_derivatives_and_batches_go_through():

@@ -150,3 +150,10 @@ def test_dimension_numbers_count_from_either_end(numbers):
     said = contrib.MuonDimensionNumbers(*numbers)
     found = matrices._axes(said, (2, 3, 4), "muon", "w")
     assert (found.rows, found.columns, found.number) == ((0,), (2,), (1,))
+
+
+def test_dimension_numbers_may_be_of_all_arrays():
+    params = {"v": jnp.ones((4, 5)), "w": [jnp.ones((2, 3)), None]}
+    leaves, found, _ = matrices.axes_of(params, contrib.MuonDimensionNumbers(1, 0), "muon")
+    assert len(leaves) == len(found) == 3 and found[2] is None
+    assert [(a.rows, a.columns) for a in found[:2]] == [((1,), (0,))] * 2
