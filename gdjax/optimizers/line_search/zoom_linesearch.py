@@ -44,6 +44,39 @@ class _Point(NamedTuple):
     slope: jax.Array  # φ′(η)
 
 
+class _Wolfe(NamedTuple):
+    """The conditions on a point of the line, see `scale_by_zoom_linesearch`."""
+
+    origin: _Point
+    slope_rtol: Any
+    curv_rtol: Any
+    tol: Any
+    approx_dec_rtol: Any
+
+    def _bound(self, at: _Point) -> jax.Array:
+        """The largest value that is a sufficient decrease."""
+        return self.origin.value + self.slope_rtol * at.eta * self.origin.slope + self.tol
+
+    def excess(self, at: _Point) -> tuple[jax.Array, jax.Array]:
+        """By how much the value is too large and the slope too steep."""
+        _, old, old_slope = self.origin
+        decrease = at.value - self._bound(at)
+        if self.approx_dec_rtol is not None:
+            above = at.value - (old + self.approx_dec_rtol * jnp.abs(old))
+            steep = at.slope - ((2 * self.slope_rtol - 1) * old_slope + self.tol)
+            decrease = jnp.minimum(decrease, jnp.maximum(above, steep))
+        curvature = jnp.abs(at.slope) - (self.curv_rtol * jnp.abs(old_slope) + self.tol)
+        return jnp.maximum(decrease, 0), jnp.maximum(curvature, 0)
+
+    def is_high(self, at: _Point, low: _Point) -> jax.Array:
+        """Whether an acceptable step size lies before this one."""
+        high = ~(at.value <= self._bound(at)) | ((at.value >= low.value) & (low.eta > 0))
+        if self.approx_dec_rtol is None:
+            return high
+        old = self.origin.value
+        return high & ~(jnp.abs(at.value - old) <= self.approx_dec_rtol * jnp.abs(old))
+
+
 class _Search(NamedTuple):
     steps: jax.Array  # [] int32
     done: jax.Array  # [] bool
@@ -141,32 +174,14 @@ def scale_by_zoom_linesearch(
         # The gradient at θ, in the structure and the dtypes of the state.
         here = tree.evolve(lambda g, old: (g, g), (grad, state.grad))[1]
 
-        def excess(at):
-            """By how much the value is too large and the slope too steep."""
-            _, old, old_slope = origin
-            decrease = at.value - (old + slope_rtol * at.eta * old_slope + tol)
-            if approx_dec_rtol is not None:
-                above = at.value - (old + approx_dec_rtol * jnp.abs(old))
-                steep = at.slope - ((2 * slope_rtol - 1) * old_slope + tol)
-                decrease = jnp.minimum(decrease, jnp.maximum(above, steep))
-            curvature = jnp.abs(at.slope) - (curv_rtol * jnp.abs(old_slope) + tol)
-            return jnp.maximum(decrease, 0), jnp.maximum(curvature, 0)
-
-        def is_high(at, low):
-            """Whether an acceptable step size lies before this one."""
-            exact = at.value <= origin.value + slope_rtol * at.eta * origin.slope + tol
-            high = ~exact | ((at.value >= low.value) & (low.eta > 0))
-            if approx_dec_rtol is None:
-                return high
-            flat = jnp.abs(at.value - origin.value) <= approx_dec_rtol * jnp.abs(origin.value)
-            return high & ~flat
+        wolfe = _Wolfe(origin, slope_rtol, curv_rtol, tol, approx_dec_rtol)
 
         def trial(search):
             low, high = search.low, search.high
             at_value, at_slope, found = line.value_and_slope(search.eta)
             at = _Point(search.eta, at_value, at_slope)
-            decrease, curvature = excess(at)
-            good, too_high = (decrease == 0) & (curvature == 0), is_high(at, low)
+            decrease, curvature = wolfe.excess(at)
+            good, too_high = (decrease == 0) & (curvature == 0), wolfe.is_high(at, low)
             forward = high.eta > low.eta
             turned = jnp.where(forward, at.slope >= 0, at.slope <= 0)
 
@@ -196,7 +211,7 @@ def scale_by_zoom_linesearch(
         end = jax.lax.while_loop(goes_on, trial, jax.lax.stop_gradient(first))
 
         none_found = end.low.eta == 0
-        decrease, curvature = excess(_choose(none_found, end.last, end.low))
+        decrease, curvature = wolfe.excess(_choose(none_found, end.last, end.low))
         decrease = jnp.where(descends, decrease, jnp.maximum(origin.slope, 0))
         largest = jnp.finfo(line.dtype).max
         info = ZoomLinesearchInfo(

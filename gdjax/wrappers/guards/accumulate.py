@@ -102,6 +102,19 @@ def _means(updates: Any, means: Any) -> Any:
     return jax.tree.map(pick, updates, means, is_leaf=tree.is_none)
 
 
+def _counted(state: Any, skip: jax.Array, total: jax.Array, k: Any) -> tuple[jax.Array, Any]:
+    """Whether the k-th gradient is there, and the state that has counted this one."""
+    count = jnp.where(skip, state.mini_step, increment(state.mini_step))
+    due = ~skip & (count >= jnp.asarray(k).astype(count.dtype))
+    skipped = state.skip_state.skipped
+    skipped = jnp.where(skip, increment(skipped), skipped)
+    return due, state._replace(
+        mini_step=jnp.where(due, 0, count),
+        gradient_step=jnp.where(due, increment(state.gradient_step), state.gradient_step),
+        skip_state=SkipState(jnp.where(due, 0, total), skipped, skip),
+    )
+
+
 @transformation(kind="wrapper")
 def accumulate(
     inner: Any,
@@ -194,19 +207,9 @@ def accumulate(
             mean = state.acc_grads
             if weight is not None and not use_grad_mean:
                 updates = tree.map(lambda g: share.astype(g.dtype) * g, updates)
-        count = jnp.where(skip, state.mini_step, increment(state.mini_step))
         k = every(state.gradient_step) if callable(every) else every
-        due = ~skip & (count >= jnp.asarray(k).astype(count.dtype))
-        skipped = state.skip_state.skipped
-        skipped = jnp.where(skip, increment(skipped), skipped)
-        state = MultiStepsState(
-            jnp.where(due, 0, count),
-            jnp.where(due, increment(state.gradient_step), state.gradient_step),
-            state.inner_opt_state,
-            mean,
-            SkipState(jnp.where(due, 0, total), skipped, skip),
-        )
-        return due, _means(updates, mean), state
+        due, state = _counted(state, skip, total, k)
+        return due, _means(updates, mean), state._replace(acc_grads=mean)
 
     # The mean is formed outside of the branch, which only reads it: XLA then overwrites the old
     # mean, and in the branch the parameters and the inner state, without a copy of any.
