@@ -1,8 +1,8 @@
 """Coordinate check of muP on the character transformer, and the best rate by width.
 
-    python docs/scripts/coordinate_check.py             both tables, on a CPU in ten minutes
-    python docs/scripts/coordinate_check.py check       only the sizes of outputs by width
-    python docs/scripts/coordinate_check.py rates       only the best rate by width
+    python docs/scripts/coordinate_check.py             both tables
+    python docs/scripts/coordinate_check.py check       the sizes of outputs by width alone
+    python docs/scripts/coordinate_check.py rates       the best rate by width alone
 
 Yang et al., Tensor Programs V, 2022, https://arxiv.org/abs/2203.03466, appendix D.1: after a few
 steps of Adam, the mean size of the change of each layer's output does not depend on the width.
@@ -18,10 +18,11 @@ import numpy as np
 
 import gdjax as gd
 from gdjax.lab.charlm import Shape, charlm, features
+from gdjax.lab.charlm_configs import line
 from gdjax.programs import tables
 
 WIDTHS, STEPS, RATE, BASE = (64, 128, 256, 512), 5, 3e-3, 64
-RATES, LENGTH, SEEDS = [2.0**-k for k in range(5, 11)], 60, (0,)
+RATES, LENGTH, SEEDS = [2.0**-k for k in range(4, 12)], 300, (0, 1, 2)
 RESULTS = pathlib.Path(__file__).parent.parent / "data" / "coordinate_check.jsonl"
 LAYERS = ("embedding", "block 1", "block 2", "logits")
 
@@ -71,17 +72,28 @@ def slopes(sizes, widths=WIDTHS):
     return np.polyfit(np.log(widths), np.log(np.asarray(sizes)), 1)[0]
 
 
-def best_rate(width, carried):
-    """The rate of the least mean loss after training, and all losses by rate."""
-    problem, _, rows = model(width, carried)
+def losses(width, carried):
+    """Validation losses after training, with a rate that falls linearly; [rates][seeds]."""
+    problem, _, rows = model(width, carried, batch=16)
 
     @jax.jit
     def final(rate, seed):
-        _, params = train(problem, optimizer(rate, rows), LENGTH, seed)
+        _, params = train(problem, optimizer(line(rate, LENGTH), rows), LENGTH, seed)
         return problem.loss(params, None)
 
-    losses = [float(np.mean([final(rate, seed) for seed in SEEDS])) for rate in RATES]
-    return RATES[int(np.nanargmin(losses))], [round(x, 4) for x in losses]
+    return [[round(float(final(rate, seed)), 4) for seed in SEEDS] for rate in RATES]
+
+
+def vertex(rates, found):
+    """The rate of the least mean loss in octaves, log₂: of the parabola through it and its
+    neighbours; that rate itself where a neighbour is missing or diverged."""
+    x, y = np.log2(rates), np.nan_to_num(np.mean(found, axis=1), nan=np.inf)
+    i = int(np.argmin(y))
+    near = slice(i - 1, i + 2)
+    if i == 0 or len(y[near]) < 3 or not np.isfinite(y[near]).all():
+        return float(x[i])
+    a, b, _ = np.polyfit(x[near] - x[i], y[near], 2)
+    return float(x[i] - b / (2 * a))
 
 
 def measured(what):
@@ -93,9 +105,8 @@ def measured(what):
                 yield {"kind": "check", "carried": carried, "width": width, "sizes": sizes}
         if what in ("rates", "both"):
             for width in (32, *WIDTHS[:3]):
-                rate, losses = best_rate(width, carried)
                 about = {"kind": "rates", "carried": carried, "width": width}
-                yield about | {"rates": RATES, "losses": losses, "best": rate}
+                yield about | {"rates": RATES, "losses": losses(width, carried)}
 
 
 def kept():
@@ -123,17 +134,22 @@ def markdown(runs):
 
 
 def _best(run):
-    return f"2^{np.log2(run['best']):.0f} ({min(run['losses']):.3f})"
+    mean = np.mean(run["losses"], axis=1)
+    i = int(np.nanargmin(mean))
+    seeds = f"{mean[i]:.3f} ± {np.std(run['losses'][i], ddof=1):.3f}"
+    return f"2^{vertex(run['rates'], run['losses']):.1f} ({seeds})"
 
 
 def main(what="both"):
-    """Measures, prints lines of JSON, and keeps them where both kinds were measured."""
-    lines = []
+    """Measures, prints lines of JSON, and keeps them in the place of those of the same kind."""
+    kinds = ("check", "rates") if what == "both" else (what,)
+    others = [run for run in kept() if run["kind"] not in kinds]
+    found = []
     for run in measured(what):
-        lines.append(json.dumps(run))
-        print(lines[-1], flush=True)
-    if what == "both":
-        RESULTS.write_text("\n".join(lines) + "\n")
+        found.append(run)
+        print(json.dumps(run), flush=True)
+    runs = sorted(others + found, key=lambda run: run["carried"])
+    RESULTS.write_text("".join(json.dumps(run) + "\n" for run in runs), "utf-8")
 
 
 if __name__ == "__main__":
