@@ -61,9 +61,7 @@ def test_eight_roundings_of_float32_are_no_difference(sign):
     x, other = jnp.asarray([1.0, -3.0, 1e-20], jnp.float32), jnp.float32(7)
     for units, same in ((2, True), (3, True), (5, False)):  # of 2⁻²³; 2⁻²¹ are four
         near = x * (1 + sign * units * np.float32(2**-23))
-        np.testing.assert_array_equal(
-            rounding.settled(x, near, other), np.where(same, near, other)
-        )
+        np.testing.assert_array_equal(rounding.settled(x, near, other), np.where(same, near, other))
 
 
 def test_what_is_reached_is_told_where_it_is_not_what_was_wanted():
