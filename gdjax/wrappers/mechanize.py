@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.core.data.hyperparams import NonNegative
-from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.rule import Child, Rule, at_params
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.rule import errors, numerics, tree
 from gdjax.core.rule.numerics import increment, safe_divide, weak, zero_count
@@ -103,7 +103,7 @@ def mechanize(
         factor = weak(jnp.sum(s))
 
         def leaf(u, delta, x0, x):
-            delta = delta + u
+            delta = delta + numerics.after(u, factor)  # which reads the old ones
             return x0 - x + factor * delta, delta
 
         u, delta = tree.evolve(leaf, (steps, delta), x0, params)
@@ -113,7 +113,7 @@ def mechanize(
     return Rule(
         init,
         update,
-        evaluate=lambda state, params: params,
+        evaluate=at_params,
         couples=True,
         children=(Child("inner", inner, at="base_optimizer_state"),),
     )

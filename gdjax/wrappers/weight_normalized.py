@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.core.engine.rule import Child, Rule
+from gdjax.core.engine.rule import Child, Rule, at_params
 from gdjax.core.engine.transformation import call_update, transformation
 from gdjax.core.matrix import matrices
 from gdjax.core.rule import errors, tree
@@ -100,8 +100,7 @@ def weight_normalized(direction: Any, magnitude: Any, *, matrix_axes: Any = None
         Child("magnitude", magnitude, at="magnitude_state", share=magnitudes),
     )
     # Both transformations see parameters of their own: the model is evaluated at its weights.
-    here = lambda state, params: params
-    return Rule(init, update, evaluate=here, children=children, moves=lambda params: params)
+    return Rule(init, update, evaluate=at_params, children=children, moves=lambda params: params)
 
 
 def _wide(column: jax.Array) -> jax.Array:

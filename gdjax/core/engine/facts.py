@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gdjax.core.engine.checks import check_transformation
 from gdjax.core.engine.extra_args import extra_names
-from gdjax.core.engine.rule import Rule
+from gdjax.core.engine.rule import Rule, at_params
 from gdjax.core.rule import errors
 
 
@@ -42,9 +42,10 @@ def find_facts(tx: Any) -> Facts:
     extra: dict[str, bool] = {}
     for facts in inside:
         extra |= {k: needed or extra.get(k, False) for k, needed in facts.extra_args.items()}
+    elsewhere = body.evaluate not in (None, at_params)  # at points that may stay where they are
     return Facts(
         {**extra, **extra_names(body)},
         body.per_example or any(facts.per_example for facts in inside[:1]),
         body.couples or any(facts.couples for facts in inside),
-        body.skips or body.evaluate is not None or any(facts.skips for facts in inside),
+        body.skips or elsewhere or any(facts.skips for facts in inside),
     )

@@ -54,7 +54,7 @@ class Rule(NamedTuple):
         step: `step(updates, state, params, **extra)` returns `(params, state)`, the same as
             `update` and `apply_updates`; for speed alone.
         evaluate: `evaluate(state, params)` returns the parameters to evaluate a model at; by
-            default those of the children.
+            default those of the children, `at_params` for the parameters themselves.
         children: The transformations inside.
         couples: Whether the update of one leaf depends on the gradients of others, as in clipping
             by the global norm; children declare this themselves.
@@ -76,6 +76,11 @@ class Rule(NamedTuple):
     per_example: bool = False
     moves: Callable[[Any], Any] | None = None
     needs: tuple[str, ...] = ()
+
+
+def at_params(state: Any, params: Any) -> Any:
+    """`evaluate` of a rule whose model is evaluated at the parameters, whatever is inside it."""
+    return params
 
 
 def merged(some: Any, others: Any) -> Any:

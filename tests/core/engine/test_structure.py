@@ -190,6 +190,9 @@ def test_skips_are_known_through_any_wrapper(tx):
     for wrapped in (tx, gd.chain(gd.clip(1.0), tx), gd.masked(tx, True), gd.mars(tx)):
         assert facts_of(wrapped).skips
     assert not facts_of(gd.chain(gd.clip_by_global_norm(1.0), gd.adamw(1e-3))).skips
+    at_the_parameters = (gd.mechanize, lambda tx: gd.weight_normalized(tx, gd.sgd(1.0)))
+    for wrapper in at_the_parameters:
+        assert facts_of(wrapper(tx)).skips and not facts_of(wrapper(gd.sgd(1.0))).skips
 
 
 def test_walk_goes_from_the_outside_in():
