@@ -85,8 +85,10 @@ def losses(width, carried):
 
 
 def vertex(rates, found):
-    """The rate of the least mean loss in octaves, log₂: of the parabola through it and its
-    neighbours; that rate itself where a neighbour is missing or diverged."""
+    """log₂ of the best rate: the vertex of the parabola through the best one and its neighbours.
+
+    Where a neighbour is missing or diverged, it is that of the best one itself.
+    """
     x, y = np.log2(rates), np.nan_to_num(np.mean(found, axis=1), nan=np.inf)
     i = int(np.argmin(y))
     near = slice(i - 1, i + 2)

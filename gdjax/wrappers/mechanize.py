@@ -103,7 +103,7 @@ def mechanize(
         factor = weak(jnp.sum(s))
 
         def leaf(u, delta, x0, x):
-            delta = delta + numerics.after(u, factor)  # which reads the old ones
+            delta = delta + numerics.after(u, factor)  # which needs the old ones
             return x0 - x + factor * delta, delta
 
         u, delta = tree.evolve(leaf, (steps, delta), x0, params)
