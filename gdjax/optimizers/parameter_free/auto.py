@@ -26,7 +26,7 @@ def auto(weight_decay: WeightDecay = 0.0, mask: Mask = None, *, matrix_axes: Any
         m ← max(β·m, |h|)      v ← β²·v + h²      r ← max(β·r − s·h, 0)
         s ← (m/6 + r) / √v
         Δ ← Δ − 0.003·(d + λθ)      θ ← θ₀ + Σs·Δ
-        x ← (1 − c)·x + c·θ,        c = 9/(t + 7)
+        x ← (1 − c)·x + c·θ,        c = 9/(t + 8)
 
     for the six values of β 0.9, 0.99, … There is no rate, no schedule and no number of steps to
     give, and the loss is not read. Entries of d have an RMS of about 1 in every array, so one

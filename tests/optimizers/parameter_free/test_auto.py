@@ -41,8 +41,7 @@ def auto(gradient, theta0, steps, *, lam=0.0, eta=8.0, n=6):
         s = (m / n + r) / np.sqrt(v) if t else s
         delta = delta - 0.003 * direction(theta, g, t)
         theta = theta0 + s.sum() * delta
-        # The first step moves nothing, and is not counted.
-        average = average + (eta + 1) / (max(t, 1) + eta) * (theta - average)
+        average = average + (eta + 1) / (t + 1 + eta) * (theta - average)
         path.append(average)
     return np.array(path)
 
